@@ -1,0 +1,1 @@
+"""What both tiers stand on; imports neither `web` nor `workers`."""

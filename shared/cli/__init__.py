@@ -1,0 +1,1 @@
+"""The `posthaste` command, one file a group."""

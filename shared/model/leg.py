@@ -1,0 +1,198 @@
+"""The leg record: one message to one destination, as the packed value that Lua edits in place.
+
+Layout, big-endian, 29 fixed bytes, then the variable part:
+
+    B  format = 1
+    B  state     1 ready, 2 leased, 3 waiting, 4 held, 5 final, 6 dead
+    B  class     index in CLASSES
+    B  crashes   leases that ran out after the delivery had started
+    B  flags     1 started, 2 dot imminent, 4 hold when uncertain, 8 late delivery known
+    I  fence     raised by every claim and every settle
+    H  attempts
+    H  legs      how many legs the message has
+    d  due_ms    waiting: when it is due; leased: when the lease ends; else 0
+    d  give_up_ms
+    B  length, then the hop (the next hop's name)
+    H  length, then one status letter a recipient
+    H  length, then one H a recipient: its index in Head.recipients; empty: all, in order
+    .. the last attempts, msgpack: an array of `Attempt`
+
+The scripts in `shared/store/lua` read the same layout; `tests/unit/shared/model/test_leg.py`
+and the contract tests hold the two together. A format byte nobody knows raises `UnknownFormat`.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum, IntFlag
+
+import msgspec
+
+from shared.model.message import CLASSES, MessageClass, UnknownFormat
+from shared.model.status import BY_LETTER, OPEN, Status
+
+_FIXED = struct.Struct(">BBBBBIHHdd")
+FORMAT = 1
+KEPT_ATTEMPTS = 5
+"""Attempts kept inline; the events stream has them all."""
+
+
+class LegState(IntEnum):
+    """What the store may do with a leg next."""
+
+    READY = 1
+    LEASED = 2
+    WAITING = 3
+    HELD = 4
+    FINAL = 5
+    DEAD = 6
+
+
+class LegFlag(IntFlag):
+    """Facts about the current lease and the message's wishes."""
+
+    STARTED = 1
+    DOT_IMMINENT = 2
+    HOLD = 4
+    LATE_DELIVERY = 8
+
+
+class RecipientReply(msgspec.Struct, frozen=True, array_like=True):
+    """What one attempt came to for one recipient."""
+
+    recipient: int
+    """Index in `Head.recipients`."""
+    status: str
+    """A status letter."""
+    code: int = 0
+    """The reply code; 0 when there was no reply."""
+    enhanced: str = ""
+    """The enhanced status code (RFC 3463), such as `5.1.1`."""
+    text: str = ""
+    """The server's words, control characters replaced, at most 200 characters."""
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One try to deliver a leg."""
+
+    at_ms: int
+    hop: str
+    replies: tuple[RecipientReply, ...]
+    note: str = ""
+    """Why there was no reply: `connection refused`, `timed out`, ...; empty otherwise."""
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """A decoded leg record."""
+
+    state: LegState
+    message_class: MessageClass
+    hop: str
+    statuses: tuple[Status, ...]
+    recipients: tuple[int, ...] = ()
+    """Indices into `Head.recipients`; empty means all of them, in order."""
+    give_up_ms: int = 0
+    due_ms: int = 0
+    crashes: int = 0
+    flags: LegFlag = LegFlag(0)
+    fence: int = 0
+    attempts: int = 0
+    legs: int = 1
+    history: tuple[Attempt, ...] = ()
+
+    def indices(self) -> tuple[int, ...]:
+        """For each status, the recipient's index in `Head.recipients`."""
+        return self.recipients or tuple(range(len(self.statuses)))
+
+    def open_indices(self) -> tuple[int, ...]:
+        """Indices in `Head.recipients` of those a worker still has to act on."""
+        pairs = zip(self.indices(), self.statuses, strict=True)
+        return tuple(index for index, status in pairs if status in OPEN)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_history = msgspec.msgpack.Decoder(tuple[Attempt, ...]).decode
+_EMPTY_HISTORY = _encode(())
+
+
+def pack_history(history: tuple[Attempt, ...]) -> bytes:
+    """The tail of a record: the last `KEPT_ATTEMPTS` of `history`."""
+    return _encode(history[-KEPT_ATTEMPTS:]) if history else _EMPTY_HISTORY
+
+
+def pack_statuses(statuses: tuple[Status, ...]) -> bytes:
+    """One letter a recipient."""
+    return "".join(status.letter for status in statuses).encode()
+
+
+def pack_leg(leg: Leg) -> bytes:
+    """The record as stored."""
+    hop = leg.hop.encode()
+    statuses = pack_statuses(leg.statuses)
+    indices = struct.pack(f">{len(leg.recipients)}H", *leg.recipients)
+    return b"".join(
+        (
+            _FIXED.pack(
+                FORMAT,
+                leg.state,
+                CLASSES.index(leg.message_class),
+                leg.crashes,
+                leg.flags,
+                leg.fence,
+                leg.attempts,
+                leg.legs,
+                leg.due_ms,
+                leg.give_up_ms,
+            ),
+            struct.pack(">B", len(hop)),
+            hop,
+            struct.pack(">H", len(statuses)),
+            statuses,
+            struct.pack(">H", len(leg.recipients)),
+            indices,
+            pack_history(leg.history),
+        )
+    )
+
+
+def unpack_leg(packed: bytes) -> Leg:
+    """The inverse of `pack_leg`. Raises `UnknownFormat`."""
+    if packed[0] != FORMAT:
+        raise UnknownFormat(f"leg format {packed[0]}")
+    (_, state, klass, crashes, flags, fence, attempts, legs, due_ms, give_up_ms) = (
+        _FIXED.unpack_from(packed)
+    )
+    at = _FIXED.size
+    hop_end = at + 1 + packed[at]
+    hop = packed[at + 1 : hop_end].decode()
+    (count,) = struct.unpack_from(">H", packed, hop_end)
+    letters = packed[hop_end + 2 : hop_end + 2 + count].decode()
+    at = hop_end + 2 + count
+    (count,) = struct.unpack_from(">H", packed, at)
+    recipients = struct.unpack_from(f">{count}H", packed, at + 2)
+    tail = packed[at + 2 + 2 * count :]
+    return Leg(
+        state=LegState(state),
+        message_class=CLASSES[klass],
+        hop=hop,
+        statuses=tuple(BY_LETTER[letter] for letter in letters),
+        recipients=recipients,
+        give_up_ms=int(give_up_ms),
+        due_ms=int(due_ms),
+        crashes=crashes,
+        flags=LegFlag(flags),
+        fence=fence,
+        attempts=attempts,
+        legs=legs,
+        history=() if tail == _EMPTY_HISTORY else _decode_history(tail),
+    )
+
+
+def leg_id(message_id: bytes, number: int) -> bytes:
+    """18 bytes: the message's id and the leg's number."""
+    return message_id + number.to_bytes(2, "big")
+
+
+def message_of(leg: bytes) -> bytes:
+    """The 16-byte message id of a leg id."""
+    return leg[:16]

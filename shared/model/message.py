@@ -1,0 +1,128 @@
+"""What was accepted: the head (who, when, how), the content, and their packed forms.
+
+Takes and gives values; no I/O. Both packed forms start with one format byte, so that a newer
+release can read what an older one wrote. A format byte nobody knows raises `UnknownFormat`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+MessageClass = Literal["critical", "transactional", "bulk"]
+CLASSES: tuple[MessageClass, ...] = ("critical", "transactional", "bulk")
+"""Most urgent first; the index is the class byte of a leg record."""
+
+OnUncertain = Literal["resend", "hold"]
+RecipientKind = Literal["to", "cc", "bcc"]
+
+
+class UnknownFormat(ValueError):
+    """A stored value begins with a format byte that this release cannot read."""
+
+
+class Address(msgspec.Struct, frozen=True, array_like=True):
+    """One mailbox. `email` has its domain as lower-case A-labels; `name` is decoded text."""
+
+    email: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The domain, as A-labels."""
+        return self.email.rpartition("@")[2]
+
+
+class Recipient(msgspec.Struct, frozen=True, array_like=True):
+    """One recipient of a message; its index in `Head.recipients` is its identity there."""
+
+    kind: RecipientKind
+    email: str
+    name: str = ""
+
+
+class Attachment(msgspec.Struct, frozen=True, array_like=True):
+    """A decoded attachment; with a `content_id` (no angle brackets) it is an inline part."""
+
+    filename: str
+    content_type: str
+    content: bytes
+    content_id: str = ""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """Everything about a message but its content. Times are milliseconds since the epoch, UTC."""
+
+    application: str
+    message_class: MessageClass
+    message_id: str
+    """The Message-ID header, with its angle brackets; the same on every attempt."""
+    sender: Address
+    """The From header."""
+    return_path: str
+    """The MAIL FROM address."""
+    recipients: tuple[Recipient, ...]
+    subject: str
+    accepted_ms: int
+    send_at_ms: int | None = None
+    deliver_by_ms: int | None = None
+    give_up_ms: int = 0
+    """No attempt starts after this: the earlier of `deliver_by` and the retry schedule's end."""
+    on_uncertain: OnUncertain = "resend"
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    content_bytes: int = 0
+    """Size of the content before compression."""
+
+    @property
+    def date_ms(self) -> int:
+        """The time in the Date header: when it was to be sent, fixed once."""
+        return max(self.accepted_ms, self.send_at_ms or 0)
+
+
+class Content(msgspec.Struct, frozen=True, array_like=True):
+    """What the rendered message is made of, beside the head."""
+
+    text: str | None = None
+    html: str | None = None
+    reply_to: tuple[Address, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A validated message that has its id but is not stored yet."""
+
+    id: bytes
+    """16 bytes, a UUIDv7."""
+    head: Head
+    content: Content
+
+
+_HEAD_FORMAT = b"\x01"
+_encode = msgspec.msgpack.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_content = msgspec.msgpack.Decoder(Content).decode
+
+
+def pack_head(head: Head) -> bytes:
+    """`head` as stored: the format byte 1, then msgpack."""
+    return _HEAD_FORMAT + _encode(head)
+
+
+def unpack_head(packed: bytes) -> Head:
+    """The inverse of `pack_head`. Raises `UnknownFormat`."""
+    if packed[:1] != _HEAD_FORMAT:
+        raise UnknownFormat(f"head format {packed[:1].hex()}")
+    return _decode_head(memoryview(packed)[1:])
+
+
+def encode_content(content: Content) -> bytes:
+    """`content` as msgpack, uncompressed; `shared.compression` adds the format byte."""
+    return _encode(content)
+
+
+def decode_content(data: bytes) -> Content:
+    """The inverse of `encode_content`."""
+    return _decode_content(data)

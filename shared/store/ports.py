@@ -1,0 +1,351 @@
+"""The ports of the spool: what web, workers and the command line may ask of the store.
+
+`shared.store.redis_*` implements them on Redis or Valkey, `shared.store.memory` in memory; one
+contract test runs over both. Web and the command line use `Spool` and `Keys`, which block; a
+worker uses `Queue`, which is asynchronous. Every method may raise the `StoreError` family and
+nothing else. All times are milliseconds; "now" is the store's clock, never the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from shared.model.leg import Leg
+from shared.model.message import Head, Message, MessageClass
+from shared.model.status import Status
+
+# -- ingest ---------------------------------------------------------------------------------
+
+
+class Idempotency(msgspec.Struct, frozen=True):
+    """A client's idempotency key: 16-byte digests of (application, key) and of the request."""
+
+    key: bytes
+    fingerprint: bytes
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """One message to accept, with its legs as the static route has split them."""
+
+    message: Message
+    legs: tuple[Leg, ...]
+    idempotency: Idempotency | None = None
+
+
+class AcceptKind(Enum):
+    """What became of one submission."""
+
+    ACCEPTED = "accepted"
+    REPLAYED = "replayed"
+    """The same key and request was accepted before; `message_id` is the first one."""
+    MISMATCH = "mismatch"
+    """The key was used for another request; nothing was written."""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to one submission."""
+
+    kind: AcceptKind
+    message_id: bytes
+    """The stored message; empty on MISMATCH."""
+    scheduled: bool = False
+    """Whether it was scheduled when it was first accepted."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A message as the store knows it now."""
+
+    id: bytes
+    head: Head
+    legs: tuple[Leg, ...]
+
+    def statuses(self) -> dict[int, Status]:
+        """Status by index in `Head.recipients`."""
+        return {
+            index: status
+            for leg in self.legs
+            for index, status in zip(leg.indices(), leg.statuses, strict=True)
+        }
+
+
+class ChangeKind(Enum):
+    """What became of a cancel or a reschedule."""
+
+    CHANGED = "changed"
+    IN_FLIGHT = "in_flight"
+    TOO_LATE = "too_late"
+    NOT_FOUND = "not_found"
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """The answer to a cancel or a reschedule; `stored` is the message afterwards."""
+
+    kind: ChangeKind
+    stored: Stored | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One entry of the events stream."""
+
+    id: str
+    """The stream's id: milliseconds, a dash, a number."""
+    kind: str
+    """accepted, attempt, cancelled, rescheduled, crashed, dead, late, rerouted."""
+    leg: bytes
+    """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
+    payload: bytes
+    """msgpack; for `attempt` an `Attempt`."""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What admission looks at. Bytes are of the store's own machine."""
+
+    reasons: tuple[str, ...]
+    """Why nothing should be accepted now; empty when healthy. Words for operators."""
+    used_memory_bytes: int = 0
+    max_memory_bytes: int = 0
+    aof_bytes: int = 0
+    disk_free_bytes: int | None = None
+    """None when the data directory is not on this machine."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """Counts of recipients, or of legs where it says so, committed with the state they count."""
+
+    accepted: dict[str, int]
+    """By class."""
+    by_status: dict[str, dict[str, int]]
+    """class -> status name -> recipients; final ones are counted for ever."""
+    ready_legs: dict[str, int]
+    counters: dict[str, int]
+    """crashes, late_delivered, late_refused, events_trimmed, tickets_minted, ..."""
+    oldest_ready_ms: dict[str, int]
+    """Age of the head of the oldest ready queue seen, by class; absent when none is ready."""
+    deferred_legs: dict[str, int]
+    leased_legs: dict[str, int]
+    live_workers: int
+    events_length: int
+    dead_legs: int
+    finished_messages: int
+
+
+class Spool(Protocol):
+    """The blocking half: accept, look, change."""
+
+    def accept(self, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
+        """Store each submission atomically, in order; durable when this returns.
+
+        The answers are in order. When the store fails part of the way, the submissions of the
+        failing script get the exception (`OutcomeUnknown` when they may have been stored) and
+        so do all later ones (`StoreUnavailable`, never sent). Never raises.
+        """
+        ...
+
+    def get(self, message_id: bytes) -> Stored | None:
+        """The message and its legs, or None when it is not (or no longer) known."""
+        ...
+
+    def cancel(self, message_id: bytes) -> Changed:
+        """Cancel every leg that is ready or waiting.
+
+        CHANGED when at least one recipient was cancelled, IN_FLIGHT when none was and a leg is
+        leased, TOO_LATE when all are final (a second cancel too).
+        """
+        ...
+
+    def reschedule(self, message_id: bytes, send_at_ms: int, give_up_ms: int) -> Changed:
+        """Set a new time for a message that has not been attempted; head and legs change."""
+        ...
+
+    def events(self, after: str = "0", limit: int = 1000) -> list[Event]:
+        """Events after a stream id, oldest first."""
+        ...
+
+    def depth(self) -> Depth:
+        """Counts for metrics and status."""
+        ...
+
+    def health(self) -> Health:
+        """Whether mail should be accepted now. Raises `StoreUnavailable` when it cannot ask."""
+        ...
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """An API key without its secret."""
+
+    id: str
+    """The public part, by which it is looked up."""
+    application: str
+    secret_sha256: bytes
+    from_domains: tuple[str, ...]
+    """A-label domains this key may send from; empty means any."""
+    classes: tuple[MessageClass, ...]
+    created_ms: int
+    revoked_ms: int | None = None
+
+
+class Keys(Protocol):
+    """API keys, stored hashed."""
+
+    def add(self, key: ApiKey) -> None:
+        """Store a key."""
+        ...
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key with this public id, revoked or not."""
+        ...
+
+    def all(self) -> list[ApiKey]:
+        """Every key, oldest first."""
+        ...
+
+    def revoke(self, key_id: str) -> bool:
+        """Mark a key revoked; False when there is none."""
+        ...
+
+
+# -- delivery -------------------------------------------------------------------------------
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """One leg under lease."""
+
+    leg_id: bytes
+    fence: int
+    leg: Leg
+    head: Head
+    content: bytes | None
+    """Packed content; None when it is over the inline limit: fetch it with `Queue.content`."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The answer to a claim."""
+
+    legs: tuple[Claimed, ...]
+    more: bool
+    """Whether the class has more mail that may go now."""
+    alone: bool = False
+    """The one leg here has crashed a worker before: nothing else is in this claim."""
+
+
+class Verb(Enum):
+    """What a settlement does to a leg."""
+
+    SETTLE = "settle"
+    """An attempt was made, or the message gave up: statuses, history and due time change."""
+    RELEASE = "release"
+    """Nothing was sent: back to ready, no attempt used, the permit returned."""
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """The outcome of one claim of one leg."""
+
+    leg_id: bytes
+    fence: int
+    verb: Verb
+    statuses: tuple[Status, ...] = ()
+    """SETTLE: the new status of each recipient of the leg, in the leg's order."""
+    attempts: int = 0
+    history: bytes = b""
+    """SETTLE: the record's new tail (`pack_history`)."""
+    event: bytes = b""
+    """SETTLE: payload of the `attempt` event."""
+    retry_after_ms: int = 0
+    """SETTLE with open recipients: when it is due again, from the store's now. RELEASE: how long
+    to stay away (0: at once)."""
+
+
+class Settled(Enum):
+    """What the store made of a settlement."""
+
+    DONE = "done"
+    LATE = "late"
+    """The lease had run out and nobody had claimed it: it counted."""
+    REFUSED = "refused"
+    """A newer claim or settle exists; a delivery in it is kept as evidence."""
+
+
+class Pumped(msgspec.Struct, frozen=True):
+    """What one run of the pump did."""
+
+    due: int = 0
+    reaped: int = 0
+    crashed: int = 0
+    dead: int = 0
+    tickets: int = 0
+    events_trimmed: int = 0
+    forgotten: int = 0
+    reaping_paused: bool = False
+    more: bool = False
+    """A limit was reached: run again at once."""
+
+
+class DestinationLimit(msgspec.Struct, frozen=True):
+    """Limits of one hop, shared by its classes and by all workers; 0 means none."""
+
+    per_second: float = 0.0
+    concurrency: int = 0
+    """Legs under lease at once."""
+
+
+class Queue(Protocol):
+    """The asynchronous half: what a worker asks."""
+
+    async def claim(
+        self,
+        message_class: MessageClass,
+        *,
+        limit: int,
+        quantum: int,
+        start: int = 0,
+        tickets: Sequence[str] = (),
+    ) -> Claim:
+        """Lease up to `limit` legs, at most `quantum` from each destination of the ring.
+
+        The first `start` legs are marked started in the same step. `tickets` are the ids of the
+        tickets this claim answers; they stop counting as outstanding.
+        """
+        ...
+
+    async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
+        """Mark (leg id, fence) as started, or with `dot` as about to send the final dot.
+
+        False where the lease is lost: do not send.
+        """
+        ...
+
+    async def renew(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """Extend the leases; False where another claim exists: stop if that is still possible."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Apply outcomes; the same settlement twice is harmless."""
+        ...
+
+    async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
+        """Replace a held leg by `legs` (a DNS route was resolved, or its relay is gone).
+
+        The first replacement keeps the leg's number; further ones get new numbers. False when
+        the lease is lost.
+        """
+        ...
+
+    async def content(self, message_id: bytes) -> bytes | None:
+        """The packed content of a message."""
+        ...
+
+    async def pump(self, worker_id: str) -> Pumped:
+        """Heartbeat; move what is due; reap leases; top up tickets; forget what is old."""
+        ...
+
+    async def limit(self, hop: str, limit: DestinationLimit) -> None:
+        """Set the limits of a hop."""
+        ...
+
+    async def leave(self, worker_id: str) -> None:
+        """The worker stops: it no longer counts as live."""
+        ...

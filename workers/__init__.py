@@ -1,0 +1,1 @@
+"""The delivery tier: claimed legs in, SMTP transactions and settled outcomes out."""
