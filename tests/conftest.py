@@ -1,0 +1,40 @@
+"""Fixtures for every test: real servers of their own, and the twins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from shared.embedded import server_binary
+from shared.errors import ConfigError
+from tests.support.redis_server import RedisServer
+
+
+def need_redis() -> None:
+    """Skip with a reason when there is no server binary; with CI=true that is a failure."""
+    try:
+        server_binary()
+    except ConfigError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    """A server shared by the tests of one module; each test uses names of its own."""
+    need_redis()
+    server = RedisServer().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_redis_server() -> Iterator[RedisServer]:
+    """A server of this test alone, to be killed, stalled or filled."""
+    need_redis()
+    server = RedisServer().start()
+    yield server
+    server.stop()

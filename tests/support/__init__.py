@@ -1,0 +1,1 @@
+"""Twins and fixtures that tests share; nothing here is a test."""
