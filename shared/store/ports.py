@@ -346,6 +346,14 @@ class Queue(Protocol):
         """Set the limits of a hop."""
         ...
 
+    async def suspend(self, hop: str, for_ms: int) -> None:
+        """Keep a hop's mail queued for this long; 0 lifts the suspension."""
+        ...
+
+    async def drop(self, message_class: MessageClass, ticket: str) -> None:
+        """Give up a ticket that this worker has no room for; it is replaced within 0.25 s."""
+        ...
+
     async def leave(self, worker_id: str) -> None:
         """The worker stops: it no longer counts as live."""
         ...

@@ -1,0 +1,68 @@
+#!lua
+-- accept: store submissions, each atomically. Not allow-oom: a full store refuses new mail first.
+-- KEYS[1] prefix. Writes head:<b> body:<b> leg:<b> ready:<c>:<hop> ring:<c> deferred:<c> open
+--   idem:<n> events counters tickets:<c> dramatiq:<class>[.msgs]
+-- ARGV[4] width of an idempotency hash in ms, ARGV[5] how many hashes to look in, then for each
+--   submission: message id, head, body, idempotency key ('' for none), fingerprint, '1' when
+--   scheduled, number of legs, then the packed legs.
+-- Returns for each submission 'a', 'm', or 'r' .. '0'/'1' (scheduled) .. the first message's id.
+
+local width, kept = tonumber(ARGV[4]), tonumber(ARGV[5])
+local bucket = math.floor(now / width)
+local answers = {}
+local i, n = 6, #ARGV
+
+local function remembered(key)
+  for b = bucket, bucket - kept + 1, -1 do
+    local found = call('HGET', P .. 'idem:' .. string.format('%d', b), key)
+    if found then return found end
+  end
+end
+
+local function remember(key, fingerprint, id, scheduled)
+  local name = P .. 'idem:' .. string.format('%d', bucket)
+  call('HSET', name, key, fingerprint .. scheduled .. id)
+  if call('HLEN', name) == 1 then
+    call('PEXPIREAT', name, string.format('%d', (bucket + kept) * width))
+  end
+end
+
+local function store_leg(id, rec)
+  local l = decode(rec)
+  call('HSET', leg_key(id), id, rec)
+  local status = sub(l.statuses, 1, 1)
+  bump('s:' .. l.c .. ':' .. status, #l.statuses)
+  bump('a:' .. l.c, #l.statuses)
+  if l.state == READY then
+    push_ready(id, l)
+  else
+    call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
+  end
+end
+
+while i <= n do
+  local id, key = ARGV[i], ARGV[i + 3]
+  local scheduled, legs = ARGV[i + 5], tonumber(ARGV[i + 6])
+  local found = key ~= '' and remembered(key)
+  if found then
+    if sub(found, 1, 16) == ARGV[i + 4] then
+      answers[#answers + 1] = 'r' .. sub(found, 17)
+    else
+      answers[#answers + 1] = 'm'
+    end
+  else
+    local b = byte(id, 16)
+    call('HSET', P .. 'head:' .. b, id, ARGV[i + 1])
+    call('HSET', P .. 'body:' .. b, id, ARGV[i + 2])
+    for number = 0, legs - 1 do
+      store_leg(id .. struct.pack('>H', number), ARGV[i + 7 + number])
+    end
+    if legs > 1 then call('HSET', P .. 'open', id, legs) end
+    if key ~= '' then remember(key, ARGV[i + 4], id, scheduled) end
+    event('accepted', id, '')
+    answers[#answers + 1] = 'a'
+  end
+  i = i + 7 + legs
+end
+commit()
+return answers

@@ -1,0 +1,130 @@
+#!lua flags=allow-oom
+-- claim: lease legs of one class, a quantum from each destination of the ring in turn.
+-- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<hop> leg:<b> leases:<c>
+--   inflight gcra counters tickets:<c> deferred:<c>; reads head:<b> body:<b> limits suspended
+-- ARGV[4] class, [5] most legs, [6] legs to mark started, [7] lease ms, [8] largest content given
+--   inline, [9] content bytes after which the claim ends, [10]... tickets answered.
+-- Returns {more, alone, id, record, head, content or nil, ...}.
+
+local c = ARGV[4]
+local limit, quantum = tonumber(ARGV[5]), tonumber(ARGV[3])
+local start, lease = tonumber(ARGV[6]), tonumber(ARGV[7])
+local inline, most = tonumber(ARGV[8]), tonumber(ARGV[9])
+local ring = P .. 'ring:' .. c
+for i = 10, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
+
+local limited = call('HLEN', P .. 'limits') > 0
+local suspensions = call('HLEN', P .. 'suspended') > 0
+local out, got, bytes, alone, over = { 0, 0 }, 0, 0, 0, false
+
+-- GCRA: how many legs may go now; when it is short, the time of the next permit; a closure that
+-- books what was taken.
+local function permitted(hop, room)
+  local interval, burst, concurrency = limit_of(hop)
+  local wake
+  if concurrency > 0 then
+    local free = concurrency - tonumber(call('HGET', P .. 'inflight', hop) or '0')
+    if free < room then room, wake = math.max(0, free), now + 1000 end
+  end
+  if not interval or interval <= 0 then return room, wake, nil end
+  local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', hop) or '0'))
+  local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
+  if allowed < room then room = allowed end
+  return room, wake, function(taken)
+    local after = tat + taken * interval
+    if taken > 0 then call('HSET', P .. 'gcra', hop, string.format('%.17g', after)) end
+    local next_permit = math.ceil(after - (burst - 1) * interval - 1e-6)
+    return next_permit > now and next_permit or nil
+  end
+end
+
+-- Lease one leg that the queue named; nothing happens when the leg is no longer ready.
+-- Returns false when the leg must go back because it has to be claimed alone.
+local function take(id)
+  local key = leg_key(id)
+  local rec = call('HGET', key, id)
+  if not rec then return true end
+  if byte(rec, 1) ~= 1 then  -- Written by a newer release: look again in a minute.
+    call('ZADD', P .. 'deferred:' .. c, now + 60000, id)
+    return true
+  end
+  if byte(rec, 2) ~= READY then return true end
+  local _, _, class, crashes, flags, fence, attempts, legs, _, give_up = struct.unpack(FIXED, rec)
+  if crashes > 0 then
+    if got > 0 then return false end
+    alone, over = 1, true
+  end
+  flags = has(flags, HOLD) and HOLD or 0
+  if got < start then flags = flags + STARTED end
+  rec = struct.pack(FIXED, 1, LEASED, class, crashes, flags, fence + 1, attempts, legs,
+    now + lease, give_up) .. sub(rec, 30)
+  call('HSET', key, id, rec)
+  call('ZADD', P .. 'leases:' .. c, now + lease, id)
+  local m, b = sub(id, 1, 16), byte(id, 16)
+  local size = call('HSTRLEN', P .. 'body:' .. b, m)
+  local body = false
+  if size <= inline then
+    body = call('HGET', P .. 'body:' .. b, m)
+    bytes = bytes + size
+    if bytes >= most then over = true end
+  end
+  local at = #out
+  out[at + 1], out[at + 2], out[at + 3], out[at + 4] =
+    id, rec, call('HGET', P .. 'head:' .. b, m), body
+  got = got + 1
+  return true
+end
+
+-- Take up to `room` legs of one queue. Returns how many, and whether one must be claimed alone.
+local function take_from(list, room)
+  local before = got
+  while got - before < room and not over do
+    local ids = call('LPOP', list, room - (got - before))
+    if not ids then break end
+    for i = 1, #ids do
+      local fits = not over and take(ids[i])
+      if not fits then
+        for j = #ids, i, -1 do call('LPUSH', list, ids[j]) end
+        return got - before, not over
+      end
+    end
+  end
+  return got - before, false
+end
+
+local turns = call('LLEN', ring)
+while turns > 0 and got < limit and not over do
+  turns = turns - 1
+  local hop = call('LPOP', ring)
+  local room, wake, book = math.min(quantum, limit - got), nil, nil
+  if suspensions then
+    local till = tonumber(call('HGET', P .. 'suspended', hop) or '0')
+    if till > now then
+      room, wake = 0, till
+    elseif till > 0 then
+      call('HDEL', P .. 'suspended', hop)
+    end
+  end
+  if limited and room > 0 then room, wake, book = permitted(hop, room) end
+  local list = P .. 'ready:' .. c .. ':' .. hop
+  local taken, apart = 0, false
+  if room > 0 then taken, apart = take_from(list, room) end
+  local permit = book and book(taken)
+  if taken < room then wake = nil end
+  if call('LLEN', list) > 0 then
+    if apart then
+      call('LPUSH', ring, hop)
+      over = true
+    elseif wake or permit then
+      call('ZADD', P .. 'wake:' .. c, math.max(wake or 0, permit or 0), hop)
+    else
+      call('RPUSH', ring, hop)
+    end
+  end
+  if taken > 0 then fly(hop, taken) end
+end
+bump('r:' .. c, -got)
+commit()
+out[1] = call('LLEN', ring) > 0 and 1 or 0
+out[2] = alone
+return out

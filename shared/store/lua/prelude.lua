@@ -1,0 +1,216 @@
+-- Every script begins with this text: the clock, the leg record, counters, queues and tickets.
+-- KEYS[1] is the prefix of every key. ARGV[1] is the time in ms, or '' for the server's own;
+-- ARGV[2] the text of a ticket, with @ID@ and @CLASS@ in it; ARGV[3] the quantum.
+-- KEYS that the functions below touch, each behind the prefix:
+--   counters HASH field -> number        ring:<c> LIST of hops      wake:<c> ZSET hop -> ms
+--   ready:<c>:<hop> LIST of leg ids      deferred:<c> leases:<c> ZSET leg id -> ms
+--   leg:<b> head:<b> body:<b> HASH       open HASH message id -> legs not final
+--   finished LIST of message id and ms   events STREAM              inflight HASH hop -> legs
+--   suspended limits gcra HASH by hop    tickets:<c> ZSET id -> ms  live STRING
+-- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
+-- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
+
+local P = KEYS[1]
+local call = redis.call
+local byte, sub = string.byte, string.sub
+local now
+if ARGV[1] ~= '' then
+  now = tonumber(ARGV[1])
+else
+  local t = call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local CLASS = { ['0'] = 'critical', ['1'] = 'transactional', ['2'] = 'bulk' }
+local READY, LEASED, WAITING, HELD, FINAL, DEAD = 1, 2, 3, 4, 5, 6
+local STARTED, DOT, HOLD, LATE = 1, 2, 4, 8
+local OPEN = { q = true, s = true, f = true }
+local FIXED = '>BBBBBI4HHdd'
+
+local function has(flags, flag) return flags % (flag * 2) >= flag end
+local function without(flags, flag) return has(flags, flag) and flags - flag or flags end
+local function with(flags, flag) return has(flags, flag) and flags or flags + flag end
+
+-- The record as a table; nil when its format is one that this release cannot read.
+local function decode(rec)
+  if byte(rec, 1) ~= 1 then return nil end
+  local l = {}
+  local _
+  _, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts, l.legs, l.due, l.give_up =
+    struct.unpack(FIXED, rec)
+  local length = byte(rec, 30)
+  l.hop = sub(rec, 31, 30 + length)
+  local at = 31 + length
+  local n = byte(rec, at) * 256 + byte(rec, at + 1)
+  l.statuses = sub(rec, at + 2, at + 1 + n)
+  at = at + 2 + n
+  local m = byte(rec, at) * 256 + byte(rec, at + 1)
+  l.indices = sub(rec, at, at + 1 + 2 * m)
+  l.tail = sub(rec, at + 2 + 2 * m)
+  l.c = tostring(l.class)
+  return l
+end
+
+local function encode(l)
+  return struct.pack(FIXED, 1, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts,
+    l.legs, l.due, l.give_up)
+    .. string.char(#l.hop) .. l.hop
+    .. struct.pack('>H', #l.statuses) .. l.statuses .. l.indices .. l.tail
+end
+
+local function leg_key(id) return P .. 'leg:' .. byte(id, 16) end
+local function load_leg(id)
+  local rec = call('HGET', leg_key(id), id)
+  return rec and decode(rec) or nil
+end
+local function save_leg(id, l) call('HSET', leg_key(id), id, encode(l)) end
+
+-- Changes of numbers are gathered and written once a script.
+local counts, flights, touched = {}, {}, {}
+local function bump(field, by) counts[field] = (counts[field] or 0) + by end
+local function fly(hop, by) flights[hop] = (flights[hop] or 0) + by end
+
+local function event(kind, id, payload)
+  call('XADD', P .. 'events', '*', 'k', kind, 'l', id, 'p', payload)
+end
+
+-- Replace the statuses that `from` allows; unchanged ones keep their letter.
+local function restate(l, new, from)
+  local old, parts = l.statuses, {}
+  if old == new then return end
+  for i = 1, #old do
+    local o, n = sub(old, i, i), sub(new, i, i)
+    if o ~= n and n ~= '' and from[o] then
+      bump('s:' .. l.c .. ':' .. o, -1)
+      bump('s:' .. l.c .. ':' .. n, 1)
+      parts[i] = n
+    else
+      parts[i] = o
+    end
+  end
+  l.statuses = table.concat(parts)
+end
+
+local function has_open(l) return string.find(l.statuses, '[qsf]') ~= nil end
+local function all_open_to(l, letter) return (string.gsub(l.statuses, '[qsf]', letter)) end
+
+-- Put a leg on its ready queue; a queue that was empty gets its place in the ring.
+local function push_ready(id, l, at_head)
+  local n = call(at_head and 'LPUSH' or 'RPUSH', P .. 'ready:' .. l.c .. ':' .. l.hop, id)
+  if n == 1 then call('RPUSH', P .. 'ring:' .. l.c, l.hop) end
+  bump('r:' .. l.c, 1)
+  touched[l.c] = true
+end
+
+-- The message's last leg is final: the content goes, the summary stays for a while.
+local function finish(id, l)
+  local m = sub(id, 1, 16)
+  local number = byte(id, 17) * 256 + byte(id, 18)
+  if number > 0 or l.legs > 1 then
+    if call('HINCRBY', P .. 'open', m, -1) > 0 then return end
+    call('HDEL', P .. 'open', m)
+  end
+  call('HDEL', P .. 'body:' .. byte(id, 16), m)
+  call('RPUSH', P .. 'finished', m .. struct.pack('>d', now))
+end
+
+-- Where a leg goes once its statuses are known. `wait` is in ms.
+local function place(id, l, wait)
+  if has_open(l) then
+    l.state = WAITING
+    l.due = now + wait
+    if l.give_up > now and l.due > l.give_up then l.due = l.give_up end
+    call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
+    return
+  end
+  l.due = 0
+  if string.find(l.statuses, 'u', 1, true) then
+    l.state = HELD
+    call('ZADD', P .. 'held', now, id)
+  elseif string.find(l.statuses, 'l', 1, true) then
+    l.state = DEAD
+    call('ZADD', P .. 'dead', now, id)
+  else
+    l.state = FINAL
+    finish(id, l)
+  end
+end
+
+-- Take a leg out of whatever holds it now. A ready id stays behind as a tombstone.
+local function withdraw(id, l)
+  if l.state == READY then
+    bump('r:' .. l.c, -1)
+  elseif l.state == LEASED then
+    call('ZREM', P .. 'leases:' .. l.c, id)
+    fly(l.hop, -1)
+    touched[l.c] = true
+  elseif l.state == WAITING then
+    call('ZREM', P .. 'deferred:' .. l.c, id)
+  elseif l.state == DEAD then
+    call('ZREM', P .. 'dead', id)
+  elseif l.state == HELD then
+    call('ZREM', P .. 'held', id)
+  end
+end
+
+-- limits HASH: hop -> '<interval ms>|<burst>|<concurrency>'.
+local function limit_of(hop)
+  local text = call('HGET', P .. 'limits', hop)
+  if not text then return 0, 0, 0 end
+  local interval, burst, concurrency = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
+  return tonumber(interval), tonumber(burst), tonumber(concurrency)
+end
+
+-- A leg of a hop with limited concurrency has ended: the hop's classes may try again.
+local function unblock(hop)
+  local _, _, concurrency = limit_of(hop)
+  if concurrency == 0 then return end
+  local till = call('HGET', P .. 'suspended', hop)
+  if till and tonumber(till) > now then return end
+  for c in pairs(CLASS) do
+    if call('ZREM', P .. 'wake:' .. c, hop) == 1 then
+      call('RPUSH', P .. 'ring:' .. c, hop)
+      touched[c] = true
+    end
+  end
+end
+
+-- Tickets: enough for the ready mail, no more than the workers can use, none for mail that may
+-- not go. What is queued in Dramatiq counts too, so that none pile up while no worker runs.
+local function top_up(c)
+  if call('LLEN', P .. 'ring:' .. c) == 0 then return 0 end
+  local ready = tonumber(call('HGET', P .. 'counters', 'r:' .. c) or '0')
+  local live = math.max(1, tonumber(call('GET', P .. 'live') or '1'))
+  local want = math.min(math.ceil(math.max(ready, 1) / tonumber(ARGV[3])), 2 * live)
+  local tickets, queue = P .. 'tickets:' .. c, 'dramatiq:' .. CLASS[c]
+  call('ZREMRANGEBYSCORE', tickets, '-inf', now)
+  local have = math.max(call('ZCARD', tickets), call('LLEN', queue))
+  local minted = want - have
+  if minted <= 0 then return 0 end
+  local last = call('HINCRBY', P .. 'counters', 'tickets_minted', minted)
+  for i = last - minted + 1, last do
+    local id = 't' .. c .. '-' .. i
+    local text = string.gsub(string.gsub(ARGV[2], '@ID@', id), '@CLASS@', CLASS[c])
+    call('HSET', queue .. '.msgs', id, text)
+    call('RPUSH', queue, id)
+    call('ZADD', tickets, now + 5000, id)
+  end
+  call('PUBLISH', P .. 'wake', CLASS[c])
+  return minted
+end
+
+-- The end of every script that changes something: write the numbers, then the tickets.
+local function commit()
+  for field, by in pairs(counts) do
+    if by ~= 0 then call('HINCRBY', P .. 'counters', field, by) end
+  end
+  local limited = call('HLEN', P .. 'limits') > 0
+  for hop, by in pairs(flights) do
+    if by ~= 0 and call('HINCRBY', P .. 'inflight', hop, by) <= 0 then
+      call('HDEL', P .. 'inflight', hop)
+    end
+    if by < 0 and limited then unblock(hop) end
+  end
+  local minted = 0
+  for c in pairs(touched) do minted = minted + top_up(c) end
+  return minted
+end

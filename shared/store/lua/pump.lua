@@ -1,0 +1,149 @@
+#!lua flags=allow-oom
+-- pump: the one backward arrow, deferred -> ready; also reaps leases, mints tickets, forgets.
+-- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
+--   body:<b> ready:<c>:<hop> ring:<c> wake:<c> held dead finished events counters inflight
+--   tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged suspended
+-- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
+--   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
+-- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
+
+local lease, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local most = tonumber(ARGV[10])
+local due, reaped, crashed, dead, trimmed, forgotten, more = 0, 0, 0, 0, 0, 0, 0
+
+call('ZADD', P .. 'workers', now, ARGV[4])
+call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', '(' .. (now - 3000))
+call('SET', P .. 'live', call('ZCARD', P .. 'workers'))
+
+-- A gap between runs means that the server stalled, restarted, or had no worker: whoever holds
+-- a lease could not renew it meanwhile, so nobody's lease is reaped for one lease time.
+local last = call('HMGET', P .. 'pump', 'last', 'reap_after')
+local reap_after = tonumber(last[2] or '0')
+if not last[1] or now - tonumber(last[1]) > 1000 or now < tonumber(last[1]) then
+  reap_after = now + lease
+end
+call('HSET', P .. 'pump', 'last', now, 'reap_after', reap_after)
+
+local function move_due(c)
+  local set = P .. 'deferred:' .. c
+  local ids = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most - due)
+  for i = 1, #ids do
+    local id = ids[i]
+    local rec = call('HGET', leg_key(id), id)
+    local l = rec and decode(rec)
+    if rec and not l then
+      call('ZADD', set, now + 60000, id)  -- Written by a newer release: look again in a minute.
+    else
+      call('ZREM', set, id)
+      if l and l.state == WAITING then
+        restate(l, (string.gsub(l.statuses, 's', 'q')), OPEN)
+        l.state, l.due = READY, 0
+        save_leg(id, l)
+        push_ready(id, l)
+        due = due + 1
+      end
+    end
+  end
+  if due >= most then more = 1 end
+end
+
+local function end_crashed(id, l)
+  crashed = crashed + 1
+  l.crashes = math.min(255, l.crashes + 1)
+  bump('crashes', 1)
+  event('crashed', id, '')
+  if has(l.flags, DOT) and has(l.flags, HOLD) then
+    restate(l, all_open_to(l, 'u'), OPEN)
+  elseif l.crashes >= max_crashes then
+    restate(l, all_open_to(l, 'l'), OPEN)
+    event('dead', id, '')
+    dead = dead + 1
+  end
+end
+
+local function reap(c)
+  local set = P .. 'leases:' .. c
+  local ids = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most - reaped)
+  for i = 1, #ids do
+    local id = ids[i]
+    local l = load_leg(id)
+    if l and l.state == LEASED then
+      reaped = reaped + 1
+      withdraw(id, l)
+      if has(l.flags, STARTED) then end_crashed(id, l) end
+      l.flags = without(without(without(l.flags, STARTED), DOT), LATE)
+      if has_open(l) then
+        l.state, l.due = READY, 0
+        push_ready(id, l)
+      else
+        place(id, l, 0)
+      end
+      save_leg(id, l)
+    else
+      call('ZREM', set, id)
+    end
+  end
+  if reaped >= most then more = 1 end
+end
+
+local function wake(c)
+  local set = P .. 'wake:' .. c
+  local hops = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most)
+  for i = 1, #hops do
+    call('ZREM', set, hops[i])
+    call('RPUSH', P .. 'ring:' .. c, hops[i])
+  end
+  if #hops >= most then more = 1 end
+end
+
+-- A ticket that is neither queued nor answered was lost on the way: it no longer counts.
+local function find_lost_tickets(c)
+  local set, queue = P .. 'tickets:' .. c, 'dramatiq:' .. CLASS[c]
+  local ids = call('ZRANGE', set, 0, -1)
+  for i = 1, #ids do
+    if not call('LPOS', queue, ids[i]) then call('ZREM', set, ids[i]) end
+  end
+end
+
+local function forget()
+  local oldest = now - tonumber(ARGV[7])
+  local surplus = call('LLEN', P .. 'finished') - tonumber(ARGV[8])
+  while forgotten < most do
+    local entry = call('LINDEX', P .. 'finished', 0)
+    if not entry then return end
+    if surplus <= 0 and struct.unpack('>d', entry, 17) > oldest then return end
+    call('LPOP', P .. 'finished')
+    surplus = surplus - 1
+    forgotten = forgotten + 1
+    local m, b = sub(entry, 1, 16), byte(entry, 16)
+    local first = load_leg(m .. '\0\0')
+    for number = 0, (first and first.legs or 1) - 1 do
+      call('HDEL', P .. 'leg:' .. b, m .. struct.pack('>H', number))
+    end
+    call('HDEL', P .. 'head:' .. b, m)
+  end
+  more = 1
+end
+
+for _, c in ipairs({ '0', '1', '2' }) do
+  if due < most then move_due(c) end
+  if now >= reap_after and reaped < most then reap(c) end
+  wake(c)
+  find_lost_tickets(c)
+  touched[c] = true
+end
+forget()
+
+-- Only what a recorder has acknowledged may go; without one the stream is capped, and the
+-- counter says how much history was lost.
+local acknowledged = call('GET', P .. 'events:acknowledged')
+if acknowledged then
+  call('XTRIM', P .. 'events', 'MINID', acknowledged)
+elseif call('XLEN', P .. 'events') > tonumber(ARGV[9]) then
+  trimmed = call('XTRIM', P .. 'events', 'MAXLEN', ARGV[9])
+  bump('events_trimmed', trimmed)
+end
+
+local minted = commit()
+return { due, reaped, crashed, dead, minted, trimmed, forgotten,
+  now < reap_after and 1 or 0, more }

@@ -1,0 +1,97 @@
+#!lua flags=allow-oom
+-- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
+-- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
+--   wake:<c> held dead open body:<b> finished events counters inflight gcra tickets:<c>
+--   dramatiq:<class>[.msgs]; reads limits suspended live
+-- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms.
+-- Returns a letter each: d done, l late but counted, r refused.
+
+local function settled(id, l, i)
+  withdraw(id, l)
+  restate(l, ARGV[i + 3], OPEN)
+  l.fence = l.fence + 1
+  l.crashes = 0
+  l.flags = has(l.flags, HOLD) and HOLD or 0
+  l.attempts = tonumber(ARGV[i + 4])
+  l.tail = ARGV[i + 5]
+  place(id, l, tonumber(ARGV[i + 7]))
+  save_leg(id, l)
+  if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
+end
+
+local function released(id, l, wait)
+  withdraw(id, l)
+  local interval = limit_of(l.hop)
+  if interval and interval > 0 then
+    local tat = call('HGET', P .. 'gcra', l.hop)
+    if tat then
+      call('HSET', P .. 'gcra', l.hop, string.format('%.17g', tonumber(tat) - interval))
+    end
+  end
+  l.fence = l.fence + 1
+  l.flags = has(l.flags, HOLD) and HOLD or 0
+  if wait > 0 then
+    l.state, l.due = WAITING, now + wait
+    if l.give_up > now and l.due > l.give_up then l.due = l.give_up end
+    call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
+  else
+    l.state, l.due = READY, 0
+    push_ready(id, l, true)
+  end
+  save_leg(id, l)
+end
+
+-- A delivery that an older claim reports: it counts unless somebody holds the leg now.
+local function overtaken(id, l, i)
+  local delivered = string.gsub(ARGV[i + 3], '[^d]', '-')
+  if ARGV[i + 2] ~= 's' or not string.find(delivered, 'd', 1, true) then return 'r' end
+  if l.state == LEASED then
+    if has_open(l) then
+      l.flags = with(l.flags, LATE)
+      save_leg(id, l)
+      bump('late_refused', 1)
+      event('late', id, ARGV[i + 6])
+    end
+    return 'r'
+  end
+  if l.state ~= READY and l.state ~= WAITING and l.state ~= DEAD then return 'r' end
+  local before, wanted = l.statuses, {}
+  for k = 1, #before do
+    wanted[k] = sub(delivered, k, k) == 'd' and 'd' or sub(before, k, k)
+  end
+  restate(l, table.concat(wanted), { q = true, s = true, f = true, l = true })
+  if l.statuses == before then return 'r' end
+  if not has_open(l) then
+    withdraw(id, l)
+    place(id, l, 0)
+  end
+  save_leg(id, l)
+  bump('late_delivered', 1)
+  if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
+  return 'l'
+end
+
+local answers = {}
+for i = 4, #ARGV, 8 do
+  local id, fence = ARGV[i], tonumber(ARGV[i + 1])
+  local l = load_leg(id)
+  local answer = 'r'
+  if l then
+    if l.fence == fence and (l.state == LEASED or l.state == READY) then
+      answer = l.state == LEASED and 'd' or 'l'
+      if ARGV[i + 2] == 's' then
+        if answer == 'l' and string.find(ARGV[i + 3], 'd', 1, true) then
+          bump('late_delivered', 1)
+        end
+        settled(id, l, i)
+      else
+        released(id, l, tonumber(ARGV[i + 7]))
+      end
+    else
+      answer = overtaken(id, l, i)
+    end
+  end
+  answers[#answers + 1] = answer
+end
+commit()
+return table.concat(answers)

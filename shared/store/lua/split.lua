@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- split: replace a held leg by legs to other destinations.
+-- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> ready:<c>:<hop> ring:<c> open events
+--   counters inflight tickets:<c> dramatiq:<class>[.msgs]
+-- ARGV[4] leg id, [5] fence, then for each new leg: hop, statuses, packed indices.
+-- Returns 1, or 0 when the lease is lost.
+
+local id, fence = ARGV[4], tonumber(ARGV[5])
+local l = load_leg(id)
+if not l or l.state ~= LEASED or l.fence ~= fence then return 0 end
+local m = sub(id, 1, 16)
+local zero = m .. '\0\0'
+local first = id == zero and l or load_leg(zero)
+local total = first.legs
+local added = (#ARGV - 5) / 3 - 1
+withdraw(id, l)
+l.fence = l.fence + 1
+l.flags = has(l.flags, HOLD) and HOLD or 0
+l.state, l.due = READY, 0
+if added > 0 then
+  -- The count of open legs exists only while a message has several.
+  if total == 1 then call('HSET', P .. 'open', m, 1) end
+  call('HINCRBY', P .. 'open', m, added)
+  first.legs = total + added
+  l.legs = first.legs
+  if id ~= zero then save_leg(zero, first) end
+end
+for i = 0, added do
+  local at = 6 + 3 * i
+  l.hop, l.statuses, l.indices = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local target = i == 0 and id or m .. struct.pack('>H', total + i - 1)
+  save_leg(target, l)
+  push_ready(target, l)
+end
+event('rerouted', id, '')
+commit()
+return 1
