@@ -1,0 +1,174 @@
+"""The spool's asynchronous half on Redis or Valkey: what a worker asks.
+
+Takes and gives the values of `shared.store.ports`; each method is one script. Failures are the
+`StoreError` family; every script may be sent again after one, because fences make it harmless.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from shared.clock import Clock
+from shared.config import Settings
+from shared.model.leg import Leg, pack_statuses, unpack_leg
+from shared.model.message import CLASSES, MessageClass, unpack_head
+from shared.store.connection import AsyncRedis, Value
+from shared.store.ports import (
+    Claim,
+    Claimed,
+    DestinationLimit,
+    Pumped,
+    Settled,
+    Settlement,
+    Verb,
+)
+from shared.store.scripts import PREFIX, SCRIPTS
+from shared.store.tickets import template
+
+INLINE_CONTENT_BYTES = 64 * 1024
+CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
+PUMP_BATCH = 500
+SETTLE_BATCH = 100
+"""Settlements in one script: about 2 ms."""
+
+_VERBS = {Verb.SETTLE: b"s", Verb.RELEASE: b"r"}
+_SETTLED = {ord("d"): Settled.DONE, ord("l"): Settled.LATE, ord("r"): Settled.REFUSED}
+
+
+class RedisQueue:
+    """`shared.store.ports.Queue` on a server. With a `clock` the scripts use its time."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lease_ms = int(settings.worker.lease_seconds * 1000)
+        self._redis = AsyncRedis(
+            settings.store.redis_url, timeout_seconds=max(2.0, settings.store.timeout_seconds)
+        )
+        self._template = template()
+
+    async def _run(self, name: str, *arguments: Value, quantum: int | None = None) -> Any:
+        now = b"" if self._clock is None else self._clock.now_ms()
+        head = [now, self._template, quantum or self._settings.worker.quantum]
+        return await self._redis.run(SCRIPTS[name], [*head, *arguments])
+
+    async def claim(
+        self,
+        message_class: MessageClass,
+        *,
+        limit: int,
+        quantum: int,
+        start: int = 0,
+        tickets: Sequence[str] = (),
+    ) -> Claim:
+        """See the port."""
+        reply = await self._run(
+            "claim",
+            CLASSES.index(message_class),
+            limit,
+            start,
+            self._lease_ms,
+            INLINE_CONTENT_BYTES,
+            CLAIM_CONTENT_BYTES,
+            *tickets,
+            quantum=quantum,
+        )
+        legs = []
+        for at in range(2, len(reply), 4):
+            leg = unpack_leg(reply[at + 1])
+            head = unpack_head(reply[at + 2])
+            legs.append(Claimed(reply[at], leg.fence, leg, head, reply[at + 3]))
+        return Claim(tuple(legs), reply[0] == 1, reply[1] == 1)
+
+    async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
+        """See the port."""
+        flat = [part for leg in legs for part in leg]
+        return [held == 1 for held in await self._run("start", 1 if dot else 0, *flat)]
+
+    async def renew(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """See the port."""
+        flat = [part for leg in legs for part in leg]
+        return [held == 1 for held in await self._run("renew", self._lease_ms, *flat)]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """See the port."""
+        answers: list[Settled] = []
+        for start in range(0, len(settlements), SETTLE_BATCH):
+            flat: list[Value] = []
+            for each in settlements[start : start + SETTLE_BATCH]:
+                flat += (
+                    each.leg_id,
+                    each.fence,
+                    _VERBS[each.verb],
+                    pack_statuses(each.statuses),
+                    each.attempts,
+                    each.history or b"\x90",
+                    each.event,
+                    each.retry_after_ms,
+                )
+            answers += [_SETTLED[letter] for letter in await self._run("settle", *flat)]
+        return answers
+
+    async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
+        """See the port."""
+        flat: list[Value] = []
+        for leg in legs:
+            count = len(leg.recipients)
+            flat += (
+                leg.hop,
+                pack_statuses(leg.statuses),
+                struct.pack(f">{count + 1}H", count, *leg.recipients),
+            )
+        return bool(await self._run("split", leg_id, fence, *flat) == 1)
+
+    async def content(self, message_id: bytes) -> bytes | None:
+        """See the port."""
+        found: bytes | None = await self._redis.command(
+            "HGET", f"{PREFIX}body:{message_id[15]}", message_id
+        )
+        return found
+
+    async def pump(self, worker_id: str) -> Pumped:
+        """See the port."""
+        store, worker = self._settings.store, self._settings.worker
+        due, reaped, crashed, dead, tickets, trimmed, forgotten, paused, more = await self._run(
+            "pump",
+            worker_id,
+            self._lease_ms,
+            worker.max_crashes,
+            store.retention_seconds * 1000,
+            store.retention_messages,
+            store.events_max,
+            PUMP_BATCH,
+        )
+        return Pumped(
+            due, reaped, crashed, dead, tickets, trimmed, forgotten, paused == 1, more == 1
+        )
+
+    async def limit(self, hop: str, limit: DestinationLimit) -> None:
+        """See the port."""
+        if not limit.per_second and not limit.concurrency:
+            await self._redis.command("HDEL", f"{PREFIX}limits", hop)
+            return
+        interval = 1000 / limit.per_second if limit.per_second else 0
+        burst = max(1.0, limit.per_second * 0.1)
+        text = f"{interval!r}|{burst!r}|{limit.concurrency}"
+        await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
+
+    async def suspend(self, hop: str, for_ms: int) -> None:
+        """See the port."""
+        await self._run("suspend", hop, for_ms)
+
+    async def drop(self, message_class: MessageClass, ticket: str) -> None:
+        """See the port."""
+        await self._run("drop", CLASSES.index(message_class), ticket)
+
+    async def leave(self, worker_id: str) -> None:
+        """See the port."""
+        await self._redis.command("ZREM", f"{PREFIX}workers", worker_id)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.close()
