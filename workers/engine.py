@@ -1,0 +1,207 @@
+"""The engine: tickets in, claimed legs in hand, each worked by the pipeline until it is settled.
+
+`offer` takes tickets from Dramatiq's threads; a lane for each class claims as much as there is room
+for and goes on while there is more. It never blocks the loop, holds at most `legs_in_hand` legs,
+keeps a share of them for class critical, and lets one leg that has crashed a worker before run at a
+time. A store that does not answer makes lanes wait; nothing is lost by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from shared.clock import Clock
+from shared.config import Settings
+from shared.errors import StoreError
+from shared.model.leg import LegFlag
+from shared.model.message import CLASSES, MessageClass
+from shared.store.ports import Claimed, Queue, Settled, Settlement, Verb
+from workers.batching import Settler, Starter
+from workers.leases import Lease, Leases
+
+CLAIM_LIMIT = 200
+WORTH_CLAIMING = 50
+"""A claim for fewer legs waits a moment for more room."""
+GATHER_SECONDS = 0.005
+STORE_PAUSE_SECONDS = 0.5
+SUSPECT_SECONDS = 5.0
+"""How long a leg that has crashed a worker waits for another such leg to end."""
+
+BROKEN_RETRY_MS = 60_000
+"""A leg that met a fault of ours rests for a minute, without using up an attempt."""
+
+Deliver = Callable[[Claimed, Lease], Awaitable[Settlement]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """The tickets of one class, and whether it should claim."""
+
+    def __init__(self) -> None:
+        self.tickets: list[str] = []
+        self.wanted = asyncio.Event()
+
+
+class Engine:
+    """One a process, on one loop."""
+
+    def __init__(
+        self, settings: Settings, queue: Queue, clock: Clock, deliver: Deliver, sessions: int
+    ) -> None:
+        worker = settings.worker
+        self._quantum = worker.quantum
+        self._most = worker.legs_in_hand
+        self._reserved = int(worker.legs_in_hand * worker.critical_share)
+        self._stop_seconds = worker.stop_seconds
+        self._queue = queue
+        self._clock = clock
+        self._deliver = deliver
+        self.leases = Leases(queue, worker, clock)
+        self._settler = Settler(queue, self._settled)
+        self._starter = Starter(queue, clock)
+        self._lanes = {name: Lane() for name in CLASSES}
+        self._working: dict[bytes, asyncio.Task[None]] = {}
+        self._held: dict[bytes, Claimed] = {}
+        # Twice the sessions: the next message is rendered while one is on its way.
+        self._slots = asyncio.Semaphore(2 * sessions)
+        self._starting = 2 * sessions
+        self._suspects = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._stopping = False
+        self._loop = asyncio.get_running_loop()
+
+    def offer(self, message_class: MessageClass, ticket: str) -> None:
+        """Take a ticket; safe from any thread."""
+        self._loop.call_soon_threadsafe(self._take_ticket, message_class, ticket)
+
+    def _take_ticket(self, message_class: MessageClass, ticket: str) -> None:
+        lane = self._lanes[message_class]
+        if self._stopping or (self._room(message_class) <= 0 and len(lane.tickets) > 1):
+            self._loop.create_task(self._drop(message_class, ticket))
+            return
+        lane.tickets.append(ticket)
+        lane.wanted.set()
+
+    async def _drop(self, message_class: MessageClass, ticket: str) -> None:
+        try:
+            await self._queue.drop(message_class, ticket)
+        except StoreError:
+            pass  # The ticket runs out by itself.
+
+    def _room(self, message_class: MessageClass) -> int:
+        most = self._most if message_class == "critical" else self._most - self._reserved
+        return most - len(self._held)
+
+    async def run(self) -> None:
+        """Work until cancelled; `stop` first for an orderly end."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.leases.run())
+            group.create_task(self._settler.run())
+            group.create_task(self._starter.run())
+            for name in CLASSES:
+                group.create_task(self._lane(name))
+
+    async def _lane(self, message_class: MessageClass) -> None:
+        lane = self._lanes[message_class]
+        while True:
+            await lane.wanted.wait()
+            lane.wanted.clear()
+            more = True
+            while more and not self._stopping:
+                room = await self._wait_for_room(message_class)
+                tickets, lane.tickets = lane.tickets, []
+                try:
+                    more = await self._claim(message_class, min(room, CLAIM_LIMIT), tickets)
+                except StoreError as error:
+                    _log.warning("claim_waits_for_store", reason=str(error))
+                    await asyncio.sleep(STORE_PAUSE_SECONDS)
+
+    async def _wait_for_room(self, message_class: MessageClass) -> int:
+        while self._room(message_class) <= 0:
+            self._freed.clear()
+            await self._freed.wait()
+        if self._room(message_class) < WORTH_CLAIMING:
+            await asyncio.sleep(GATHER_SECONDS)
+        return max(1, self._room(message_class))
+
+    async def _claim(self, message_class: MessageClass, limit: int, tickets: list[str]) -> bool:
+        start = max(0, min(limit, self._starting))
+        asked_at = self._clock.monotonic()
+        claim = await self._queue.claim(
+            message_class, limit=limit, quantum=self._quantum, start=start, tickets=tickets
+        )
+        for claimed in claim.legs:
+            lease = self.leases.hold(claimed, asked_at)
+            self._held[claimed.leg_id] = claimed
+            task = self._loop.create_task(self._work(claimed, lease))
+            self._working[claimed.leg_id] = task
+        return claim.more
+
+    async def _work(self, claimed: Claimed, lease: Lease) -> None:
+        """One leg, from claim to settlement: this is the shell that nothing gets past."""
+        settlement = release(claimed)
+        try:
+            if claimed.leg.crashes:
+                settlement = await self._attempt_apart(claimed, lease)
+            else:
+                settlement = await self._attempt(claimed, lease)
+        except asyncio.CancelledError:
+            pass  # The process stops, and nothing that matters was sent: the leg is released.
+        except Exception:
+            _log.exception("attempt_broke", leg=claimed.leg_id.hex())
+            settlement = release(claimed, BROKEN_RETRY_MS)
+        self._settler.put(settlement)
+
+    async def _attempt_apart(self, claimed: Claimed, lease: Lease) -> Settlement:
+        """Two legs that have both crashed a worker must not be blamed for one another."""
+        try:
+            await asyncio.wait_for(self._suspects.acquire(), SUSPECT_SECONDS)
+        except TimeoutError:
+            return await self._attempt(claimed, lease)
+        try:
+            return await self._attempt(claimed, lease)
+        finally:
+            self._suspects.release()
+
+    async def _attempt(self, claimed: Claimed, lease: Lease) -> Settlement:
+        async with self._slots:
+            self._starting -= 1
+            try:
+                started = bool(claimed.leg.flags & LegFlag.STARTED)
+                if lease.holds() and (started or await self._starter.started(claimed)):
+                    return await self._deliver(claimed, lease)
+                return release(claimed)
+            finally:
+                self._starting += 1
+
+    def _settled(self, settlement: Settlement, answer: Settled) -> None:
+        if answer is Settled.REFUSED:
+            _log.warning("settle_refused", verb=settlement.verb.value)
+        self.leases.let_go(settlement.leg_id)
+        self._held.pop(settlement.leg_id, None)
+        self._working.pop(settlement.leg_id, None)
+        self._freed.set()
+
+    async def stop(self) -> None:
+        """Claim nothing more, let transactions end, release the rest, settle everything."""
+        self._stopping = True
+        tasks = set(self._working.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._stop_seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=5)
+        try:
+            await asyncio.wait_for(self._settler.drained(), timeout=5)
+        except TimeoutError:
+            _log.warning("stopped_with_unsettled_legs", legs=len(self._held))
+
+
+def release(claimed: Claimed, retry_after_ms: int = 0) -> Settlement:
+    """Give a leg back: nothing was sent, no attempt is used up."""
+    return Settlement(claimed.leg_id, claimed.fence, Verb.RELEASE, retry_after_ms=retry_after_ms)

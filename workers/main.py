@@ -1,0 +1,141 @@
+"""A worker process: settings -> broker -> actor -> engine, until SIGTERM.
+
+One event loop does the work; Dramatiq's threads only hand tickets to it. Exit code 0 after an
+orderly stop, 1 when a consumer thread has died (whoever supervises starts it again), 2 for a wrong
+setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+
+import dramatiq
+import structlog
+
+from shared import broker as ticket_broker
+from shared.clock import SystemClock
+from shared.config import Settings, load
+from shared.errors import ConfigError, StoreError
+from shared.logging import configure
+from shared.model.message import CLASSES
+from shared.sentry import start_sentry
+from shared.store.ports import DestinationLimit
+from shared.store.redis_queue import RedisQueue
+from workers.actors import declare
+from workers.engine import Engine
+from workers.pipeline import Pipeline
+from workers.pump import Pump
+from workers.route import RELAY_HOP
+from workers.sign import Unsigned
+from workers.smtp import Pool, relay_from
+
+WORKER_TIMEOUT_MS = 1000
+"""A consumer polls this often in case a wake-up was lost."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Died(RuntimeError):
+    """A thread that must not end has ended."""
+
+
+class Consumers:
+    """Dramatiq's workers, one a class, each with one thread: the actor only hands over."""
+
+    def __init__(self, settings: Settings) -> None:
+        os.environ.setdefault("dramatiq_restart_delay", "500")
+        self.broker = ticket_broker.connect(settings)
+        self._listener = ticket_broker.WakeListener(self.broker)
+        self._workers: list[dramatiq.Worker] = []
+
+    def start(self) -> None:
+        """Begin to consume tickets."""
+        self._listener.start()
+        for name in CLASSES:
+            worker = dramatiq.Worker(
+                self.broker, queues={name}, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=1
+            )
+            worker.queue_prefetch = 1  # A ticket that waits here is one that nobody else can take.
+            worker.start()
+            self._workers.append(worker)
+
+    def check(self) -> None:
+        """Raise `Died` when a consumer thread has ended."""
+        for worker in self._workers:
+            threads = [*worker.consumers.values(), *worker.workers]
+            if not threads or not all(thread.is_alive() for thread in threads):
+                raise Died("a Dramatiq thread has ended")
+
+    def stop(self) -> None:
+        """Stop consuming; tickets in memory go back."""
+        self._listener.stop()
+        for worker in self._workers:
+            worker.stop(timeout=5000)
+
+
+async def _retrying(what: Callable[[], Awaitable[None]]) -> None:
+    """Do it when the store answers."""
+    while True:
+        try:
+            await what()
+            return
+        except StoreError as error:
+            _log.warning("start_waits_for_store", reason=str(error))
+            await asyncio.sleep(0.5)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then stop in order."""
+    clock = SystemClock()
+    queue = RedisQueue(settings)
+    relay = relay_from(settings.relay)
+    share = settings.worker.critical_share
+    pool = Pool(relay, clock, reserved=max(1, int(relay.connections * share)))
+    pipeline = Pipeline(settings, queue, clock, pool, Unsigned())
+    engine = Engine(settings, queue, clock, pipeline.deliver, relay.connections)
+    consumers = Consumers(settings)
+    declare(consumers.broker, engine.offer)
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    pump = Pump(queue, worker_id, consumers.check)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await _retrying(
+        lambda: queue.limit(RELAY_HOP, DestinationLimit(settings.relay.per_second))
+    )
+    consumers.start()
+    _log.info("worker_started", worker=worker_id)
+    await _until(stop, engine.run(), pump.run())
+    await asyncio.to_thread(consumers.stop)
+    _log.info("worker_stopped", worker=worker_id)
+
+
+def main() -> int:
+    """The entry of the process."""
+    try:
+        settings = load()
+        relay_from(settings.relay)
+    except ConfigError as error:
+        sys.stderr.write(f"posthaste worker: {error}\n")
+        return 2
+    configure(settings.log)
+    start_sentry(settings.sentry)
+    gc.freeze()
+    try:
+        asyncio.run(serve(settings))
+    except* Died as died:
+        _log.critical("worker_died", reason=str(died.exceptions[0]))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
