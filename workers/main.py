@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import dramatiq
 import structlog
@@ -25,6 +25,7 @@ from shared.config import Settings, load
 from shared.errors import ConfigError, StoreError
 from shared.logging import configure
 from shared.model.message import CLASSES
+from shared.routing import RELAY_HOP
 from shared.sentry import start_sentry
 from shared.store.ports import DestinationLimit
 from shared.store.redis_queue import RedisQueue
@@ -32,7 +33,6 @@ from workers.actors import declare
 from workers.engine import Engine
 from workers.pipeline import Pipeline
 from workers.pump import Pump
-from workers.route import RELAY_HOP
 from workers.sign import Unsigned
 from workers.smtp import Pool, relay_from
 
@@ -108,14 +108,36 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await _retrying(
-        lambda: queue.limit(RELAY_HOP, DestinationLimit(settings.relay.per_second))
-    )
+    await _retrying(lambda: queue.limit(RELAY_HOP, DestinationLimit(settings.relay.per_second)))
     consumers.start()
     _log.info("worker_started", worker=worker_id)
-    await _until(stop, engine.run(), pump.run())
-    await asyncio.to_thread(consumers.stop)
+    try:
+        await _until(stop, engine.run(), pump.run(), last=engine.stop)
+    finally:
+        await asyncio.to_thread(consumers.stop)
+    await pool.close()
+    await _leave(queue, worker_id)
     _log.info("worker_stopped", worker=worker_id)
+
+
+async def _until(
+    stop: asyncio.Event, *forever: Coroutine[None, None, None], last: Callable[[], Awaitable[None]]
+) -> None:
+    """Run until `stop`, then `last` while everything still runs. A task that ends raises."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in forever]
+        await stop.wait()
+        await last()
+        for task in tasks:
+            task.cancel()
+
+
+async def _leave(queue: RedisQueue, worker_id: str) -> None:
+    try:
+        await queue.leave(worker_id)
+    except StoreError:
+        pass  # It stops counting as live by itself.
+    await queue.close()
 
 
 def main() -> int:
@@ -129,12 +151,13 @@ def main() -> int:
     configure(settings.log)
     start_sentry(settings.sentry)
     gc.freeze()
+    code = 0
     try:
         asyncio.run(serve(settings))
     except* Died as died:
         _log.critical("worker_died", reason=str(died.exceptions[0]))
-        return 1
-    return 0
+        code = 1
+    return code
 
 
 if __name__ == "__main__":

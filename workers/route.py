@@ -9,8 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.model.leg import Leg
-
-RELAY_HOP = "relay"
+from shared.routing import RELAY_HOP
 
 
 def reroute(leg: Leg) -> tuple[Leg, ...]:

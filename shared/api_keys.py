@@ -1,0 +1,47 @@
+"""API keys: `ph_<id>_<secret>`, shown once, stored as a hash of the secret."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+
+from shared.clock import Clock
+from shared.model.message import MessageClass
+from shared.store.ports import ApiKey
+
+_KEY = re.compile(r"ph_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
+_NO_SECRET = bytes(32)
+
+
+def generate(
+    application: str,
+    from_domains: tuple[str, ...],
+    classes: tuple[MessageClass, ...],
+    clock: Clock,
+) -> tuple[str, ApiKey]:
+    """A new key: its text, to be shown once, and what is stored of it."""
+    identifier, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    key = ApiKey(
+        id=identifier,
+        application=application,
+        secret_sha256=hashlib.sha256(secret.encode()).digest(),
+        from_domains=from_domains,
+        classes=classes,
+        created_ms=clock.now_ms(),
+    )
+    return f"ph_{identifier}_{secret}", key
+
+
+def parse(text: str) -> tuple[str, str] | None:
+    """The public id and the secret; None when `text` is not a key."""
+    match = _KEY.match(text)
+    return (match[1], match[2]) if match else None
+
+
+def matches(key: ApiKey | None, secret: str) -> bool:
+    """Whether the secret is the key's and the key is in force; takes as long for no key."""
+    digest = hashlib.sha256(secret.encode()).digest()
+    same = hmac.compare_digest(digest, key.secret_sha256 if key else _NO_SECRET)
+    return same and key is not None and key.revoked_ms is None

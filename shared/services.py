@@ -1,0 +1,25 @@
+"""What the tiers are given: settings, a clock and the store's ports, connected once a process."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.clock import Clock, SystemClock
+from shared.config import Settings
+from shared.store.ports import Keys, Spool
+from shared.store.redis_keys import RedisKeys
+from shared.store.redis_spool import RedisSpool
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The outside world of the ingest tier."""
+
+    settings: Settings
+    clock: Clock
+    spool: Spool
+    keys: Keys
+
+
+def connect(settings: Settings) -> Services:
+    """Services on the configured store; nothing is contacted yet. Call it after a fork."""
+    return Services(settings, SystemClock(), RedisSpool(settings), RedisKeys(settings))

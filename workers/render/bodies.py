@@ -1,0 +1,63 @@
+"""Text as a MIME part: line ends made CRLF, then the shortest safe encoding.
+
+Gives the part's transfer encoding and its bytes, which end in CRLF and hold no line over 998
+octets, no NUL, and CR and LF only together (RFC 5322 section 2.3, RFC 2045 section 6).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+LONGEST = 990
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+_LONG_LINE = re.compile(rb"[^\n]{%d}" % LONGEST)
+# Controls that 7bit text should not carry: all but TAB, CR and LF.
+_UNSAFE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CRLF_TABLE = b"\r\n"
+
+
+def normalise(text: str) -> bytes:
+    """UTF-8 with CRLF line ends, and one at the end."""
+    if "\r" in text:
+        text = _LINE_ENDS.sub("\n", text)
+    if not text.endswith("\n"):
+        text += "\n"
+    return text.replace("\n", "\r\n").encode("utf-8")
+
+
+def encode_text(text: str) -> tuple[bytes, bytes]:
+    """The transfer encoding's name and the encoded bytes, for one text part."""
+    plain = normalise(text)
+    if plain.isascii() and not _UNSAFE.search(plain) and not _LONG_LINE.search(plain):
+        return b"7bit", plain
+    printable = _quoted_printable(plain)
+    # Base64 costs 4 octets for 3, and CRLF for every 57.
+    if len(printable) <= (len(plain) + 2) // 3 * 4 + len(plain) // 57 * 2 + 2:
+        return b"quoted-printable", printable
+    return b"base64", encode_base64(plain)
+
+
+def _quoted_printable(plain: bytes) -> bytes:
+    """RFC 2045 section 6.7 on text whose line ends are CRLF."""
+    encoded = binascii.b2a_qp(plain.replace(b"\r\n", b"\n"), istext=True, quotetabs=False)
+    return encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def encode_base64(data: bytes) -> bytes:
+    """RFC 2045 section 6.8, in lines of 76."""
+    encoded = binascii.b2a_base64(data, newline=False)
+    if not encoded:
+        return b"\r\n"
+    return b"\r\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76)) + b"\r\n"
+
+
+def is_clean(data: bytes) -> bool:
+    """Whether bytes may travel as they are: 7-bit, CRLF line ends only, no long line."""
+    if not data.isascii() or _UNSAFE.search(data):
+        return False
+    without = data.replace(b"\r\n", b"")
+    if b"\r" in without or b"\n" in without:
+        return False
+    return all(len(line) <= LONGEST for line in data.split(_CRLF_TABLE))

@@ -1,0 +1,118 @@
+"""The whole message: headers, then the nesting of parts that its content needs.
+
+`render(head, content)` gives bytes with CRLF line ends, not dot-stuffed, all ASCII unless
+`needs_smtputf8(head)`. Bcc, Return-Path and Received are never among the headers. The same head and
+content always give the same text apart from the boundaries, which are random and checked to be
+absent from every part (RFC 2046 section 5.1.1).
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from shared.model.message import Address, Attachment, Content, Head
+from workers.render import headers
+from workers.render.bodies import encode_base64, encode_text, is_clean
+
+
+def needs_smtputf8(head: Head) -> bool:
+    """Whether an address has a non-ASCII local part (RFC 6531)."""
+    if not (head.return_path.isascii() and head.sender.email.isascii()):
+        return True
+    return not all(recipient.email.isascii() for recipient in head.recipients)
+
+
+def render(head: Head, content: Content) -> bytes:
+    """The message as bytes. Raises `ValueError` on control characters in a header value."""
+    lines = [
+        headers.addresses("From", (head.sender,)),
+        *_recipients(head),
+        headers.unstructured("Subject", head.subject),
+        headers.date(head.date_ms),
+        b"Message-ID: " + head.message_id.encode("ascii"),
+        b"MIME-Version: 1.0",
+    ]
+    if content.reply_to:
+        lines.append(headers.addresses("Reply-To", content.reply_to))
+    given = {name.lower() for name, _ in content.headers}
+    if "auto-submitted" not in given:
+        lines.append(b"Auto-Submitted: auto-generated")
+    lines += [headers.unstructured(name, value) for name, value in content.headers]
+    lines.append(_body(content))
+    return b"\r\n".join(lines)
+
+
+def _recipients(head: Head) -> list[bytes]:
+    lines = []
+    for kind, name in (("to", "To"), ("cc", "Cc")):
+        boxes = [Address(each.email, each.name) for each in head.recipients if each.kind == kind]
+        if boxes:
+            lines.append(headers.addresses(name, boxes))
+    if not lines:  # Some servers refuse mail without any destination field.
+        lines.append(b"To: undisclosed-recipients:;")
+    return lines
+
+
+def _body(content: Content) -> bytes:
+    """The content's headers, an empty line, and its body: text, html, inline parts, attachments."""
+    inline = [each for each in content.attachments if each.content_id]
+    attached = [each for each in content.attachments if not each.content_id]
+    parts = []
+    if content.text is not None:
+        parts.append(_text_part(b"plain", content.text))
+    if content.html is not None:
+        page = _text_part(b"html", content.html)
+        if inline:
+            page = _multipart(b"related", [page, *map(_attachment, inline)])
+            inline = []
+        parts.append(page)
+    body = parts[0] if len(parts) == 1 else _multipart(b"alternative", parts)
+    attached += inline  # Inline parts without a page to stand in are plain attachments.
+    if attached:
+        body = _multipart(b"mixed", [body, *map(_attachment, attached)])
+    return body
+
+
+def _text_part(kind: bytes, text: str) -> bytes:
+    encoding, data = encode_text(text)
+    return (
+        b"Content-Type: text/" + kind + b"; charset=utf-8\r\nContent-Transfer-Encoding: "
+        + encoding + b"\r\n\r\n" + data
+    )  # fmt: skip
+
+
+def _multipart(kind: bytes, parts: list[bytes]) -> bytes:
+    while True:
+        boundary = b"=_" + secrets.token_hex(16).encode("ascii")
+        if not any(boundary in part for part in parts):
+            break
+    opening = b"--" + boundary + b"\r\n"
+    return b"".join(
+        (
+            b"Content-Type: multipart/", kind, b';\r\n boundary="', boundary, b'"\r\n\r\n',
+            *(opening + part for part in parts),
+            b"--", boundary, b"--\r\n",
+        )
+    )  # fmt: skip
+
+
+def _attachment(attachment: Attachment) -> bytes:
+    kind, data, encoding = attachment.content_type, attachment.content, b"base64"
+    if kind == "message/rfc822":
+        # RFC 2046 section 5.2.1 allows no encoding here: what is not clean travels as a file.
+        if is_clean(data) and data:
+            encoding = b"7bit"
+            data = data if data.endswith(b"\r\n") else data + b"\r\n"
+        else:
+            kind = "application/octet-stream"
+    if encoding == b"base64":
+        data = encode_base64(data)
+    disposition = b"inline" if attachment.content_id else b"attachment"
+    lines = [
+        b"Content-Type: " + kind.encode("ascii") + headers.parameter("name", attachment.filename),
+        b"Content-Transfer-Encoding: " + encoding,
+        b"Content-Disposition: " + disposition + headers.parameter("filename", attachment.filename),
+    ]
+    if attachment.content_id:
+        lines.append(b"Content-ID: <" + attachment.content_id.encode("ascii") + b">")
+    return b"\r\n".join(lines) + b"\r\n\r\n" + data
