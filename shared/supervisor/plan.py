@@ -1,0 +1,145 @@
+"""From options and settings to the processes of an installation: ports, commands, environments."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from shared.config import Settings, host_and_port, load
+from shared.embedded import server_binary, server_config
+from shared.errors import ConfigError
+from shared.supervisor.child import ChildSpec
+from shared.supervisor.home import Home
+
+SOCKET_PATH_LIMIT = 100
+"""A unix socket's path fits 108 bytes on Linux, 104 elsewhere."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line says; None where it says nothing."""
+
+    http: int | None = None
+    operator: int | None = None
+    inbox: int | None = None
+    inbox_smtp: int | None = None
+    smtp_relay: str | None = None
+    workers: int = 2
+    web: int | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What will run."""
+
+    settings: Settings
+    environment: dict[str, str]
+    """Overrides that every role gets."""
+    http: str
+    operator: str
+    inbox: str | None
+    inbox_smtp: str | None
+    specs: tuple[ChildSpec, ...]
+
+
+def _choose(option: int | None, default: str, fixed: bool, flag: str) -> tuple[str, int]:
+    """The address for a listener, checked to be free now."""
+    host, port = host_and_port(default, flag)
+    wanted = option if option is not None else (port if fixed else 0)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+            probe.listen(1)  # On some systems only this tells that another one listens.
+        except OSError as error:
+            raise ConfigError(
+                f"port {wanted} on {host} is not free ({error.strerror}):"
+                f" stop what uses it, or choose another with {flag} PORT"
+            ) from error
+        return host, int(probe.getsockname()[1])
+
+
+def _relay_is_set(home: Home) -> bool:
+    """Whether the installation's own file names a relay."""
+    try:
+        values = tomllib.loads(home.settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(values.get("relay", {}).get("url"))
+
+
+def make(home: Home, options: Options, redis_socket: str) -> Plan:
+    """The plan. Raises `ConfigError` naming the port and the flag when one is taken."""
+    settings = load(home.settings)
+    fixed = options.http is None  # With --http the other ports are free ones of the system.
+    # All are chosen while the earlier ones could still be taken, so compare below.
+    http = _choose(options.http, settings.web.listen, fixed, "--http")
+    operator = _choose(options.operator, settings.web.operator_listen, fixed, "--operator")
+    listeners = [http, operator]
+    with_inbox = options.smtp_relay is None or options.inbox is not None
+    environment = {
+        "POSTHASTE_CONFIG": str(home.settings),
+        "POSTHASTE_STORE_REDIS_URL": f"unix://{redis_socket}",
+        "POSTHASTE_STORE_DATA_DIR": str(home.redis),
+        "POSTHASTE_WEB_LISTEN": _join(*http),
+        "POSTHASTE_WEB_OPERATOR_LISTEN": _join(*operator),
+    }
+    if options.web is not None:
+        environment["POSTHASTE_WEB_PROCESSES"] = str(options.web)
+    inbox = smtp = None
+    if with_inbox:
+        inbox = _choose(options.inbox, settings.inbox.listen, fixed, "--inbox")
+        smtp = _choose(options.inbox_smtp, settings.inbox.smtp_listen, fixed, "--inbox-smtp")
+        listeners += [inbox, smtp]
+        environment["POSTHASTE_INBOX_LISTEN"] = _join(*inbox)
+        environment["POSTHASTE_INBOX_SMTP_LISTEN"] = _join(*smtp)
+        environment["POSTHASTE_INBOX_DIRECTORY"] = str(home.inbox)
+    if len(set(listeners)) < len(listeners):
+        raise ConfigError("two of --http, --operator, --inbox and --inbox-smtp are the same port")
+    if options.smtp_relay is not None:
+        environment["POSTHASTE_RELAY_URL"] = options.smtp_relay
+    elif smtp is not None and not _relay_is_set(home):
+        environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(*smtp)}"
+    return Plan(
+        settings=load(home.settings, environment),
+        environment=environment,
+        http=f"http://{_join(*http)}",
+        operator=f"http://{_join(*operator)}",
+        inbox=f"http://{_join(*inbox)}" if inbox else None,
+        inbox_smtp=f"smtp://{_join(*smtp)}" if smtp else None,
+        specs=_specs(home, options, environment, redis_socket, with_inbox),
+    )
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def web_command() -> tuple[str, ...]:
+    """The ingest tier under gunicorn."""
+    return (sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn_conf",
+            "web.wsgi:application")  # fmt: skip
+
+
+def module_command(module: str) -> tuple[str, ...]:
+    """A role that is a module."""
+    return (sys.executable, "-m", module)
+
+
+def _specs(
+    home: Home, options: Options, environment: dict[str, str], redis_socket: str, inbox: bool
+) -> tuple[ChildSpec, ...]:
+    config = home.redis / "server.conf"
+    config.write_text(server_config(home.redis, socket=Path(redis_socket)), encoding="utf-8")
+    specs = [ChildSpec("redis", 1, (str(server_binary()), str(config)), {}, 30.0)]
+    if inbox:
+        specs.append(ChildSpec("inbox", 1, module_command("web.inbox"), environment, 10.0))
+    specs.append(ChildSpec("web", 1, web_command(), environment))
+    specs += [
+        ChildSpec("worker", number, module_command("workers.main"), environment)
+        for number in range(1, options.workers + 1)
+    ]
+    return tuple(specs)

@@ -1,0 +1,138 @@
+"""Keeps children running: started in order, restarted with back-off, stopped in reverse.
+
+Sleeps until a signal or a restart is due. One thread. SIGTERM or SIGINT stops in order; a second one
+hastens. `changed` is called whenever a pid changes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+
+from shared.errors import ConfigError
+from shared.supervisor.child import Child
+from shared.supervisor.processes import adopt_orphans, end_group
+
+STOP_ORDER = ("web", "worker", "inbox", "redis")
+GROUP_END_SECONDS = 10.0
+START_SECONDS = 60.0
+
+
+class Supervisor:
+    """The children of one `posthaste up`, in the order of their start."""
+
+    def __init__(
+        self,
+        children: Sequence[Child],
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.children = list(children)
+        self._environment = environment
+        self._say = say
+        self._changed = changed
+        self._stops = 0
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+
+    def install(self) -> None:
+        """Take the signals."""
+        adopt_orphans()
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop_requested)
+        signal.signal(signal.SIGCHLD, _woken)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _stop_requested(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stops += 1
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stops > 0
+
+    def start(self, role: str, ready: Callable[[], bool]) -> None:
+        """Start the children of a role and wait until `ready`. Raises `ConfigError`."""
+        mine = [child for child in self.children if child.spec.role == role]
+        for child in mine:
+            child.start(self._environment)
+        self._changed()
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            for child in mine:
+                code = child.died()
+                if code is not None:
+                    raise ConfigError(f"{child.spec.name} ended with {_ending(code)} at its start")
+            if self.stopping:
+                raise ConfigError("stopped while starting")
+            if time.monotonic() > deadline:
+                raise ConfigError(f"{role} was not ready within {START_SECONDS:.0f} s")
+            self._sleep(0.05)
+
+    def run(self) -> None:
+        """Supervise until a stop is asked for."""
+        while not self.stopping:
+            self._look_after()
+            self._sleep(self._next_start())
+
+    def _next_start(self) -> float | None:
+        due = [child.start_at for child in self.children if child.start_at is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _look_after(self) -> None:
+        for child in self.children:
+            code = child.died()
+            if code is not None and child.pid is not None:
+                self._bury(child, child.pid, code)
+            if child.start_at is not None and time.monotonic() >= child.start_at:
+                child.start(self._environment)
+                self._say(f"{child.spec.name} runs again, pid {child.pid}")
+                self._changed()
+
+    def _bury(self, child: Child, pid: int, code: int) -> None:
+        """Nothing of a dead child may be left when its successor starts."""
+        gone = end_group(pid, GROUP_END_SECONDS)
+        wait = child.schedule_restart()
+        self._say(
+            f"{child.spec.name} (pid {pid}) ended with {_ending(code)};"
+            f" starting again in {wait:.1f} s" + ("" if gone else "; it left processes behind")
+        )
+        self._changed()
+
+    def _sleep(self, seconds: float | None) -> None:
+        select.select([self._wake_read], [], [], seconds)
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            pass  # The time is up, and no signal came.
+
+    def stop(self) -> None:
+        """Stop everything in order; what does not end in its time is killed."""
+        asked = self._stops
+        for role in STOP_ORDER:
+            mine = [child for child in self.children if child.spec.role == role]
+            for child in mine:
+                child.ask_to_stop()
+            deadline = time.monotonic() + max((each.spec.stop_seconds for each in mine), default=0)
+            while not all(child.is_gone() for child in mine):
+                if time.monotonic() > deadline or self._stops > max(asked, 1):
+                    for child in mine:
+                        child.kill()
+                self._sleep(0.05)
+
+
+def _woken(number: int, frame: FrameType | None) -> None:
+    """A child has ended: the wake-up descriptor has been written."""
+    del number, frame
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,84 @@
+"""From validated messages to receipts: idempotency, legs, spool.
+
+A receipt is a function of the request, the stored id and whether it was scheduled, so a replay
+answers exactly what the first request was answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from shared.errors import StoreError
+from shared.ids import external, message_id_header
+from shared.model.message import Message
+from shared.routing import static_legs
+from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
+from web.errors import Problem, from_store
+from web.validation import Policy
+
+MAX_KEY = 256
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a client is told about an accepted message."""
+
+    body: dict[str, Any]
+    replayed: bool = False
+
+
+def idempotency(application: str, key: str, fields: dict[str, Any]) -> Idempotency:
+    """The digests of a key and of the request, whatever its key order and white space."""
+    plain = {name: value for name, value in fields.items() if name != "idempotency_key"}
+    request = msgspec.msgpack.encode(plain, order="deterministic")
+    return Idempotency(
+        hashlib.blake2b(f"{application}\0{key}".encode(), digest_size=16).digest(),
+        hashlib.blake2b(request, digest_size=16).digest(),
+    )
+
+
+def check_key(key: object) -> bool:
+    """Whether an idempotency key is 1 to 256 printable ASCII characters."""
+    return isinstance(key, str) and 0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()
+
+
+def accept(
+    spool: Spool,
+    policy: Policy,
+    messages: Sequence[tuple[Message, Idempotency | None]],
+) -> list[Receipt | Problem]:
+    """Store the messages; the answers are in order."""
+    submissions = [
+        Submission(message, static_legs(message.head, policy.now_ms), key)
+        for message, key in messages
+    ]
+    answers = spool.accept(submissions)
+    return [
+        _receipt(message, answer) for (message, _), answer in zip(messages, answers, strict=True)
+    ]
+
+
+def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Problem:
+    if isinstance(answer, StoreError):
+        return from_store(answer)
+    if isinstance(answer, Exception):
+        raise answer
+    if answer.kind is AcceptKind.MISMATCH:
+        return Problem(
+            409,
+            "idempotency_mismatch",
+            "This Idempotency-Key was used for another request.",
+        )
+    status = "scheduled" if answer.scheduled else "queued"
+    body = {
+        "id": external(answer.message_id),
+        "status": status,
+        "message_id": message_id_header(answer.message_id, message.head.sender.domain),
+        "recipients": [
+            {"address": recipient.email, "status": status} for recipient in message.head.recipients
+        ],
+    }
+    return Receipt(body, answer.kind is AcceptKind.REPLAYED)

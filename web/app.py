@@ -1,0 +1,76 @@
+"""The Flask applications: `create_app` for clients, `create_operator_app` for operators.
+
+Both are built from a `Context`; nothing is read from the environment and nothing is global.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+
+from shared.config import Settings
+from shared.services import Services
+from web import errors
+from web.admission import Admission
+from web.auth import Authenticator
+from web.views import batches, health, messages
+from web.views.context import Context
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+def create_context(services: Services) -> Context:
+    """What the views of both applications share."""
+    seconds = services.settings.web.key_cache_seconds
+    return Context(
+        services,
+        Authenticator(services.keys, services.clock, seconds),
+        Admission(services.spool),
+    )
+
+
+def create_app(settings: Settings, services: Services, context: Context | None = None) -> Flask:
+    """The application that clients reach."""
+    context = context or create_context(services)
+    app = _flask("posthaste", settings)
+    app.register_blueprint(batches.blueprint(context))
+    app.register_blueprint(messages.blueprint(context))
+    app.register_blueprint(health.blueprint(context))
+    return app
+
+
+def create_operator_app(
+    settings: Settings, services: Services, context: Context | None = None
+) -> Flask:
+    """The application on the operator's listener; never public."""
+    context = context or create_context(services)
+    app = _flask("posthaste-operator", settings)
+    app.register_blueprint(health.blueprint(context))
+    app.register_blueprint(health.operator_blueprint(context))
+    return app
+
+
+def _flask(name: str, settings: Settings) -> Flask:
+    app = Flask(name, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.web.max_request_bytes
+    app.before_request(_begin)
+    app.after_request(_end)
+    errors.register(app)
+    return app
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,127 @@
+"""From an exception to problem JSON (RFC 9457), the same shape everywhere.
+
+A `Problem` is what a client is told; it never holds the text of another exception. What nobody
+expected is a 500 without details, logged under the same request id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import OutcomeUnknown, StoreError
+
+RETRY_AFTER_SECONDS = 5
+
+_log = structlog.get_logger(__name__)
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One wrong field."""
+
+    pointer: str
+    """RFC 6901."""
+    code: str
+    detail: str
+
+
+class Problem(Exception):  # RFC 9457 calls it a problem.
+    """An answer that is not a success."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = headers or {}
+
+    def body(self, request_id: str = "") -> dict[str, object]:
+        """The members of the problem document."""
+        members: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.errors:
+            members["errors"] = [msgspec.structs.asdict(error) for error in self.errors]
+        if request_id:
+            members["request_id"] = request_id
+        return members
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    """422 with every wrong field."""
+    count = len(errors)
+    text = "1 field is wrong" if count == 1 else f"{count} fields are wrong"
+    return Problem(422, "invalid", text, errors=errors)
+
+
+def from_store(error: Exception) -> Problem:
+    """503 for a store that could not accept; it says whether the mail may have been accepted."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if isinstance(error, OutcomeUnknown):
+        return Problem(
+            503,
+            "acceptance_unknown",
+            "The message may or may not have been accepted. Send it again with the same"
+            " Idempotency-Key.",
+            headers=headers,
+        )
+    return Problem(503, "unavailable", "Nothing was accepted. Try again later.", headers=headers)
+
+
+def _respond(problem: Problem) -> Response:
+    response = Response(
+        json.dumps(problem.body(g.get("request_id", ""))),
+        status=problem.status,
+        content_type="application/problem+json",
+    )
+    response.headers.update(problem.headers)
+    return response
+
+
+def _from_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if error.response is not None or status < 400:
+        return Response(status=status)
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    response = _respond(Problem(status, code, HTTPStatus(status).phrase))
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            response.headers[name] = value
+    return response
+
+
+def _from_store(error: StoreError) -> Response:
+    _log.warning("store_refused", reason=str(error))
+    return _respond(from_store(error))
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.error("unexpected_error", exc_info=error)
+    return _respond(Problem(500, "internal_error", "Something went wrong on our side."))
+
+
+def register(app: Flask) -> None:
+    """Answer every exception of `app` with problem JSON."""
+    app.register_error_handler(Problem, _respond)
+    app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(StoreError, _from_store)
+    app.register_error_handler(Exception, _unexpected)

@@ -1,0 +1,145 @@
+"""One message: submit, look, cancel, reschedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from shared.ids import new_message_id, parse_external
+from shared.model.status import FINAL, Status
+from shared.store.ports import ApiKey, ChangeKind, Stored
+from web import report
+from web.accept import accept, check_key, idempotency
+from web.answers import answer
+from web.errors import Problem, invalid
+from web.parse import read_json
+from web.validation import Validated, validate
+from web.validation.message import give_up_ms
+from web.validation.report import Report, escape
+from web.validation.times import moment
+from web.views.context import Context
+
+
+def blueprint(context: Context) -> Blueprint:
+    """The routes under /v1/messages."""
+    routes = Blueprint("messages", __name__)
+    views = _Views(context)
+    routes.post("/v1/messages")(views.submit)
+    routes.get("/v1/messages/<identifier>")(views.look)
+    routes.post("/v1/messages/<identifier>/cancel")(views.cancel)
+    routes.patch("/v1/messages/<identifier>")(views.reschedule)
+    return routes
+
+
+def refuse(validated: Validated, max_bytes: int) -> Problem:
+    """The problem of a message that is not accepted."""
+    if validated.errors:
+        return invalid(validated.errors)
+    if validated.too_large:
+        return Problem(413, "message_too_large", f"A message may have {max_bytes} bytes.")
+    first = validated.forbidden[0]
+    return Problem(403, first.code, first.detail, errors=validated.forbidden)
+
+
+class _Views:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._limits = context.services.settings.web
+        self._spool = context.services.spool
+
+    def _json(self) -> dict[str, Any]:
+        body: dict[str, Any] = read_json(
+            request,
+            max_bytes=self._limits.max_request_bytes,
+            max_depth=self._limits.max_json_depth,
+        )
+        return body
+
+    def submit(self) -> Response:
+        """POST /v1/messages."""
+        key = self._context.key(request)
+        self._context.admission.check()
+        client_key = request.headers.get("Idempotency-Key")
+        if client_key is not None and not check_key(client_key):
+            raise Problem(
+                400, "bad_idempotency_key", "Idempotency-Key is 1 to 256 printable characters."
+            )
+        fields = self._json()
+        policy = self._context.policy(key)
+        validated = validate(fields, new_message_id(), policy)
+        if validated.message is None:
+            raise refuse(validated, self._limits.max_message_bytes)
+        digests = idempotency(key.application, client_key, fields) if client_key else None
+        (receipt,) = accept(self._spool, policy, [(validated.message, digests)])
+        if isinstance(receipt, Problem):
+            raise receipt
+        response = answer(receipt.body, 202)
+        if receipt.replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    def look(self, identifier: str) -> Response:
+        """GET /v1/messages/{id}."""
+        return answer(report.message(self._own(self._context.key(request), identifier)))
+
+    def _own(self, key: ApiKey, identifier: str) -> Stored:
+        """The message, if it is this application's; 404 otherwise, whoever else's it may be."""
+        message_id = parse_external(identifier)
+        stored = None if message_id is None else self._spool.get(message_id)
+        if stored is None or stored.head.application != key.application:
+            raise Problem(404, "not_found", "There is no such message, or not any more.")
+        return stored
+
+    def cancel(self, identifier: str) -> Response:
+        """POST /v1/messages/{id}/cancel."""
+        stored = self._own(self._context.key(request), identifier)
+        return self._changed(self._spool.cancel(stored.id).kind, stored.id)
+
+    def reschedule(self, identifier: str) -> Response:
+        """PATCH /v1/messages/{id}."""
+        stored = self._own(self._context.key(request), identifier)
+        send_at = self._send_at(self._json(), stored)
+        settings = self._context.services.settings
+        start = max(send_at, stored.head.accepted_ms)
+        give_up = give_up_ms(start, stored.head.deliver_by_ms, settings)
+        return self._changed(self._spool.reschedule(stored.id, send_at, give_up).kind, stored.id)
+
+    def _send_at(self, fields: dict[str, Any], stored: Stored) -> int:
+        found = Report()
+        for name in fields:
+            if name != "send_at":
+                found.add(f"/{escape(name)}", "unknown_field", "Only send_at can be changed.")
+        if "send_at" not in fields:
+            found.add("/send_at", "required", "The new time.")
+            raise invalid(found.errors)
+        send_at = moment(fields["send_at"], "/send_at", found)
+        if send_at is not None:
+            now = self._context.services.clock.now_ms()
+            if send_at > now + self._limits.max_schedule_seconds * 1000:
+                days = self._limits.max_schedule_seconds // 86_400
+                found.add("/send_at", "too_late", f"At most {days} days ahead.")
+            deliver_by = stored.head.deliver_by_ms
+            if deliver_by is not None and max(send_at, now) >= deliver_by:
+                found.add("/send_at", "too_late", "Must lie before deliver_by.")
+        if found.errors or send_at is None:
+            raise invalid(found.errors)
+        return send_at
+
+    def _changed(self, kind: ChangeKind, message_id: bytes) -> Response:
+        stored = self._spool.get(message_id)
+        if stored is None or kind is ChangeKind.NOT_FOUND:
+            raise Problem(404, "not_found", "There is no such message, or not any more.")
+        if kind is ChangeKind.CHANGED:
+            return answer(
+                {"id": report.external(message_id), "recipients": report.statuses(stored)}
+            )
+        if kind is ChangeKind.IN_FLIGHT:
+            raise Problem(409, "in_flight", "The message is being delivered now.")
+        found = set(stored.statuses().values())
+        if found == {Status.CANCELLED}:
+            raise Problem(409, "already_cancelled", "The message was cancelled before.")
+        detail = "Every recipient has a final status."
+        if not found <= FINAL:
+            detail = "The message has been attempted already."
+        raise Problem(409, "too_late", detail)
