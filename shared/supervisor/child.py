@@ -56,7 +56,7 @@ class Child:
     def start(self, base: Mapping[str, str]) -> None:
         """Start it, in a process group of its own, with its output in its log."""
         with self._open_log(self.spec.name) as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603  # Our own roles.
                 list(self.spec.command),
                 env={**base, **self.spec.environment},
                 stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """Keeps children running: started in order, restarted with back-off, stopped in reverse.
 
-Sleeps until a signal or a restart is due. One thread. SIGTERM or SIGINT stops in order; a second one
-hastens. `changed` is called whenever a pid changes.
+Sleeps until a signal or a restart is due. One thread. SIGTERM or SIGINT stops in order; a second
+one hastens. `changed` is called whenever a pid changes.
 """
 
 from __future__ import annotations

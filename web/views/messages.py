@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from shared.ids import new_message_id, parse_external
+from shared.ids import external, new_message_id, parse_external
 from shared.model.status import FINAL, Status
 from shared.store.ports import ApiKey, ChangeKind, Stored
 from web import report
@@ -131,9 +131,7 @@ class _Views:
         if stored is None or kind is ChangeKind.NOT_FOUND:
             raise Problem(404, "not_found", "There is no such message, or not any more.")
         if kind is ChangeKind.CHANGED:
-            return answer(
-                {"id": report.external(message_id), "recipients": report.statuses(stored)}
-            )
+            return answer({"id": external(message_id), "recipients": report.statuses(stored)})
         if kind is ChangeKind.IN_FLIGHT:
             raise Problem(409, "in_flight", "The message is being delivered now.")
         found = set(stored.statuses().values())

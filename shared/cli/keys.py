@@ -1,0 +1,117 @@
+"""`posthaste key create|list|revoke`: API keys of the configured store."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import idna
+
+from shared.api_keys import generate
+from shared.cli.store import settings_for
+from shared.clock import SystemClock
+from shared.errors import ConfigError
+from shared.model.message import CLASSES, MessageClass
+from shared.store.ports import ApiKey
+from shared.store.redis_keys import RedisKeys
+
+_home = click.option(
+    "--home", type=click.Path(path_type=Path), help="Use the store of the `up` in this directory."
+)
+
+
+@click.group()
+def key() -> None:
+    """API keys: create, list, revoke.
+
+    Example: posthaste key create --app billing --from example.com
+    """
+
+
+def _domain(text: str) -> str:
+    try:
+        found = idna.encode(text.strip(".").lower(), uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ConfigError(f"--from {text}: not a domain, such as example.com") from error
+    if "." not in found:
+        raise ConfigError(f"--from {text}: not a domain, such as example.com")
+    return found
+
+
+@key.command()
+@click.option("--app", "application", required=True, help="The application the key belongs to.")
+@click.option("--from", "domains", multiple=True, help="A From domain it may use; default any.")
+@click.option(
+    "--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Default all classes."
+)
+@_home
+def create(
+    application: str,
+    domains: tuple[str, ...],
+    classes: tuple[MessageClass, ...],
+    home: Path | None,
+) -> None:
+    """Create a key and print it: it is not shown again.
+
+    Example: posthaste key create --app shop --from shop.example --class critical
+    """
+    if not application.strip() or not application.isprintable() or len(application) > 64:
+        raise ConfigError("--app must be 1 to 64 printable characters")
+    checked = tuple(_domain(each) for each in domains)
+    text, stored = generate(application.strip(), checked, classes or CLASSES, SystemClock())
+    RedisKeys(settings_for(home)).add(stored)
+    click.echo(text)
+
+
+@key.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_home
+def list_keys(as_json: bool, home: Path | None) -> None:
+    """List keys, without their secrets.
+
+    Example: posthaste key list --json
+    """
+    rows = [_row(each) for each in RedisKeys(settings_for(home)).all()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        domains = ",".join(row["from"]) or "any"
+        state = f"revoked {row['revoked_at']}" if row["revoked_at"] else "in force"
+        click.echo(
+            f"{row['id']}  {row['app']}  from {domains}  {','.join(row['classes'])}"
+            f"  created {row['created_at']}  {state}"
+        )
+
+
+def _row(stored: ApiKey) -> dict[str, Any]:
+    return {
+        "id": stored.id,
+        "app": stored.application,
+        "from": list(stored.from_domains),
+        "classes": list(stored.classes),
+        "created_at": _time(stored.created_ms),
+        "revoked_at": _time(stored.revoked_ms),
+    }
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@key.command()
+@click.argument("identifier")
+@_home
+def revoke(identifier: str, home: Path | None) -> None:
+    """Revoke a key by its id (the second part of its text).
+
+    Example: posthaste key revoke 1f0c9a4e77d2b630
+    """
+    if not RedisKeys(settings_for(home)).revoke(identifier):
+        raise ConfigError(f"there is no key {identifier}: see `posthaste key list`")
+    click.echo(f"revoked {identifier}")

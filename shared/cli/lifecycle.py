@@ -1,0 +1,88 @@
+"""`posthaste status|down`: what runs in a home, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.cli.store import DEFAULT_HOME
+from shared.errors import ConfigError
+from shared.supervisor.home import Home
+from shared.supervisor.processes import started_at
+
+NOT_RUNNING = 3
+"""The exit code of `status` when nothing runs (LSB)."""
+STOP_SECONDS = 120.0
+
+_home = click.option(
+    "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True
+)
+
+
+def running(home: Home) -> bool:
+    """Whether the supervisor of this home lives."""
+    return home.locked()
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_home
+def status(home: Path, as_json: bool) -> None:
+    """Tell what runs; exit code 0 when all of it does, 3 when nothing does, 1 in between.
+
+    Example: posthaste status --home /srv/posthaste --json
+    """
+    place = Home(home)
+    up = running(place)
+    facts = place.read_up() if up else {}
+    rows = _rows(facts)
+    if as_json:
+        click.echo(json.dumps({"running": up, "processes": rows}, indent=2))
+    elif not up:
+        click.echo(f"nothing runs in {home}")
+    else:
+        for row in rows:
+            state = "up" if row["up"] else "down"
+            click.echo(f"{row['role']:<12} pid {row['pid']:<8} {state}")
+        click.echo(f"restarts: {facts.get('restarts', 0)}")
+    if not up:
+        raise SystemExit(NOT_RUNNING)
+    if not all(row["up"] for row in rows):
+        raise SystemExit(1)
+
+
+def _rows(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"role": role, "pid": pid, "up": bool(started_at(pid))}
+        for role, pids in facts.get("pids", {}).items()
+        for pid in pids
+    ]
+
+
+@click.command()
+@_home
+def down(home: Path) -> None:
+    """Stop what runs, in order; undelivered mail stays and goes on at the next `up`.
+
+    Example: posthaste down --home /srv/posthaste
+    """
+    place = Home(home)
+    if not running(place):
+        click.echo(f"nothing runs in {home}")
+        return
+    (supervisor,) = place.read_up().get("pids", {}).get("supervisor") or (None,)
+    if supervisor is None:
+        raise ConfigError(f"{place.up} does not name the supervisor; it may be starting: try again")
+    os.kill(supervisor, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while running(place):
+        if time.monotonic() > deadline:
+            raise ConfigError(f"pid {supervisor} has not stopped within {STOP_SECONDS:.0f} s")
+        time.sleep(0.05)
+    click.echo("stopped")

@@ -1,0 +1,47 @@
+"""The `posthaste` command: one group, one file a command or group of commands.
+
+A wrong setting, a busy port or an unreachable store is a line on standard error with the remedy,
+and exit code 2; never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from shared.cli.keys import key
+from shared.cli.lifecycle import down, status
+from shared.cli.roles import inbox, web, worker
+from shared.cli.up import up
+from shared.errors import ConfigError, StoreError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("posthaste"), message="posthaste %(version)s")
+def cli() -> None:
+    """Posthaste: a self-hosted, high-volume transactional mail sender."""
+
+
+for command in (up, status, down, web, worker, inbox, key):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The entry of the command."""
+    try:
+        cli(standalone_mode=True)
+    except ConfigError as error:
+        sys.stderr.write(f"posthaste: {error}\n")
+        sys.exit(2)
+    except StoreError as error:
+        sys.stderr.write(
+            f"posthaste: {error}; check store.redis_url, or name a running installation with"
+            " --home\n"
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""`posthaste web|worker|inbox`: one role alone, in the foreground, from the settings."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from shared.config import load
+from shared.supervisor.plan import module_command, web_command
+
+
+def _become(command: tuple[str, ...]) -> None:
+    load()  # A wrong setting is told here, before anything starts.
+    os.execv(command[0], list(command))  # noqa: S606  # The role takes this process's place.
+
+
+@click.command()
+def web() -> None:
+    """Run the ingest tier (gunicorn).
+
+    Example: POSTHASTE_STORE_REDIS_URL=redis://10.0.0.5:6379/0 posthaste web
+    """
+    _become(web_command())
+
+
+@click.command()
+def worker() -> None:
+    """Run one delivery worker.
+
+    Example: POSTHASTE_RELAY_URL=smtp://127.0.0.1:2526 posthaste worker
+    """
+    _become(module_command("workers.main"))
+
+
+@click.command()
+def inbox() -> None:
+    """Run the local inbox, which captures mail instead of sending it on.
+
+    Example: POSTHASTE_INBOX_SMTP_LISTEN=127.0.0.1:2526 posthaste inbox
+    """
+    _become(module_command("web.inbox"))

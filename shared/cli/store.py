@@ -1,0 +1,33 @@
+"""Which store a command talks to: that of a running installation, or the configured one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from shared.config import Settings, load
+from shared.errors import ConfigError
+from shared.supervisor.home import Home
+
+DEFAULT_HOME = Path(".posthaste")
+
+
+def settings_for(home: Path | None) -> Settings:
+    """The settings, with the store of the installation in `home` if one is named or runs here."""
+    if home is None:
+        settings = load()
+        if settings.store.redis_url != load(environment={}).store.redis_url:
+            return settings
+        home = DEFAULT_HOME
+        if not Home(home).read_up():
+            return settings
+    facts = Home(home).read_up()
+    if not facts.get("redis"):
+        raise ConfigError(
+            f"nothing runs in {home}: start it with `posthaste up --home {home}`, or leave --home"
+            " out to use store.redis_url"
+        )
+    settings = load(Home(home).settings)
+    store = msgspec.structs.replace(settings.store, redis_url=facts["redis"])
+    return msgspec.structs.replace(settings, store=store)

@@ -1,0 +1,165 @@
+"""One run of `posthaste up`: plan, start in order, supervise, stop in order.
+
+Raises `ConfigError` with the remedy when it cannot start; whatever was started is stopped then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from shared.api_keys import generate, parse
+from shared.clock import SystemClock
+from shared.model.message import CLASSES
+from shared.store.redis_keys import RedisKeys
+from shared.store.redis_spool import RedisSpool
+from shared.supervisor.child import Child
+from shared.supervisor.home import Home
+from shared.supervisor.plan import SOCKET_PATH_LIMIT, Options, make
+from shared.supervisor.probes import http_ok, live_workers, smtp_greets, store_answers
+from shared.supervisor.processes import end_group, send, started_at
+from shared.supervisor.screen import screen
+from shared.supervisor.supervisor import Supervisor
+
+READY = "ready\n"
+"""The last line that a detached start reports."""
+LEFTOVER_SECONDS = 10.0
+
+
+class Installation:
+    """One run of `up`."""
+
+    def __init__(
+        self, home: Home, options: Options, report: Callable[[str], None], *, detached: bool
+    ) -> None:
+        self._detached = detached
+        self._home = home
+        self._options = options
+        self._report = report
+        self._key = ""
+        self._ready = False
+
+    def run(self) -> None:
+        """Start, supervise, stop."""
+        self._home.prepare()
+        self._home.lock()
+        self._end_leftovers()
+        folder = self._socket_folder()
+        try:
+            self._plan = make(self._home, self._options, str(folder / "redis.sock"))
+            self._settings = self._plan.settings
+            self._supervise()
+        finally:
+            if folder != self._home.redis:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _socket_folder(self) -> Path:
+        """Where the store's socket stands: unix socket paths must be short."""
+        path = self._home.redis / "redis.sock"
+        if len(str(path).encode()) < SOCKET_PATH_LIMIT:
+            return self._home.redis
+        return Path(tempfile.mkdtemp(prefix="posthaste-"))
+
+    def _end_leftovers(self) -> None:
+        """End what a killed supervisor has left; a pid counts only with its start time."""
+        for pid, since in self._home.read_up().get("started", {}).items():
+            if since and since != "?" and started_at(int(pid)) == since:
+                _end(int(pid))
+
+    def _supervise(self) -> None:
+        children = [Child(spec, self._home.open_log) for spec in self._plan.specs]
+        self._supervisor = Supervisor(children, os.environ, self._say, self._write_up)
+        self._supervisor.install()
+        if self._detached:
+            self._log_to_file()
+        try:
+            self._start_all()
+            self._ready = True
+            self._write_up()
+            self._report(screen(self._plan, self._home, self._key))
+            if self._detached:
+                self._report(READY)
+            self._supervisor.run()
+            self._say("stopping")
+        finally:
+            self._supervisor.stop()
+            self._home.up.unlink(missing_ok=True)
+        self._say("stopped; undelivered mail goes on at the next start")
+
+    def _log_to_file(self) -> None:
+        """Once nobody waits for the screen, what is said goes to a log."""
+        with self._home.open_log("up") as log:
+            os.dup2(log.fileno(), sys.stdout.fileno())
+
+    def _start_all(self) -> None:
+        spool = RedisSpool(self._settings, connections=2)
+        self._supervisor.start("redis", lambda: store_answers(spool))
+        self._key = self._first_key()
+        inbox = self._plan.inbox
+        if inbox is not None:
+            smtp = self._plan.inbox_smtp or ""
+            self._supervisor.start("inbox", lambda: http_ok(inbox, "/livez") and smtp_greets(smtp))
+        self._supervisor.start("web", lambda: http_ok(self._plan.http, "/readyz"))
+        wanted = self._options.workers
+        self._supervisor.start("worker", lambda: live_workers(spool) >= wanted)
+        spool.close()
+
+    def _first_key(self) -> str:
+        """The key of the first start; made anew when it was revoked or its store is gone."""
+        keys = RedisKeys(self._settings)
+        try:
+            if self._home.key.exists():
+                text = self._home.key.read_text(encoding="utf-8").strip()
+                parsed = parse(text)
+                stored = keys.find(parsed[0]) if parsed else None
+                if stored is not None and stored.revoked_ms is None:
+                    return text
+            text, stored = generate("default", (), CLASSES, SystemClock())
+            keys.add(stored)
+        finally:
+            keys.close()
+        self._home.write_private(self._home.key, text + "\n")
+        return text
+
+    def _say(self, text: str) -> None:
+        click.echo(f"posthaste: {text}")
+
+    def _write_up(self) -> None:
+        pids: dict[str, list[int]] = {"supervisor": [os.getpid()]}
+        started = {}
+        for child in self._supervisor.children:
+            pids.setdefault(child.spec.role, [])
+            if child.pid is not None:
+                pids[child.spec.role].append(child.pid)
+                started[str(child.pid)] = child.since
+        self._home.write_up(
+            {
+                "http": self._plan.http,
+                "operator": self._plan.operator,
+                "inbox": self._plan.inbox,
+                "inbox_smtp": self._plan.inbox_smtp,
+                "redis": self._plan.environment["POSTHASTE_STORE_REDIS_URL"],
+                "key": self._key,
+                "ready": self._ready,
+                "pids": pids,
+                "started": started,
+                "restarts": sum(child.restarts for child in self._supervisor.children),
+            }
+        )
+
+
+def _end(group: int) -> None:
+    """Ask a group to stop, then make it: the store must not run twice on one file."""
+    send(group, signal.SIGTERM)
+    deadline = time.monotonic() + LEFTOVER_SECONDS
+    while started_at(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    end_group(group, LEFTOVER_SECONDS)
