@@ -1,0 +1,1 @@
+"""The inbox: a local SMTP server that captures mail instead of sending it on, and its pages."""
