@@ -108,7 +108,8 @@ def _payload(part: Message) -> bytes:
     if part.get_content_type() == "message/rfc822":
         inner = part.get_payload()
         try:
-            return inner[0].as_bytes() if isinstance(inner, list) and inner else b""
+            whole = inner[0] if isinstance(inner, list) and inner else None
+            return whole.as_bytes() if isinstance(whole, Message) else b""
         except _DAMAGE:
             return b""
     try:

@@ -1,0 +1,53 @@
+# `make help` shows what there is. PYTHON names the interpreter to build .venv with.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
+	then echo $$p; break; fi; done)
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --quiet pyproject.toml
+
+.PHONY: help install up check test bench lock clean
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "posthaste needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: on Debian and Ubuntu install python3-venv" >&2; exit 2; }
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.txt pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed ## Create .venv and install from the lock
+
+up: install ## Run the whole system here; Ctrl-C stops it
+	@$(BIN)/posthaste up $(ARGS)
+
+check: $(VENV)/.installed-dev ## Format, lint, types and boundaries
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/architecture
+
+test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, then all tests, quick ones first
+	@$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/contract tests/scenario
+
+bench: $(VENV)/.installed-dev ## Measure the spine; FIGURES="batch single" for some of it
+	@$(BIN)/python -m tests.bench.spine $(FIGURES)
+
+lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
+	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt
+	@$(BIN)/$(LOCK) --all-extras -c requirements.txt -o requirements-dev.txt
+
+clean: ## Remove .venv and caches; mail in .posthaste stays
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,34 @@
+"""A `posthaste up` of a benchmark's own, in a temporary home, stopped at the end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def installation(*options: str, settings: str = "") -> Iterator[dict[str, Any]]:
+    """Start it detached; gives what up.json says, and `home`."""
+    with tempfile.TemporaryDirectory(prefix="ph-bench-") as directory:
+        home = Path(directory)
+        if settings:
+            (home / "posthaste.toml").write_text(settings)
+        command = [sys.executable, "-m", "shared.cli.main"]
+        subprocess.run(
+            [*command, "up", "--home", directory, "--http", "0", "--detach", *options],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            facts: dict[str, Any] = json.loads((home / "up.json").read_text())
+            yield {**facts, "home": home}
+        finally:
+            subprocess.run(
+                [*command, "down", "--home", directory], check=True, stdout=subprocess.DEVNULL
+            )
