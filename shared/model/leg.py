@@ -120,6 +120,11 @@ def pack_history(history: tuple[Attempt, ...]) -> bytes:
     return _encode(history[-KEPT_ATTEMPTS:]) if history else _EMPTY_HISTORY
 
 
+def unpack_history(packed: bytes) -> tuple[Attempt, ...]:
+    """The inverse of `pack_history`."""
+    return () if packed == _EMPTY_HISTORY else _decode_history(packed)
+
+
 def pack_statuses(statuses: tuple[Status, ...]) -> bytes:
     """One letter a recipient."""
     return "".join(status.letter for status in statuses).encode()
@@ -184,7 +189,7 @@ def unpack_leg(packed: bytes) -> Leg:
         fence=fence,
         attempts=attempts,
         legs=legs,
-        history=() if tail == _EMPTY_HISTORY else _decode_history(tail),
+        history=unpack_history(tail),
     )
 
 

@@ -1,0 +1,24 @@
+"""The in-memory twin of the store: the same ports and rules, nothing durable, no server."""
+
+from __future__ import annotations
+
+from shared.clock import Clock
+from shared.config import Settings
+from shared.model.message import MessageClass
+from shared.store.memory_queue import MemoryQueue
+from shared.store.memory_spool import MemoryKeys, MemorySpool
+from shared.store.memory_state import State
+
+
+class MemoryStore:
+    """Both halves and the keys, on one state."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._state = State(settings, clock)
+        self.spool = MemorySpool(self._state)
+        self.queue = MemoryQueue(self._state)
+        self.keys = MemoryKeys(self._state)
+
+    def tickets(self, message_class: MessageClass) -> list[str]:
+        """The tickets that are outstanding."""
+        return list(self._state.tickets[message_class])

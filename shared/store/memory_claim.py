@@ -1,0 +1,134 @@
+"""One claim on the in-memory spool: the rules of `lua/claim.lua`."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from shared.model.leg import Leg, LegFlag, LegState, message_of
+from shared.model.message import MessageClass
+from shared.store.memory_state import State, resting
+from shared.store.ports import Claimed
+
+INLINE_CONTENT_BYTES = 64 * 1024
+CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
+
+_replace = msgspec.structs.replace
+
+
+class ClaimRun:
+    """One claim."""
+
+    def __init__(
+        self,
+        state: State,
+        message_class: MessageClass,
+        limit: int,
+        quantum: int,
+        start: int,
+        lease_ms: int,
+    ) -> None:
+        self._state = state
+        self._class = message_class
+        self._limit = limit
+        self._quantum = quantum
+        self._start = start
+        self._lease_ms = lease_ms
+        self._bytes = 0
+        self._over = False
+        self.legs: list[Claimed] = []
+        self.alone = False
+
+    def go(self) -> None:
+        """Take from the ring's destinations in turn."""
+        ring = self._state.ring[self._class]
+        for _ in range(len(ring)):
+            if len(self.legs) >= self._limit or self._over:
+                return
+            self._visit(ring.popleft())
+
+    def _visit(self, hop: str) -> None:
+        state = self._state
+        room, wake = min(self._quantum, self._limit - len(self.legs)), None
+        until = state.suspended.get(hop, 0)
+        if until > state.now():
+            room, wake = 0, until
+        else:
+            state.suspended.pop(hop, None)
+            room, wake = self._permitted(hop, room)
+        queue = state.ready[self._class, hop]
+        taken, apart = self._take_from(queue, room)
+        permit = self._book(hop, taken) if room or until <= state.now() else None
+        if taken < room:
+            wake = None
+        if queue:
+            if apart:
+                state.ring[self._class].appendleft(hop)
+                self._over = True
+            elif wake or permit:
+                state.wake[self._class][hop] = max(wake or 0, permit or 0)
+            else:
+                state.ring[self._class].append(hop)
+
+    def _permitted(self, hop: str, room: int) -> tuple[int, int | None]:
+        state, wake = self._state, None
+        limit = state.limits.get(hop)
+        if limit is None:
+            return room, None
+        if limit.concurrency:
+            free = limit.concurrency - state.inflight.get(hop, 0)
+            if free < room:
+                room, wake = max(0, free), state.now() + 1000
+        if limit.per_second:
+            interval, burst = 1000 / limit.per_second, max(1.0, limit.per_second * 0.1)
+            tat = max(float(state.now()), state.gcra.get(hop, 0.0))
+            allowed = max(0, math.floor((state.now() - tat) / interval + burst + 1e-6))
+            room = min(room, allowed)
+        return room, wake
+
+    def _book(self, hop: str, taken: int) -> int | None:
+        """Count permits; the time of the next one when it is still to come."""
+        state = self._state
+        limit = state.limits.get(hop)
+        if limit is None or not limit.per_second:
+            return None
+        interval, burst = 1000 / limit.per_second, max(1.0, limit.per_second * 0.1)
+        after = max(float(state.now()), state.gcra.get(hop, 0.0)) + taken * interval
+        if taken:
+            state.gcra[hop] = after
+        permit = math.ceil(after - (burst - 1) * interval - 1e-6)
+        return permit if permit > state.now() else None
+
+    def _take_from(self, queue: deque[bytes], room: int) -> tuple[int, bool]:
+        before = len(self.legs)
+        while queue and len(self.legs) - before < room and not self._over:
+            leg = self._state.legs.get(queue[0])
+            if leg is None or leg.state is not LegState.READY:
+                queue.popleft()
+                continue
+            if leg.crashes:
+                if self.legs:
+                    return len(self.legs) - before, True
+                self.alone = self._over = True
+            self._take(queue.popleft(), leg)
+        return len(self.legs) - before, False
+
+    def _take(self, identifier: bytes, leg: Leg) -> None:
+        state, message = self._state, message_of(identifier)
+        due = state.now() + self._lease_ms
+        flags = resting(leg)
+        if len(self.legs) < self._start:
+            flags |= LegFlag.STARTED
+        leg = _replace(leg, state=LegState.LEASED, fence=leg.fence + 1, flags=flags, due_ms=due)
+        state.legs[identifier] = leg
+        state.leases[leg.message_class][identifier] = due
+        state.ready_legs[leg.message_class] -= 1
+        state.inflight[leg.hop] = state.inflight.get(leg.hop, 0) + 1
+        content: bytes | None = state.contents.get(message)
+        if content is not None and len(content) > INLINE_CONTENT_BYTES:
+            content = None
+        self._bytes += len(content or b"")
+        self._over = self._over or self._bytes >= CLAIM_CONTENT_BYTES
+        self.legs.append(Claimed(identifier, leg.fence, leg, state.heads[message], content))

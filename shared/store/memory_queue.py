@@ -1,0 +1,248 @@
+"""The asynchronous half of the in-memory spool: `shared.store.ports.Queue`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.model.leg import Leg, LegFlag, LegState, leg_id, message_of, unpack_history
+from shared.model.message import CLASSES, MessageClass
+from shared.model.status import OPEN, Status
+from shared.store.memory_claim import ClaimRun
+from shared.store.memory_pump import PumpRun
+from shared.store.memory_state import State, resting
+from shared.store.ports import (
+    Claim,
+    DestinationLimit,
+    Pumped,
+    Settled,
+    Settlement,
+    Verb,
+)
+
+_replace = msgspec.structs.replace
+
+
+class MemoryQueue:
+    """`shared.store.ports.Queue` in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._lease_ms = int(state.settings.worker.lease_seconds * 1000)
+
+    async def claim(
+        self,
+        message_class: MessageClass,
+        *,
+        limit: int,
+        quantum: int,
+        start: int = 0,
+        tickets: Sequence[str] = (),
+    ) -> Claim:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            for ticket in tickets:
+                state.tickets[message_class].pop(ticket, None)
+            run = ClaimRun(state, message_class, limit, quantum, start, self._lease_ms)
+            run.go()
+            return Claim(tuple(run.legs), bool(state.ring[message_class]), run.alone)
+
+    def _held(self, identifier: bytes, fence: int) -> Leg | None:
+        """The leg, if this claim of it still stands."""
+        leg = self._state.legs.get(identifier)
+        if leg is None or leg.fence != fence or leg.flags & LegFlag.LATE_DELIVERY:
+            return None
+        return leg
+
+    async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
+        """See the port."""
+        answers = []
+        with self._state.lock:
+            for identifier, fence in legs:
+                leg = self._held(identifier, fence)
+                held = leg is not None and leg.state is LegState.LEASED
+                if leg is not None and held:
+                    flags = leg.flags | LegFlag.STARTED
+                    flags |= LegFlag.DOT_IMMINENT if dot else LegFlag(0)
+                    self._state.legs[identifier] = _replace(leg, flags=flags)
+                answers.append(held)
+        return answers
+
+    async def renew(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """See the port."""
+        answers = []
+        with self._state.lock:
+            for identifier, fence in legs:
+                leg = self._held(identifier, fence)
+                held = leg is not None and leg.state in (LegState.LEASED, LegState.READY)
+                if leg is not None and held:
+                    self._renew(identifier, leg)
+                answers.append(held)
+        return answers
+
+    def _renew(self, identifier: bytes, leg: Leg) -> None:
+        state = self._state
+        if leg.state is LegState.READY:
+            state.ready_legs[leg.message_class] -= 1
+            state.inflight[leg.hop] = state.inflight.get(leg.hop, 0) + 1
+        due = state.now() + self._lease_ms
+        state.legs[identifier] = _replace(leg, state=LegState.LEASED, due_ms=due)
+        state.leases[leg.message_class][identifier] = due
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """See the port."""
+        with self._state.lock:
+            answers = [self._settle(each) for each in settlements]
+            self._state.top_up()
+        return answers
+
+    def _settle(self, given: Settlement) -> Settled:
+        leg = self._state.legs.get(given.leg_id)
+        if leg is None:
+            return Settled.REFUSED
+        if leg.fence != given.fence or leg.state not in (LegState.LEASED, LegState.READY):
+            return self._overtaken(given, leg)
+        late = leg.state is LegState.READY
+        if given.verb is Verb.RELEASE:
+            self._release(given, leg)
+        else:
+            if late and Status.DELIVERED in given.statuses:
+                self._state.bump("late_delivered")
+            self._apply(given, leg)
+        return Settled.LATE if late else Settled.DONE
+
+    def _apply(self, given: Settlement, leg: Leg) -> None:
+        state = self._state
+        state.withdraw(given.leg_id, leg)
+        leg = state.restate(leg, given.statuses)
+        leg = _replace(
+            leg,
+            fence=leg.fence + 1,
+            crashes=0,
+            flags=resting(leg),
+            attempts=given.attempts,
+            history=unpack_history(given.history) if given.history else (),
+        )
+        state.legs[given.leg_id] = state.place(given.leg_id, leg, given.retry_after_ms)
+        if given.event:
+            state.event("attempt", given.leg_id, given.event)
+
+    def _release(self, given: Settlement, leg: Leg) -> None:
+        state = self._state
+        state.withdraw(given.leg_id, leg)
+        limit = state.limits.get(leg.hop)
+        if limit is not None and limit.per_second and leg.hop in state.gcra:
+            state.gcra[leg.hop] -= 1000 / limit.per_second
+        leg = _replace(leg, fence=leg.fence + 1, flags=resting(leg))
+        if given.retry_after_ms > 0:
+            due = state.due_in(leg, given.retry_after_ms)
+            state.deferred[leg.message_class][given.leg_id] = due
+            leg = _replace(leg, state=LegState.WAITING, due_ms=due)
+        else:
+            leg = _replace(leg, state=LegState.READY, due_ms=0)
+            state.push_ready(given.leg_id, leg, at_head=True)
+        state.legs[given.leg_id] = leg
+
+    def _overtaken(self, given: Settlement, leg: Leg) -> Settled:
+        """A delivery that an older claim reports."""
+        state = self._state
+        if given.verb is not Verb.SETTLE or Status.DELIVERED not in given.statuses:
+            return Settled.REFUSED
+        if leg.state is LegState.LEASED:
+            if any(status in OPEN for status in leg.statuses):
+                late = leg.flags | LegFlag.LATE_DELIVERY
+                state.legs[given.leg_id] = _replace(leg, flags=late)
+                state.bump("late_refused")
+                state.event("late", given.leg_id, given.event)
+            return Settled.REFUSED
+        if leg.state not in (LegState.READY, LegState.WAITING, LegState.DEAD):
+            return Settled.REFUSED
+        wanted = tuple(
+            new if new is Status.DELIVERED else old
+            for old, new in zip(leg.statuses, given.statuses, strict=True)
+        )
+        changed = state.restate(leg, wanted, OPEN | {Status.DEAD})
+        if changed.statuses == leg.statuses:
+            return Settled.REFUSED
+        if not any(status in OPEN for status in changed.statuses):
+            state.withdraw(given.leg_id, leg)
+            changed = state.place(given.leg_id, changed)
+        state.legs[given.leg_id] = changed
+        state.bump("late_delivered")
+        if given.event:
+            state.event("attempt", given.leg_id, given.event)
+        return Settled.LATE
+
+    async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
+        """See the port."""
+        with self._state.lock:
+            leg = self._state.legs.get(leg_id)
+            if leg is None or leg.state is not LegState.LEASED or leg.fence != fence:
+                return False
+            self._split(leg_id, leg, legs)
+            self._state.top_up()
+        return True
+
+    def _split(self, identifier: bytes, leg: Leg, legs: Sequence[Leg]) -> None:
+        state, message = self._state, message_of(identifier)
+        zero = leg_id(message, 0)
+        total = state.legs[zero].legs
+        state.withdraw(identifier, leg)
+        base = _replace(
+            leg, fence=leg.fence + 1, flags=resting(leg), state=LegState.READY, due_ms=0
+        )
+        if len(legs) > 1:
+            state.open_legs[message] = state.open_legs.get(message, 1) + len(legs) - 1
+            base = _replace(base, legs=total + len(legs) - 1)
+            state.legs[zero] = _replace(state.legs[zero], legs=base.legs)
+        for index, new in enumerate(legs):
+            target = identifier if index == 0 else leg_id(message, total + index - 1)
+            part = _replace(base, hop=new.hop, statuses=new.statuses, recipients=new.recipients)
+            state.legs[target] = part
+            state.push_ready(target, part)
+        state.event("rerouted", identifier)
+
+    async def content(self, message_id: bytes) -> bytes | None:
+        """See the port."""
+        return self._state.contents.get(message_id)
+
+    async def pump(self, worker_id: str) -> Pumped:
+        """See the port."""
+        with self._state.lock:
+            return PumpRun(self._state, self._lease_ms).go(worker_id)
+
+    async def limit(self, hop: str, limit: DestinationLimit) -> None:
+        """See the port."""
+        self._state.limits.pop(hop, None)
+        if limit.per_second or limit.concurrency:
+            self._state.limits[hop] = limit
+
+    async def suspend(self, hop: str, for_ms: int) -> None:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            state.suspended.pop(hop, None)
+            until = state.now() + for_ms
+            if for_ms > 0:
+                state.suspended[hop] = until
+            for name in CLASSES:
+                if hop not in state.wake[name]:
+                    continue
+                if for_ms > 0:
+                    state.wake[name][hop] = until
+                else:
+                    del state.wake[name][hop]
+                    state.ring[name].append(hop)
+            state.top_up()
+
+    async def drop(self, message_class: MessageClass, ticket: str) -> None:
+        """See the port."""
+        tickets = self._state.tickets[message_class]
+        if ticket in tickets:
+            tickets[ticket] = self._state.now() + 250
+
+    async def leave(self, worker_id: str) -> None:
+        """See the port."""
+        self._state.workers.pop(worker_id, None)

@@ -1,0 +1,226 @@
+"""The blocking half of the in-memory spool: `shared.store.ports.Spool` and `Keys`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.compression import pack_content
+from shared.model.leg import Leg, LegState, leg_id
+from shared.model.message import CLASSES, pack_head
+from shared.model.status import OPEN, Status
+from shared.store.memory_state import State
+from shared.store.ports import (
+    Accepted,
+    AcceptKind,
+    ApiKey,
+    Changed,
+    ChangeKind,
+    Depth,
+    Event,
+    Health,
+    Stored,
+    Submission,
+)
+
+IDEMPOTENCY_MS = 24 * 3_600_000
+
+
+class MemorySpool:
+    """`shared.store.ports.Spool` in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def accept(self, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
+        """See the port."""
+        with self._state.lock:
+            answers: list[Accepted | Exception] = [self._accept(each) for each in submissions]
+            self._state.top_up()
+        return answers
+
+    def _accept(self, submission: Submission) -> Accepted:
+        state, message, key = self._state, submission.message, submission.idempotency
+        scheduled = any(leg.state is LegState.WAITING for leg in submission.legs)
+        if key is not None:
+            known = state.idempotency.get(key.key)
+            if known is not None and known[3] > state.now():
+                if known[0].fingerprint != key.fingerprint:
+                    return Accepted(AcceptKind.MISMATCH, b"")
+                return Accepted(AcceptKind.REPLAYED, known[1], known[2])
+            until = state.now() + IDEMPOTENCY_MS
+            state.idempotency[key.key] = (key, message.id, scheduled, until)
+        content, size = pack_content(message.content)
+        state.heads[message.id] = msgspec.structs.replace(message.head, content_bytes=size)
+        state.contents[message.id] = content
+        pack_head(message.head)  # What cannot be stored is refused here as there.
+        for number, leg in enumerate(submission.legs):
+            self._store(leg_id(message.id, number), leg)
+        if len(submission.legs) > 1:
+            state.open_legs[message.id] = len(submission.legs)
+        state.event("accepted", message.id)
+        return Accepted(AcceptKind.ACCEPTED, message.id, scheduled)
+
+    def _store(self, identifier: bytes, leg: Leg) -> None:
+        state = self._state
+        state.legs[identifier] = leg
+        state.accepted[leg.message_class] += len(leg.statuses)
+        for status in leg.statuses:
+            state.count(leg.message_class, status, 1)
+        if leg.state is LegState.READY:
+            state.push_ready(identifier, leg)
+        else:
+            state.deferred[leg.message_class][identifier] = leg.due_ms
+
+    def _legs(self, message_id: bytes) -> list[tuple[bytes, Leg]]:
+        first = self._state.legs.get(leg_id(message_id, 0))
+        if first is None:
+            return []
+        ids = [leg_id(message_id, number) for number in range(first.legs)]
+        return [(each, self._state.legs[each]) for each in ids if each in self._state.legs]
+
+    def get(self, message_id: bytes) -> Stored | None:
+        """See the port."""
+        with self._state.lock:
+            head, legs = self._state.heads.get(message_id), self._legs(message_id)
+            if head is None or not legs:
+                return None
+            return Stored(message_id, head, tuple(leg for _, leg in legs))
+
+    def cancel(self, message_id: bytes) -> Changed:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            legs = self._legs(message_id)
+            if not legs:
+                return Changed(ChangeKind.NOT_FOUND)
+            kind = ChangeKind.TOO_LATE
+            if any(leg.state is LegState.LEASED for _, leg in legs):
+                kind = ChangeKind.IN_FLIGHT
+            for identifier, leg in legs:
+                if leg.state in (LegState.READY, LegState.WAITING):
+                    kind = ChangeKind.CHANGED
+                    state.withdraw(identifier, leg)
+                    changed = state.restate_open(leg, Status.CANCELLED)
+                    state.legs[identifier] = state.place(identifier, changed)
+                    state.event("cancelled", identifier)
+            return Changed(kind, self.get(message_id))
+
+    def reschedule(self, message_id: bytes, send_at_ms: int, give_up_ms: int) -> Changed:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            legs = self._legs(message_id)
+            if not legs:
+                return Changed(ChangeKind.NOT_FOUND)
+            for _, leg in legs:
+                if leg.state is LegState.LEASED:
+                    return Changed(ChangeKind.IN_FLIGHT, self.get(message_id))
+                untried = leg.state in (LegState.READY, LegState.WAITING) and not leg.attempts
+                if not untried or any(status not in OPEN for status in leg.statuses):
+                    return Changed(ChangeKind.TOO_LATE, self.get(message_id))
+            state.heads[message_id] = msgspec.structs.replace(
+                state.heads[message_id], send_at_ms=send_at_ms, give_up_ms=give_up_ms
+            )
+            for identifier, leg in legs:
+                self._move(identifier, leg, send_at_ms, give_up_ms)
+            state.event("rescheduled", message_id)
+            state.top_up()
+            return Changed(ChangeKind.CHANGED, self.get(message_id))
+
+    def _move(self, identifier: bytes, leg: Leg, send_at_ms: int, give_up_ms: int) -> None:
+        state = self._state
+        state.withdraw(identifier, leg)
+        later = send_at_ms > state.now()
+        leg = state.restate_open(leg, Status.SCHEDULED if later else Status.QUEUED)
+        leg = msgspec.structs.replace(
+            leg,
+            give_up_ms=give_up_ms,
+            state=LegState.WAITING if later else LegState.READY,
+            due_ms=send_at_ms if later else 0,
+        )
+        state.legs[identifier] = leg
+        if later:
+            state.deferred[leg.message_class][identifier] = send_at_ms
+        else:
+            state.push_ready(identifier, leg)
+
+    def events(self, after: str = "0", limit: int = 1000) -> list[Event]:
+        """See the port."""
+        with self._state.lock:
+            last = _position(after)
+            found = [each for each in self._state.events if _position(each.id) > last]
+            return found[:limit]
+
+    def depth(self) -> Depth:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            return Depth(
+                accepted={str(name): count for name, count in state.accepted.items()},
+                by_status={
+                    name: {
+                        status.value: state.by_status.get((name, status), 0) for status in Status
+                    }
+                    for name in CLASSES
+                },
+                ready_legs={str(name): count for name, count in state.ready_legs.items()},
+                counters={name: count for name, count in state.counters.items() if count},
+                oldest_ready_ms=self._oldest(),
+                deferred_legs={name: len(state.deferred[name]) for name in CLASSES},
+                leased_legs={name: len(state.leases[name]) for name in CLASSES},
+                live_workers=len(state.workers),
+                events_length=len(state.events),
+                dead_legs=len(state.dead),
+                finished_messages=len(state.finished),
+            )
+
+    def _oldest(self) -> dict[str, int]:
+        state, found = self._state, {}
+        for name in CLASSES:
+            heads = [state.ready[name, hop][0] for hop in list(state.ring[name])[:100]]
+            if heads:
+                # A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
+                found[str(name)] = max(
+                    state.now() - int.from_bytes(each[:6], "big") for each in heads
+                )
+        return found
+
+    def health(self) -> Health:
+        """Always well."""
+        return Health(())
+
+
+class MemoryKeys:
+    """`shared.store.ports.Keys` in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._keys: dict[str, ApiKey] = {}
+
+    def add(self, key: ApiKey) -> None:
+        """See the port."""
+        self._keys[key.id] = key
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """See the port."""
+        return self._keys.get(key_id)
+
+    def all(self) -> list[ApiKey]:
+        """See the port."""
+        return sorted(self._keys.values(), key=lambda key: (key.created_ms, key.id))
+
+    def revoke(self, key_id: str) -> bool:
+        """See the port."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return False
+        if key.revoked_ms is None:
+            self._keys[key_id] = msgspec.structs.replace(key, revoked_ms=self._state.now())
+        return True
+
+
+def _position(identifier: str) -> tuple[int, int]:
+    ms, _, number = identifier.partition("-")
+    return int(ms), int(number or 0)

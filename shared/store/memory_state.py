@@ -1,0 +1,182 @@
+"""The in-memory spool's state, and the moves that the scripts' prelude makes on Redis.
+
+Not durable, one process, for tests and trials: the same rules as `lua/prelude.lua`, in Python. The
+halves in `memory_spool` and `memory_queue` share one `State` and hold its lock.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+
+import msgspec
+
+from shared.clock import Clock
+from shared.config import Settings
+from shared.model.leg import Leg, LegFlag, LegState, message_of
+from shared.model.message import CLASSES, Head, MessageClass
+from shared.model.status import OPEN, Status
+from shared.store.ports import DestinationLimit, Event, Idempotency
+
+TICKET_MS = 5000
+
+
+def resting(leg: Leg) -> LegFlag:
+    """The flags that outlive a claim."""
+    return leg.flags & LegFlag.HOLD
+
+
+class State:
+    """Everything the spool knows."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.heads: dict[bytes, Head] = {}
+        self.contents: dict[bytes, bytes] = {}
+        self.legs: dict[bytes, Leg] = {}
+        self.open_legs: dict[bytes, int] = {}
+        self.ready: dict[tuple[MessageClass, str], deque[bytes]] = {}
+        self.ring: dict[MessageClass, deque[str]] = {name: deque() for name in CLASSES}
+        self.wake: dict[MessageClass, dict[str, int]] = {name: {} for name in CLASSES}
+        self.deferred: dict[MessageClass, dict[bytes, int]] = {name: {} for name in CLASSES}
+        self.leases: dict[MessageClass, dict[bytes, int]] = {name: {} for name in CLASSES}
+        self.dead: set[bytes] = set()
+        self.held: set[bytes] = set()
+        self.finished: deque[tuple[bytes, int]] = deque()
+        self.events: list[Event] = []
+        self.sequence = 0
+        self.acknowledged: str | None = None
+        self.idempotency: dict[bytes, tuple[Idempotency, bytes, bool, int]] = {}
+        self.limits: dict[str, DestinationLimit] = {}
+        self.suspended: dict[str, int] = {}
+        self.gcra: dict[str, float] = {}
+        self.inflight: dict[str, int] = {}
+        self.workers: dict[str, int] = {}
+        self.last_pump: int | None = None
+        self.reap_after = 0
+        self.tickets: dict[MessageClass, dict[str, int]] = {name: {} for name in CLASSES}
+        self.accepted: dict[MessageClass, int] = dict.fromkeys(CLASSES, 0)
+        self.by_status: dict[tuple[MessageClass, Status], int] = {}
+        self.ready_legs: dict[MessageClass, int] = dict.fromkeys(CLASSES, 0)
+        self.counters: dict[str, int] = {}
+
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        return self.clock.now_ms()
+
+    def bump(self, counter: str, by: int = 1) -> None:
+        """Raise a counter."""
+        self.counters[counter] = self.counters.get(counter, 0) + by
+
+    def event(self, kind: str, leg: bytes, payload: bytes = b"") -> None:
+        """Append to the events."""
+        self.sequence += 1
+        self.events.append(Event(f"{self.now()}-{self.sequence}", kind, leg, payload))
+
+    def count(self, message_class: MessageClass, status: Status, by: int) -> None:
+        """Change the number of recipients with a status."""
+        key = (message_class, status)
+        self.by_status[key] = self.by_status.get(key, 0) + by
+
+    def restate(
+        self, leg: Leg, wanted: tuple[Status, ...], allowed: frozenset[Status] = OPEN
+    ) -> Leg:
+        """The leg with `wanted` statuses where the old one is in `allowed`."""
+        statuses = []
+        for old, new in zip(leg.statuses, wanted, strict=True):
+            if old is not new and old in allowed:
+                self.count(leg.message_class, old, -1)
+                self.count(leg.message_class, new, 1)
+                statuses.append(new)
+            else:
+                statuses.append(old)
+        return msgspec.structs.replace(leg, statuses=tuple(statuses))
+
+    def restate_open(self, leg: Leg, status: Status) -> Leg:
+        """The leg with every open recipient in one status."""
+        return self.restate(leg, (status,) * len(leg.statuses))
+
+    def push_ready(self, leg_id: bytes, leg: Leg, *, at_head: bool = False) -> None:
+        """Queue a leg; a queue that was empty gets its place in the ring."""
+        queue = self.ready.setdefault((leg.message_class, leg.hop), deque())
+        if not queue:
+            self.ring[leg.message_class].append(leg.hop)
+        if at_head:
+            queue.appendleft(leg_id)
+        else:
+            queue.append(leg_id)
+        self.ready_legs[leg.message_class] += 1
+
+    def withdraw(self, leg_id: bytes, leg: Leg) -> None:
+        """Take a leg out of whatever holds it; a ready id stays behind as a tombstone."""
+        if leg.state is LegState.READY:
+            self.ready_legs[leg.message_class] -= 1
+        elif leg.state is LegState.LEASED:
+            self.leases[leg.message_class].pop(leg_id, None)
+            self.inflight[leg.hop] = self.inflight.get(leg.hop, 0) - 1
+            self.unblock(leg.hop)
+        elif leg.state is LegState.WAITING:
+            self.deferred[leg.message_class].pop(leg_id, None)
+        self.dead.discard(leg_id)
+        self.held.discard(leg_id)
+
+    def unblock(self, hop: str) -> None:
+        """A leg of a hop with limited concurrency has ended."""
+        limit = self.limits.get(hop)
+        if limit is None or not limit.concurrency or self.suspended.get(hop, 0) > self.now():
+            return
+        for name in CLASSES:
+            if self.wake[name].pop(hop, None) is not None:
+                self.ring[name].append(hop)
+
+    def due_in(self, leg: Leg, wait_ms: int) -> int:
+        """When a leg is due: after the wait, yet not beyond its end."""
+        due = self.now() + wait_ms
+        return min(due, leg.give_up_ms) if leg.give_up_ms > self.now() else due
+
+    def place(self, leg_id: bytes, leg: Leg, wait_ms: int = 0) -> Leg:
+        """Where a leg goes once its statuses are known."""
+        if any(status in OPEN for status in leg.statuses):
+            due = self.due_in(leg, wait_ms)
+            self.deferred[leg.message_class][leg_id] = due
+            return msgspec.structs.replace(leg, state=LegState.WAITING, due_ms=due)
+        if Status.UNCERTAIN in leg.statuses:
+            self.held.add(leg_id)
+            return msgspec.structs.replace(leg, state=LegState.HELD, due_ms=0)
+        if Status.DEAD in leg.statuses:
+            self.dead.add(leg_id)
+            return msgspec.structs.replace(leg, state=LegState.DEAD, due_ms=0)
+        self._finish(leg_id)
+        return msgspec.structs.replace(leg, state=LegState.FINAL, due_ms=0)
+
+    def _finish(self, leg_id: bytes) -> None:
+        message = message_of(leg_id)
+        if message in self.open_legs:
+            self.open_legs[message] -= 1
+            if self.open_legs[message] > 0:
+                return
+            del self.open_legs[message]
+        self.contents.pop(message, None)
+        self.finished.append((message, self.now()))
+
+    def top_up(self) -> int:
+        """Mint the tickets that are missing."""
+        minted = 0
+        live = max(1, len(self.workers))
+        for name in CLASSES:
+            tickets = self.tickets[name]
+            for ticket in [each for each, until in tickets.items() if until <= self.now()]:
+                del tickets[ticket]
+            if not self.ring[name]:
+                continue
+            quantum = self.settings.worker.quantum
+            want = min(math.ceil(max(self.ready_legs[name], 1) / quantum), 2 * live)
+            while len(tickets) < want:
+                minted += 1
+                self.bump("tickets_minted")
+                serial = self.counters["tickets_minted"]
+                tickets[f"t{CLASSES.index(name)}-{serial}"] = self.now() + TICKET_MS
+        return minted

@@ -1,0 +1,144 @@
+"""Claim: a quantum each in turn, limits, leases, alone after a crash."""
+
+from __future__ import annotations
+
+from shared.model.leg import LegFlag
+from shared.model.status import Status
+from shared.store.ports import DestinationLimit, Settled
+from tests.support.stores import Store, release, settlement
+
+
+def limit(store: Store, hop: str, **values: float) -> None:
+    async def work() -> None:
+        await store.queue().limit(
+            hop,
+            DestinationLimit(values.get("per_second", 0), int(values.get("concurrency", 0))),
+        )
+
+    store.run(work())
+
+
+def suspend(store: Store, hop: str, for_ms: int) -> None:
+    async def work() -> None:
+        await store.queue().suspend(hop, for_ms)
+
+    store.run(work())
+
+
+def test_destinations_take_turns(store: Store) -> None:
+    for _ in range(30):
+        store.accept(hops=("big",))
+    store.accept(hops=("small",))
+    claim = store.claim(limit=20, quantum=10)
+    assert [each.leg.hop for each in claim.legs] == ["big"] * 10 + ["small"]
+    assert claim.more
+    assert {each.leg.hop for each in store.claim(limit=20, quantum=10).legs} == {"big"}
+
+
+def test_a_claim_carries_what_a_delivery_needs(store: Store) -> None:
+    store.accept(text="the text")
+    claim = store.claim()
+    (claimed,) = claim.legs
+    assert claimed.fence == 1
+    assert claimed.leg.flags & LegFlag.STARTED
+    assert claimed.content is not None
+    assert claimed.head.sender.email == "a@a.test"
+    assert not claim.more
+    assert store.claim().legs == ()
+
+
+def test_large_content_is_fetched_apart(store: Store) -> None:
+    text = "".join(chr(33 + (at * at) % 90) for at in range(300_000))
+    identifier = store.accept(text=text)
+    (claimed,) = store.claim().legs
+
+    async def content() -> bytes | None:
+        return await store.queue().content(identifier)
+
+    if claimed.content is None:
+        assert store.run(content())
+
+
+def test_a_rate_limits_what_a_claim_takes(store: Store) -> None:
+    limit(store, "slow", per_second=20)
+    for _ in range(10):
+        store.accept(hops=("slow",))
+    assert len(store.claim().legs) == 2
+    assert store.claim().legs == ()
+    store.clock.advance(0.5)
+    store.pump()
+    assert len(store.claim().legs) == 2
+
+
+def test_a_release_returns_its_permit(store: Store) -> None:
+    limit(store, "slow", per_second=1)
+    store.accept(hops=("slow",))
+    (claimed,) = store.claim().legs
+    assert store.settle(release(claimed)) == [Settled.DONE]
+    (again,) = store.claim().legs
+    assert again.leg.attempts == 0
+
+
+def test_concurrency_is_shared_by_the_classes(store: Store) -> None:
+    limit(store, "narrow", concurrency=2)
+    for _ in range(3):
+        store.accept(hops=("narrow",))
+    store.accept(hops=("narrow",), message_class="critical")
+    first = store.claim().legs
+    assert len(first) == 2
+    assert store.claim("critical").legs == ()
+    store.settle(settlement(first[0], Status.DELIVERED))
+    assert len(store.claim("critical").legs) == 1
+
+
+def test_a_suspended_hop_waits_and_comes_back(store: Store) -> None:
+    store.accept(hops=("ill",))
+    store.accept(hops=("well",))
+    suspend(store, "ill", 4000)
+    assert [each.leg.hop for each in store.claim().legs] == ["well"]
+    store.pump()
+    store.pump_for(5)
+    assert [each.leg.hop for each in store.claim().legs] == ["ill"]
+
+
+def test_lifting_a_suspension_lets_mail_go_at_once(store: Store) -> None:
+    store.accept(hops=("ill",))
+    suspend(store, "ill", 600_000)
+    assert store.claim().legs == ()
+    suspend(store, "ill", 0)
+    assert len(store.claim().legs) == 1
+
+
+def test_only_the_first_are_marked_started(store: Store) -> None:
+    for _ in range(3):
+        store.accept()
+    flags = [each.leg.flags for each in store.claim(start=1).legs]
+    assert flags == [LegFlag.STARTED, LegFlag(0), LegFlag(0)]
+
+
+def test_a_leg_that_crashed_a_worker_is_claimed_alone(store: Store) -> None:
+    store.accept()
+    store.pump()
+    store.claim()
+    store.pump_for(13)  # The lease runs out.
+    store.accept()
+    store.accept()
+    first, second = store.claim(), store.claim()
+    assert first.alone
+    assert len(first.legs) == 1
+    assert first.legs[0].leg.crashes == 1
+    assert not second.alone
+    assert len(second.legs) == 2
+
+
+def test_a_suspect_behind_others_goes_back(store: Store) -> None:
+    store.accept()
+    store.pump()
+    (suspect,) = store.claim().legs
+    store.accept()
+    store.pump_for(13)
+    first = store.claim()
+    assert [each.leg_id == suspect.leg_id for each in first.legs] == [False]
+    second = store.claim()
+    assert second.alone
+    assert second.legs[0].leg_id == suspect.leg_id

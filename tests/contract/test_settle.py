@@ -1,0 +1,170 @@
+"""Settle: outcomes, fences, late ones, and the end of a message."""
+
+from __future__ import annotations
+
+from shared.model.leg import LegState
+from shared.model.status import Status
+from shared.store.ports import Settled
+from tests.support.stores import Store, release, settlement
+
+
+def test_delivered_is_final(store: Store) -> None:
+    identifier = store.accept()
+    (claimed,) = store.claim().legs
+    assert store.settle(settlement(claimed, Status.DELIVERED)) == [Settled.DONE]
+    assert store.statuses(identifier) == ["delivered"]
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    assert stored.legs[0].state is LegState.FINAL
+    assert stored.legs[0].attempts == 1
+    assert len(stored.legs[0].history) == 1
+    assert store.spool.depth().finished_messages == 1
+    store.reconcile()
+
+
+def test_content_goes_with_the_last_leg(store: Store) -> None:
+    identifier = store.accept(hops=("a", "b"))
+
+    async def content() -> bytes | None:
+        return await store.queue().content(identifier)
+
+    first, second = store.claim().legs
+    store.settle(settlement(first, Status.DELIVERED))
+    assert store.run(content()) is not None
+    assert store.spool.depth().finished_messages == 0
+    store.settle(settlement(second, Status.BOUNCED))
+    assert store.run(content()) is None
+    assert store.spool.depth().finished_messages == 1
+    assert store.statuses(identifier) == ["delivered", "bounced"]
+
+
+def test_the_same_settlement_twice_is_harmless(store: Store) -> None:
+    identifier = store.accept()
+    (claimed,) = store.claim().legs
+    deferral = settlement(claimed, Status.DEFERRED)
+    assert store.settle(deferral) == [Settled.DONE]
+    before = store.spool.get(identifier), store.ledger()
+    assert store.settle(deferral) == [Settled.REFUSED]
+    assert (store.spool.get(identifier), store.ledger()) == before
+
+
+def test_a_deferral_comes_back_by_the_pump(store: Store) -> None:
+    identifier = store.accept()
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DEFERRED, retry_ms=30_000))
+    assert store.statuses(identifier) == ["deferred"]
+    assert store.claim().legs == ()
+    store.pump_for(29)
+    assert store.claim().legs == ()
+    store.pump_for(2)
+    (again,) = store.claim().legs
+    assert again.leg.attempts == 1
+    assert again.leg.crashes == 0
+
+
+def test_a_deferral_does_not_wait_beyond_the_end(store: Store) -> None:
+    identifier = store.accept()
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DEFERRED, retry_ms=10**12))
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    assert stored.legs[0].due_ms == stored.head.give_up_ms
+
+
+def test_recipients_are_settled_one_by_one(store: Store) -> None:
+    identifier = store.accept(recipients=3)
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DELIVERED, Status.DEFERRED, Status.BOUNCED))
+    assert store.statuses(identifier) == ["delivered", "deferred", "bounced"]
+    store.pump()
+    store.pump_for(61)
+    (again,) = store.claim().legs
+    assert again.leg.open_indices() == (1,)
+    store.settle(settlement(again, Status.BOUNCED, Status.DELIVERED, Status.DELIVERED))
+    # What was final does not change.
+    assert store.statuses(identifier) == ["delivered", "delivered", "bounced"]
+    store.reconcile()
+
+
+def test_a_release_uses_no_attempt_and_keeps_the_place(store: Store) -> None:
+    first = store.accept()
+    store.accept()
+    (claimed,) = store.claim(limit=1).legs
+    store.settle(release(claimed))
+    again = store.claim(limit=1).legs[0]
+    assert again.leg_id[:16] == first
+    assert (again.leg.attempts, again.leg.crashes) == (0, 0)
+
+
+def test_a_delayed_release_waits(store: Store) -> None:
+    store.accept()
+    (claimed,) = store.claim().legs
+    store.settle(release(claimed, retry_ms=5000))
+    assert store.claim().legs == ()
+    store.pump_for(6)
+    assert len(store.claim().legs) == 1
+
+
+def expire(store: Store) -> None:
+    store.pump_for(13)
+
+
+def test_a_late_delivery_counts_while_nobody_has_claimed(store: Store) -> None:
+    identifier = store.accept()
+    store.pump()
+    (claimed,) = store.claim().legs
+    expire(store)
+    assert store.settle(settlement(claimed, Status.DELIVERED)) == [Settled.LATE]
+    assert store.statuses(identifier) == ["delivered"]
+    assert store.claim().legs == ()
+    assert store.spool.depth().counters["late_delivered"] == 1
+    store.reconcile()
+
+
+def test_a_late_delivery_is_evidence_under_a_newer_claim(store: Store) -> None:
+    identifier = store.accept()
+    store.pump()
+    (old,) = store.claim().legs
+    expire(store)
+    (new,) = store.claim().legs
+    assert store.settle(settlement(old, Status.DELIVERED)) == [Settled.REFUSED]
+    assert store.statuses(identifier) == ["queued"]
+    assert "late" in store.ledger()
+    assert store.renew(new) == [False]
+    assert store.start(new) == [False]
+    assert store.settle(settlement(new, Status.DELIVERED)) == [Settled.DONE]
+    assert store.statuses(identifier) == ["delivered"]
+
+
+def test_a_late_delivery_counts_after_the_newer_claim_deferred(store: Store) -> None:
+    identifier = store.accept()
+    store.pump()
+    (old,) = store.claim().legs
+    expire(store)
+    (new,) = store.claim().legs
+    store.settle(settlement(new, Status.DEFERRED))
+    assert store.settle(settlement(old, Status.DELIVERED)) == [Settled.LATE]
+    assert store.statuses(identifier) == ["delivered"]
+    assert store.spool.depth().deferred_legs["transactional"] == 0
+    store.reconcile()
+
+
+def test_a_late_bounce_is_refused_under_a_newer_claim(store: Store) -> None:
+    identifier = store.accept()
+    store.pump()
+    (old,) = store.claim().legs
+    expire(store)
+    store.claim()
+    assert store.settle(settlement(old, Status.BOUNCED)) == [Settled.REFUSED]
+    assert store.statuses(identifier) == ["queued"]
+
+
+def test_uncertain_is_held(store: Store) -> None:
+    identifier = store.accept(hold=True)
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.UNCERTAIN))
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    assert stored.legs[0].state is LegState.HELD
+    assert store.spool.depth().finished_messages == 0
+    store.reconcile()

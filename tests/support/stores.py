@@ -1,0 +1,256 @@
+"""The store for contract tests: the in-memory twin or a real server, on one manual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.clock import ManualClock
+from shared.config import RetrySettings, Settings, StoreSettings, WorkerSettings
+from shared.ids import message_id_header
+from shared.model.leg import Attempt as LegAttempt
+from shared.model.leg import Leg, LegFlag, LegState, RecipientReply, pack_history
+from shared.model.message import Address, Content, Head, Message, MessageClass, Recipient
+from shared.model.status import Status
+from shared.store.memory import MemoryStore
+from shared.store.ports import (
+    Accepted,
+    Claim,
+    Claimed,
+    Idempotency,
+    Keys,
+    Pumped,
+    Queue,
+    Settled,
+    Settlement,
+    Spool,
+    Submission,
+    Verb,
+)
+from shared.store.redis_keys import RedisKeys
+from shared.store.redis_queue import RedisQueue
+from shared.store.redis_spool import RedisSpool
+
+T = TypeVar("T")
+DAY_MS = 86_400_000
+
+
+def settings(url: str = "", **store: Any) -> Settings:
+    """Settings for a test's store."""
+    values: dict[str, Any] = {"redis_url": url} if url else {}
+    return Settings(
+        store=StoreSettings(**values, **store),
+        worker=WorkerSettings(quantum=10),
+        retry=RetrySettings(),
+    )
+
+
+class Store:
+    """Both halves of one store, the clock, and shorthands for what tests do often."""
+
+    def __init__(self, spool: Spool, keys: Keys, clock: ManualClock) -> None:
+        self.spool = spool
+        self.keys = keys
+        self.clock = clock
+        self._counter = 0
+
+    def queue(self) -> Queue:
+        """The asynchronous half; a real one belongs to one event loop."""
+        raise AssertionError("a store of one kind or the other")
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end."""
+        return asyncio.run(work)
+
+    def submission(
+        self,
+        *,
+        hops: Sequence[str] = ("relay",),
+        message_class: MessageClass = "transactional",
+        recipients: int = 1,
+        send_in_ms: int | None = None,
+        hold: bool = False,
+        idempotency: Idempotency | None = None,
+        identifier: bytes | None = None,
+        text: str = "hello",
+    ) -> Submission:
+        """A message with `recipients` for each hop, one leg a hop."""
+        self._counter += 1
+        now = self.clock.now_ms()
+        identifier = identifier or _uuid7(now, self._counter)
+        people = tuple(
+            Recipient("to", f"r{index}@example.test") for index in range(recipients * len(hops))
+        )
+        send_at = None if send_in_ms is None else now + send_in_ms
+        head = Head(
+            "app", message_class, message_id_header(identifier, "a.test"), Address("a@a.test"),
+            "a@a.test", people, "subject", now, send_at, None, now + 5 * DAY_MS,
+            "hold" if hold else "resend",
+        )  # fmt: skip
+        waiting = send_at is not None
+        legs = tuple(
+            Leg(
+                state=LegState.WAITING if waiting else LegState.READY,
+                message_class=message_class,
+                hop=hop,
+                statuses=(Status.SCHEDULED if waiting else Status.QUEUED,) * recipients,
+                recipients=tuple(range(at * recipients, (at + 1) * recipients))
+                if len(hops) > 1
+                else (),
+                give_up_ms=head.give_up_ms,
+                due_ms=send_at or 0,
+                flags=LegFlag.HOLD if hold else LegFlag(0),
+                legs=len(hops),
+            )
+            for at, hop in enumerate(hops)
+        )
+        return Submission(Message(identifier, head, Content(text)), legs, idempotency)
+
+    def accept(self, **options: Any) -> bytes:
+        """Accept one message; its id."""
+        submission = self.submission(**options)
+        (answer,) = self.spool.accept([submission])
+        assert isinstance(answer, Accepted), answer
+        return answer.message_id
+
+    def claim(self, message_class: MessageClass = "transactional", **options: Any) -> Claim:
+        """Claim with everything started."""
+        wanted = {"limit": 100, "quantum": 100, "start": 100, **options}
+
+        async def work() -> Claim:
+            return await self.queue().claim(message_class, **wanted)
+
+        return self.run(work())
+
+    def settle(self, *settlements: Settlement) -> list[Settled]:
+        """Settle."""
+
+        async def work() -> list[Settled]:
+            return await self.queue().settle(settlements)
+
+        return self.run(work())
+
+    def renew(self, *claimed: Claimed) -> list[bool]:
+        """Renew."""
+
+        async def work() -> list[bool]:
+            return await self.queue().renew([(each.leg_id, each.fence) for each in claimed])
+
+        return self.run(work())
+
+    def start(self, *claimed: Claimed, dot: bool = False) -> list[bool]:
+        """Mark as started."""
+
+        async def work() -> list[bool]:
+            return await self.queue().start(
+                [(each.leg_id, each.fence) for each in claimed], dot=dot
+            )
+
+        return self.run(work())
+
+    def pump(self, worker: str = "w1") -> Pumped:
+        """Run the pump once."""
+
+        async def work() -> Pumped:
+            return await self.queue().pump(worker)
+
+        return self.run(work())
+
+    def pump_for(self, seconds: float, worker: str = "w1") -> None:
+        """Pump as a worker does, while the time goes by."""
+        for _ in range(int(seconds * 2)):
+            self.clock.advance(0.5)
+            self.pump(worker)
+
+    def statuses(self, message_id: bytes) -> list[str]:
+        """The statuses of a message's recipients, in order."""
+        stored = self.spool.get(message_id)
+        assert stored is not None
+        return [status.value for _, status in sorted(stored.statuses().items())]
+
+    def ledger(self) -> list[str]:
+        """The kinds of all events, in order."""
+        return [event.kind for event in self.spool.events(limit=10_000)]
+
+    def reconcile(self) -> None:
+        """Accepted equals the sum over all statuses, and no number is negative."""
+        depth = self.spool.depth()
+        for name, accepted in depth.accepted.items():
+            assert accepted == sum(depth.by_status[name].values())
+            assert all(count >= 0 for count in depth.by_status[name].values())
+            assert depth.ready_legs[name] >= 0
+
+
+class MemoryTestStore(Store):
+    """The twin."""
+
+    def __init__(self, used: Settings, clock: ManualClock) -> None:
+        self.memory = MemoryStore(used, clock)
+        super().__init__(self.memory.spool, self.memory.keys, clock)
+
+    def queue(self) -> Queue:
+        """The twin's queue."""
+        return self.memory.queue
+
+
+class RedisTestStore(Store):
+    """A real server; a connection for each coroutine, because a test has many loops."""
+
+    def __init__(self, used: Settings, clock: ManualClock) -> None:
+        self._settings = used
+        self._loop = asyncio.new_event_loop()
+        self._redis_queue: RedisQueue | None = None
+        super().__init__(RedisSpool(used, clock), RedisKeys(used, clock), clock)
+
+    def queue(self) -> Queue:
+        """The server's queue."""
+        if self._redis_queue is None:
+            self._redis_queue = RedisQueue(self._settings, self.clock)
+        return self._redis_queue
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run on this store's own loop, which its connections belong to."""
+        return self._loop.run_until_complete(work)
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._redis_queue is not None:
+            self._loop.run_until_complete(self._redis_queue.close())
+        self._loop.close()
+        assert isinstance(self.spool, RedisSpool)
+        assert isinstance(self.keys, RedisKeys)
+        self.spool.close()
+        self.keys.close()
+
+
+def _uuid7(now_ms: int, counter: int) -> bytes:
+    """A UUIDv7 that a test can repeat."""
+    return now_ms.to_bytes(6, "big") + b"\x70\x00\x80" + counter.to_bytes(7, "big")
+
+
+def settlement(
+    claimed: Claimed, *statuses: Status, retry_ms: int = 60_000, note: str = ""
+) -> Settlement:
+    """An attempt that came to `statuses` (one for all, or one each)."""
+    count = len(claimed.leg.statuses)
+    each = statuses * count if len(statuses) == 1 else statuses
+    replies = tuple(RecipientReply(at, status.letter, 250) for at, status in enumerate(each))
+    attempt = LegAttempt(1, claimed.leg.hop, replies, note)
+    return Settlement(
+        claimed.leg_id,
+        claimed.fence,
+        Verb.SETTLE,
+        each,
+        claimed.leg.attempts + 1,
+        pack_history((*claimed.leg.history, attempt)),
+        msgspec.msgpack.encode(attempt),
+        retry_ms,
+    )
+
+
+def release(claimed: Claimed, retry_ms: int = 0) -> Settlement:
+    """A leg given back unsent."""
+    return Settlement(claimed.leg_id, claimed.fence, Verb.RELEASE, retry_after_ms=retry_ms)
