@@ -45,7 +45,7 @@ class Admission:
             raise Problem(
                 503,
                 "unavailable",
-                "Nothing was accepted. Try again later.",
+                "Nothing was done. Try again later.",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
 

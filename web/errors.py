@@ -84,7 +84,7 @@ def from_store(error: Exception) -> Problem:
             " Idempotency-Key.",
             headers=headers,
         )
-    return Problem(503, "unavailable", "Nothing was accepted. Try again later.", headers=headers)
+    return Problem(503, "unavailable", "Nothing was done. Try again later.", headers=headers)
 
 
 def _respond(problem: Problem) -> Response:

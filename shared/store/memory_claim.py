@@ -119,7 +119,7 @@ class ClaimRun:
         state, message = self._state, message_of(identifier)
         due = state.now() + self._lease_ms
         flags = resting(leg)
-        if len(self.legs) < self._start:
+        if len(self.legs) < self._start and not leg.crashes:
             flags |= LegFlag.STARTED
         leg = _replace(leg, state=LegState.LEASED, fence=leg.fence + 1, flags=flags, due_ms=due)
         state.legs[identifier] = leg

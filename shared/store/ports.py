@@ -306,7 +306,8 @@ class Queue(Protocol):
     ) -> Claim:
         """Lease up to `limit` legs, at most `quantum` from each destination of the ring.
 
-        The first `start` legs are marked started in the same step. `tickets` are the ids of the
+        The first `start` legs are marked started in the same step, but for one that has crashed a
+        worker before: it comes alone, and is started by itself. `tickets` are the ids of the
         tickets this claim answers; they stop counting as outstanding.
         """
         ...

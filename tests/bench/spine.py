@@ -29,8 +29,8 @@ from shared.store.ports import Claimed, Settlement, Submission, Verb
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool
 from tests.bench.http_load import Connection, Load, message, percentile, request
-from tests.bench.installation import installation
 from tests.bench.sink import Sink
+from tests.support.installation import installation
 from tests.support.redis_server import RedisServer
 from workers.engine import Engine
 from workers.leases import Lease

@@ -13,7 +13,8 @@ def crash(store: Store, times: int = 1) -> None:
     """Claim and let the lease run out, again and again."""
     store.pump()
     for _ in range(times):
-        assert store.claim().legs
+        (claimed,) = store.claim().legs
+        assert store.start(claimed) == [True]
         store.pump_for(13)
 
 
@@ -36,10 +37,20 @@ def test_three_crashes_make_a_dead_letter(store: Store) -> None:
     store.reconcile()
 
 
+def test_a_suspect_that_has_not_started_is_no_crash(store: Store) -> None:
+    store.accept()
+    crash(store)
+    store.claim()
+    store.pump_for(13)
+    (again,) = store.claim().legs
+    assert again.leg.crashes == 1
+
+
 def test_a_late_delivery_saves_a_dead_letter(store: Store) -> None:
     identifier = store.accept()
     crash(store, 2)
     (claimed,) = store.claim().legs
+    store.start(claimed)
     store.pump_for(13)
     assert store.statuses(identifier) == ["dead"]
     store.settle(settlement(claimed, Status.DELIVERED))

@@ -55,7 +55,8 @@ local function take(id)
     alone, over = 1, true
   end
   flags = has(flags, HOLD) and HOLD or 0
-  if got < start then flags = flags + STARTED end
+  -- One that has crashed a worker may have to wait for another such one: it is started by itself.
+  if got < start and crashes == 0 then flags = flags + STARTED end
   rec = struct.pack(FIXED, 1, LEASED, class, crashes, flags, fence + 1, attempts, legs,
     now + lease, give_up) .. sub(rec, 30)
   call('HSET', key, id, rec)

@@ -1,4 +1,4 @@
-"""A `posthaste up` of a benchmark's own, in a temporary home, stopped at the end."""
+"""A `posthaste up` of one test or benchmark, in a temporary home, stopped at the end."""
 
 from __future__ import annotations
 

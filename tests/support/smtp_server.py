@@ -1,0 +1,189 @@
+"""A scripted SMTP server: answers as told, keeps what it got, byte for byte.
+
+`answers[verb]` is what it says to a verb (`banner`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `.`): a reply
+line, `drop` to close without one, `stall` to say nothing until `release()`, or a list of these,
+used up one by one, after which the usual reply applies. `on_message` is called before `.` is
+answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+USUAL = {
+    "banner": "220 test.example ESMTP",
+    "EHLO": "250-test.example\r\n250-PIPELINING\r\n250-SIZE 50000000\r\n250 ENHANCEDSTATUSCODES",
+    "HELO": "250 test.example",
+    "MAIL": "250 2.1.0 Ok",
+    "RCPT": "250 2.1.5 Ok",
+    "DATA": "354 go ahead",
+    ".": "250 2.0.0 Ok",
+    "RSET": "250 2.0.0 Ok",
+    "QUIT": "221 2.0.0 Bye",
+}
+
+
+@dataclass
+class Captured:
+    """One message as it came."""
+
+    mail_from: str
+    recipients: list[str]
+    raw: bytes
+    """Between DATA's answer and the final dot, still dot-stuffed."""
+    answered: bool = False
+
+    @property
+    def data(self) -> bytes:
+        """The message, unstuffed."""
+        lines = self.raw.split(b"\r\n")
+        return b"\r\n".join(line[1:] if line.startswith(b".") else line for line in lines)
+
+    def header(self, name: str) -> str:
+        """A header's first line."""
+        for line in self.data.split(b"\r\n\r\n")[0].split(b"\r\n"):
+            key, _, value = line.decode().partition(": ")
+            if key.lower() == name.lower():
+                return value
+        return ""
+
+
+@dataclass
+class SmtpServer:
+    """A context manager on a free loopback port."""
+
+    answers: dict[str, str | list[str]] = field(default_factory=dict)
+    on_message: Callable[[Captured], None] | None = None
+    messages: list[Captured] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    connections: int = 0
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._released = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> SmtpServer:
+        started = threading.Event()
+
+        def run() -> None:
+            self._server = self._loop.run_until_complete(
+                asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=2**20)
+            )
+            self.port = self._server.sockets[0].getsockname()[1]
+            started.set()
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._finish())
+            self._loop.close()
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _finish(self) -> None:
+        """End every conversation, then let the transports close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+    def release(self) -> None:
+        """End every stall, now and later."""
+        self._loop.call_soon_threadsafe(self._released.set)
+
+    def wait_for(self, count: int, seconds: float = 20) -> list[Captured]:
+        """The messages answered with 250, once there are `count`."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: len(self.answered()) >= count, seconds)
+            assert found, f"{len(self.answered())} of {count} messages after {seconds} s"
+            return self.answered()
+
+    def wait_until(self, what: Callable[[], bool], seconds: float = 20) -> None:
+        """Wait for anything that changes when this server gets or answers something."""
+        with self._changed:
+            assert self._changed.wait_for(what, seconds)
+
+    def answered(self) -> list[Captured]:
+        """The messages answered with 250."""
+        return [message for message in self.messages if message.answered]
+
+    def _answer(self, verb: str) -> str:
+        told = self.answers.get(verb)
+        if isinstance(told, list):
+            return told.pop(0) if told else USUAL[verb]
+        return told if told is not None else USUAL.get(verb, "500 5.5.2 what?")
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            await self._talk(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _say(self, writer: asyncio.StreamWriter, verb: str) -> str:
+        """Say what the script says; gives it."""
+        answer = self._answer(verb)
+        if answer == "stall":
+            await self._released.wait()
+            answer = USUAL[verb]
+        if answer == "drop":
+            raise ConnectionError("dropped by the script")
+        writer.write(answer.encode("latin-1") + b"\r\n")
+        return answer
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._say(writer, "banner")
+        sender = ""
+        recipients: list[str] = []
+        while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
+            verb = line.split(" ")[0].upper()
+            with self._changed:
+                self.commands.append(line)
+                self._changed.notify_all()
+            answer = await self._say(writer, verb)
+            if verb == "MAIL":
+                sender, recipients = line.partition("<")[2].partition(">")[0], []
+            elif verb == "RCPT" and answer.startswith("2"):
+                recipients.append(line.partition("<")[2].partition(">")[0])
+            elif verb == "DATA" and answer.startswith("354"):
+                await self._message(reader, writer, sender, recipients)
+            elif verb == "QUIT":
+                return
+
+    async def _message(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        sender: str,
+        recipients: list[str],
+    ) -> None:
+        raw = b""
+        while not (raw.endswith(b"\r\n.\r\n") or raw == b".\r\n"):
+            raw += await reader.readuntil(b"\n")
+        message = Captured(sender, recipients, raw[:-3])
+        with self._changed:
+            self.messages.append(message)
+            self._changed.notify_all()
+        if self.on_message is not None:
+            self.on_message(message)
+        answer = await self._say(writer, ".")
+        with self._changed:
+            message.answered = answer.startswith("2")
+            self._changed.notify_all()
