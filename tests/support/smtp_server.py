@@ -174,10 +174,10 @@ class SmtpServer:
         sender: str,
         recipients: list[str],
     ) -> None:
-        raw = b""
+        raw = bytearray()
         while not (raw.endswith(b"\r\n.\r\n") or raw == b".\r\n"):
             raw += await reader.readuntil(b"\n")
-        message = Captured(sender, recipients, raw[:-3])
+        message = Captured(sender, recipients, bytes(raw[:-3]))
         with self._changed:
             self.messages.append(message)
             self._changed.notify_all()

@@ -27,6 +27,7 @@ def _ask_library(email: str) -> str | None:
             email,
             check_deliverability=False,
             test_environment=True,  # `.test` is a valid domain here.
+            strict=True,  # The lengths of RFC 5321 section 4.5.3.1.
             allow_smtputf8=True,
             allow_quoted_local=False,
             allow_domain_literal=False,
@@ -47,6 +48,8 @@ def ascii_domain(domain: str) -> str | None:
 def canonical(email: str) -> str | None:
     """An address with its domain as A-labels and its local part as given (NFC); None if invalid."""
     local, at, domain = email.rpartition("@")
+    if "=?" in local:  # An encoded word: whoever decodes it sees another address.
+        return None
     if at and email.isascii() and len(email) <= 254 and len(local) <= 64:
         if _ATOMS.match(local) and _HOST.match(domain):
             found = ascii_domain(domain)

@@ -1,0 +1,217 @@
+"""The model's packed forms, ids, compression, keys, settings, scrubbing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import api_keys
+from shared.clock import ManualClock
+from shared.compression import pack_content, unpack_content
+from shared.config import Settings, host_and_port, load
+from shared.embedded import server_config
+from shared.errors import ConfigError
+from shared.ids import external, new_message_id, parse_external
+from shared.model.leg import (
+    Attempt,
+    Leg,
+    LegFlag,
+    LegState,
+    RecipientReply,
+    leg_id,
+    message_of,
+    pack_leg,
+    unpack_leg,
+)
+from shared.model.message import (
+    CLASSES,
+    Address,
+    Attachment,
+    Content,
+    Head,
+    Recipient,
+    UnknownFormat,
+    pack_head,
+    unpack_head,
+)
+from shared.model.status import FINAL, FOLLOWS, OPEN, Status
+from shared.routing import static_legs
+from shared.sentry import scrub
+
+replies = st.builds(
+    RecipientReply, st.integers(0, 99), st.sampled_from("dfb"), st.integers(200, 599), st.text(),
+    st.text(max_size=50),
+)  # fmt: skip
+attempts = st.builds(
+    Attempt, st.integers(0, 2**50), st.text(max_size=20), st.lists(replies, max_size=3).map(tuple)
+)
+legs = st.builds(
+    Leg,
+    state=st.sampled_from(LegState),
+    message_class=st.sampled_from(CLASSES),
+    hop=st.text(max_size=50),
+    statuses=st.lists(st.sampled_from(Status), max_size=5).map(tuple),
+    recipients=st.lists(st.integers(0, 65535), max_size=5).map(tuple),
+    give_up_ms=st.integers(0, 2**50),
+    due_ms=st.integers(0, 2**50),
+    crashes=st.integers(0, 255),
+    flags=st.integers(0, 15).map(LegFlag),
+    fence=st.integers(0, 2**32 - 1),
+    attempts=st.integers(0, 65535),
+    legs=st.integers(1, 65535),
+    history=st.lists(attempts, max_size=5).map(tuple),
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(leg=legs)
+def test_a_leg_survives_packing(leg: Leg) -> None:
+    assert unpack_leg(pack_leg(leg)) == leg
+
+
+def test_only_the_last_attempts_are_kept() -> None:
+    history = tuple(Attempt(at, "relay", ()) for at in range(9))
+    leg = Leg(LegState.READY, "bulk", "relay", (Status.QUEUED,), history=history)
+    assert unpack_leg(pack_leg(leg)).history == history[-5:]
+
+
+def test_newer_formats_are_told_and_not_guessed() -> None:
+    packed = pack_leg(Leg(LegState.READY, "bulk", "relay", (Status.QUEUED,)))
+    with pytest.raises(UnknownFormat):
+        unpack_leg(b"\x02" + packed[1:])
+    with pytest.raises(UnknownFormat):
+        unpack_head(b"\x02abc")
+    with pytest.raises(UnknownFormat):
+        unpack_content(b"\x09abc")
+
+
+def head(count: int = 1, **fields: object) -> Head:
+    people = tuple(Recipient("to", f"r{n}@b.test", "Ünïcode") for n in range(count))
+    base = Head("app", "critical", "<1@a.test>", Address("a@a.test"), "a@a.test", people, "s", 1)
+    return msgspec.structs.replace(base, **fields)
+
+
+def test_a_head_survives_packing() -> None:
+    full = head(3, send_at_ms=5, metadata={"a": "b"}, tags=("x",), on_uncertain="hold")
+    assert unpack_head(pack_head(full)) == full
+
+
+@pytest.mark.parametrize("text", ["", "short", "long " * 10_000])
+def test_content_survives_compression(text: str) -> None:
+    content = Content(text, None, attachments=(Attachment("f", "a/b", b"\0\xff"),))
+    packed, size = pack_content(content)
+    assert unpack_content(packed) == content
+    assert len(packed) <= size + 1
+
+
+def test_a_decompression_bomb_is_refused() -> None:
+    packed, _ = pack_content(Content("x" * 1_000_000))
+    with pytest.raises(UnknownFormat):
+        unpack_content(packed, limit_bytes=1000)
+
+
+def test_ids() -> None:
+    identifier = new_message_id()
+    assert parse_external(external(identifier)) == identifier
+    assert message_of(leg_id(identifier, 7)) == identifier
+    for bad in ("", "msg_", "msg_" + "G" * 32, "msg_" + "0" * 33, external(identifier) + "\n"):
+        assert parse_external(bad) is None
+
+
+def test_every_status_has_its_letter_and_its_successors() -> None:
+    assert len({status.letter for status in Status}) == len(Status)
+    assert set(FOLLOWS) == set(Status)
+    for status in FINAL:
+        assert FOLLOWS[status] <= {Status.BOUNCED}
+    assert OPEN.isdisjoint(FINAL)
+
+
+def test_static_legs_hold_at_most_100_recipients() -> None:
+    found = static_legs(head(150, send_at_ms=2000), 1000)
+    assert [len(leg.statuses) for leg in found] == [100, 50]
+    assert [leg.recipients[0] for leg in found] == [0, 100]
+    assert {leg.state for leg in found} == {LegState.WAITING}
+    assert {leg.legs for leg in found} == {2}
+    (single,) = static_legs(head(on_uncertain="hold"), 1000)
+    assert (single.state, single.flags) == (LegState.READY, LegFlag.HOLD)
+
+
+def test_b29_api_keys() -> None:
+    text, key = api_keys.generate("app", (), CLASSES, ManualClock())
+    parsed = api_keys.parse(text)
+    assert parsed is not None
+    assert parsed[0] == key.id
+    assert parsed[1].encode() not in key.secret_sha256
+    assert api_keys.matches(key, parsed[1])
+    assert not api_keys.matches(key, "x" * 43)
+    assert not api_keys.matches(None, parsed[1])
+    revoked = msgspec.structs.replace(key, revoked_ms=1)
+    assert not api_keys.matches(revoked, parsed[1])
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "posthaste.toml"
+    path.write_text(text)
+    return path
+
+
+def test_settings_come_from_file_and_environment(tmp_path: Path) -> None:
+    path = write(tmp_path, "[retry]\nschedule_seconds = [1, 2.5]\n[web]\nthreads = 4\n")
+    found = load(path, {"POSTHASTE_WEB_THREADS": "8", "POSTHASTE_RETRY_JITTER": "0", "PATH": "x"})
+    assert found.retry.schedule_seconds == (1, 2.5)
+    assert found.web.threads == 8
+    assert load(path, {}).web.threads == 4
+    assert load(None, {"POSTHASTE_RETRY_SCHEDULE_SECONDS": "1, 2"}).retry.schedule_seconds == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "words"),
+    [
+        ("[relay]\nconections = 5\n", {}, ["relay.conections", "relay.connections"]),
+        ("[rely]\n", {}, ["rely", "relay"]),
+        ("[web]\nthreads = 'many'\n", {}, ["web.threads"]),
+        ("not toml", {}, ["not valid TOML"]),
+        ("", {"POSTHASTE_WEB_THREDS": "1"}, ["POSTHASTE_WEB_THREDS", "POSTHASTE_WEB_THREADS"]),
+        ("", {"POSTHASTE_WEB_THREADS": "many"}, ["web.threads"]),
+        ("default_class = 'urgent'", {}, ["default_class"]),
+    ],
+)
+def test_wrong_settings_name_themselves_and_the_nearest(
+    tmp_path: Path, text: str, environment: dict[str, str], words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), environment)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        load(tmp_path / "absent.toml", {})
+
+
+def test_addresses_of_listeners() -> None:
+    assert host_and_port("[::1]:25", "x") == ("::1", 25)
+    for bad in ("25", "host:", "host:99999", ":1"):
+        with pytest.raises(ConfigError, match=r"web\.listen"):
+            host_and_port(bad, "web.listen")
+
+
+def test_the_embedded_server_is_durable_and_local(tmp_path: Path) -> None:
+    text = server_config(tmp_path, socket=tmp_path / "s")
+    for line in ("appendfsync always", "maxmemory-policy noeviction", "bind 127.0.0.1", "port 0"):
+        assert line in text.splitlines()
+
+
+def test_b30_reports_carry_no_addresses() -> None:
+    event = {"message": "to a.b@example.test failed", "deep": [{"x": ("<c@d.test>",)}]}
+    assert "@" not in str(scrub(event))
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        Settings().web.threads = 1  # type: ignore[misc]

@@ -1,0 +1,117 @@
+"""B20: bodies that are not what they say, and what each is answered."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from shared.config import Settings, WebSettings
+from tests.support.api import Api
+from tests.support.system import message
+from web.errors import Problem
+from web.parse import parse_json
+
+
+def refused(body: bytes, depth: int = 25) -> str:
+    with pytest.raises(Problem) as caught:
+        parse_json(body, depth)
+    assert caught.value.status == 400
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "bad_json"),
+        (b"{", "bad_json"),
+        (b"[]", "not_an_object"),
+        (b'"text"', "not_an_object"),
+        (b'{"a":NaN}', "bad_number"),
+        (b'{"a":-Infinity}', "bad_number"),
+        (b'{"a":' + b"1" * 100_000 + b"}", "bad_number"),
+        (b'{"a":1,"a":2}', "duplicate_key"),
+        (b'{"b":{"a":1,"a":2}}', "duplicate_key"),
+        (b'\xef\xbb\xbf{"a":1}', "bad_encoding"),
+        ('{"a":1}'.encode("utf-16"), "bad_encoding"),
+        (b'{"a":"\xff"}', "bad_encoding"),
+        (b'{"a":' + b"[" * 100_000, "too_deep"),
+        (b'{"a":' + b"[" * 26 + b"]" * 26 + b"}", "too_deep"),
+        (b'{"a":"\x01"}', "bad_json"),
+    ],
+)
+def test_b20_refused_bodies(body: bytes, code: str) -> None:
+    assert refused(body) == code
+
+
+def test_b20_brackets_in_strings_do_not_count() -> None:
+    text = "[{" * 1000 + '"\\'
+    assert parse_json(json.dumps({"text": text}).encode(), 25) == {"text": text}
+
+
+def test_b20_depth_is_exact() -> None:
+    assert parse_json(b'{"a":' + b"[" * 24 + b"]" * 24 + b"}", 25)
+    assert refused(b'{"a":' + b"[" * 25 + b"]" * 25 + b"}") == "too_deep"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"]
+)
+def test_b20_other_types_are_415(api: Api, kind: str) -> None:
+    answer = api.ask("POST", "/v1/messages", data=b"{}", content_type=kind)
+    assert answer.status_code == 415
+    assert api.accepted() == 0
+
+
+def test_b20_gzip_is_read(api: Api) -> None:
+    body = gzip.compress(json.dumps(message()).encode())
+    answer = api.ask(
+        "POST",
+        "/v1/messages",
+        data=body,
+        content_type="application/json",
+        headers={"Content-Encoding": "gzip"},
+    )
+    assert answer.status_code == 202
+
+
+def test_b20_a_gzip_bomb_is_413(api: Api) -> None:
+    body = gzip.compress(b'{"a":"' + b" " * 40_000_000 + b'"}')
+    assert len(body) < 100_000
+    answer = api.ask(
+        "POST",
+        "/v1/messages",
+        data=body,
+        content_type="application/json",
+        headers={"Content-Encoding": "gzip"},
+    )
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        (b"not gzip", "gzip", 400),
+        (gzip.compress(b"{}")[:-4], "gzip", 400),
+        (gzip.compress(b"{}") + b"more", "gzip", 400),
+        (b"{}", "br", 415),
+    ],
+)
+def test_b20_damaged_encodings(api: Api, body: bytes, encoding: str, status: int) -> None:
+    answer = api.ask(
+        "POST",
+        "/v1/messages",
+        data=body,
+        content_type="application/json",
+        headers={"Content-Encoding": encoding},
+    )
+    assert answer.status_code == status
+
+
+def test_b21_an_oversized_body_is_413() -> None:
+    api = Api(Settings(web=WebSettings(max_request_bytes=1000)))
+    answer = api.send(message(text="x" * 2000))
+    assert (answer.status_code, answer.json["status"]) == (413, 413)
+    assert answer.content_type == "application/problem+json"
+    api.close()

@@ -1,0 +1,112 @@
+"""Outcomes from transactions, and the waits between attempts."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.clock import ManualClock
+from shared.config import RelaySettings, RetrySettings
+from shared.errors import ConfigError
+from workers.backoff import Backoff
+from workers.classify import outcomes
+from workers.retry import next_wait_ms
+from workers.smtp import Reply, Stage, Transaction, relay_from
+
+OK = Reply(250, "2.0.0", "Ok")
+
+
+def verdict(**fields: object) -> list[str]:
+    values: dict[str, object] = {"stage": Stage.MESSAGE, "mail": OK, "recipients": {0: OK}}
+    found = outcomes(Transaction(**{**values, **fields}), (0,))  # type: ignore[arg-type]
+    return ["trouble"] if found.relay_trouble else [reply.status for reply in found.replies]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"data": OK, "dot_sent": True}, "d"),
+        ({"data": Reply(450), "dot_sent": True}, "f"),
+        ({"data": Reply(554), "dot_sent": True}, "b"),
+        ({"data": Reply(421), "dot_sent": True}, "f"),
+        ({"trouble": "connection lost", "dot_sent": True}, "u"),
+        ({"trouble": "timed out", "dot_sent": True}, "u"),
+        ({"trouble": "connection lost", "stage": Stage.DATA}, "f"),
+        ({"trouble": "lease lost", "stage": Stage.DATA}, "f"),
+        ({"recipients": {0: Reply(550, "5.1.1")}}, "b"),
+        ({"recipients": {0: Reply(452, "4.5.3")}}, "f"),
+        ({"recipients": {0: Reply(552)}}, "f"),
+        ({"recipients": {0: Reply(552, "5.2.2")}}, "b"),
+        ({"recipients": {0: Reply(299)}, "data": Reply(299), "dot_sent": True}, "d"),
+        ({"mail": Reply(451), "recipients": {}}, "f"),
+        ({"mail": Reply(553), "recipients": {}}, "b"),
+        ({"data": Reply(451)}, "f"),
+        ({"mail": None, "recipients": {}, "trouble": "connection refused"}, "trouble"),
+        ({"mail": None, "recipients": {}, "trouble": "refused", "trouble_reply": Reply(554),
+          "stage": Stage.BANNER}, "trouble"),
+        ({"mail": Reply(530, "5.7.0"), "recipients": {}}, "trouble"),
+        ({"recipients": {0: Reply(554, "5.7.1", "Relaying denied")}}, "trouble"),
+    ],
+)  # fmt: skip
+def test_outcomes(fields: dict[str, object], expected: str) -> None:
+    assert verdict(**fields) == [expected]
+
+
+def test_waits_follow_the_schedule_and_the_last_repeats() -> None:
+    settings = RetrySettings(schedule_seconds=(60, 300), jitter=0.1)
+    assert [next_wait_ms(attempt, settings, 0) for attempt in (1, 2, 3, 99)] == [
+        60_000,
+        300_000,
+        300_000,
+        300_000,
+    ]
+    assert next_wait_ms(1, settings, 1) == 66_000
+
+
+def test_back_off_doubles_once_for_what_breaks_together() -> None:
+    clock = ManualClock()
+    backoff = Backoff(clock)
+    assert [backoff.trouble("a"), backoff.trouble("a")] == [1.0, None]
+    clock.advance(1.1)
+    assert backoff.trouble("a") == 2.0
+    assert backoff.trouble("b") == 1.0
+    backoff.well("a")
+    assert backoff.trouble("a") == 1.0
+    for _ in range(20):
+        clock.advance(61)
+        last = backoff.trouble("a")
+    assert last == 60.0
+
+
+@pytest.mark.parametrize(
+    ("url", "tls"),
+    [
+        ("smtp://127.0.0.1:2525", "none"),
+        ("smtp://[::1]:2525", "none"),
+        ("smtp://relay.test", "required"),
+        ("smtps://relay.test", "implicit"),
+    ],
+)
+def test_tls_is_required_beyond_this_machine(url: str, tls: str) -> None:
+    assert relay_from(RelaySettings(url=url)).tls == tls
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        RelaySettings(url="http://relay.test"),
+        RelaySettings(url="smtp://"),
+        RelaySettings(url="smtp://relay.test:99999"),
+        RelaySettings(url="smtp://u:p@relay.test", tls="none"),
+        RelaySettings(tls="maybe"),
+        RelaySettings(connections=0),
+    ],
+)
+def test_b17_a_wrong_relay_is_an_error(settings: RelaySettings) -> None:
+    with pytest.raises(ConfigError, match=r"relay\."):
+        relay_from(settings)
+
+
+def test_b30_a_password_is_not_shown() -> None:
+    relay = relay_from(RelaySettings(url="smtp://u%40x:p%3Aw@relay.test"))
+    assert (relay.user, relay.password) == ("u@x", "p:w")
+    assert "p:w" not in repr(relay)
