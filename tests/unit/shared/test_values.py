@@ -162,10 +162,11 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_settings_come_from_file_and_environment(tmp_path: Path) -> None:
     path = write(tmp_path, "[retry]\nschedule_seconds = [1, 2.5]\n[web]\nthreads = 4\n")
     found = load(path, {"POSTHASTE_WEB_THREADS": "8", "POSTHASTE_RETRY_JITTER": "0", "PATH": "x"})
-    assert found.retry.schedule_seconds == (1, 2.5)
+    assert list(found.retry.schedule_seconds) == [1, 2.5]
     assert found.web.threads == 8
     assert load(path, {}).web.threads == 4
-    assert load(None, {"POSTHASTE_RETRY_SCHEDULE_SECONDS": "1, 2"}).retry.schedule_seconds == (1, 2)
+    listed = load(None, {"POSTHASTE_RETRY_SCHEDULE_SECONDS": "1, 2"})
+    assert list(listed.retry.schedule_seconds) == [1, 2]
 
 
 @pytest.mark.parametrize(
