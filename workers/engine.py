@@ -16,9 +16,8 @@ import structlog
 from shared.clock import Clock
 from shared.config import Settings
 from shared.errors import StoreError
-from shared.model.leg import LegFlag
 from shared.model.message import CLASSES, MessageClass
-from shared.store.ports import Claimed, Queue, Settled, Settlement, Verb
+from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler, Starter
 from workers.leases import Lease, Leases
 
@@ -68,7 +67,7 @@ class Engine:
         self._held: dict[bytes, Claimed] = {}
         # Twice the sessions: the next message is rendered while one is on its way.
         self._slots = asyncio.Semaphore(2 * sessions)
-        self._starting = 2 * sessions
+        self._free = 2 * sessions
         self._suspects = asyncio.Lock()
         self._freed = asyncio.Event()
         self._stopping = False
@@ -129,26 +128,40 @@ class Engine:
         return max(1, self._room(message_class))
 
     async def _claim(self, message_class: MessageClass, limit: int, tickets: list[str]) -> bool:
-        start = max(0, min(limit, self._starting))
         asked_at = self._clock.monotonic()
         claim = await self._queue.claim(
-            message_class, limit=limit, quantum=self._quantum, start=start, tickets=tickets
+            message_class, limit=limit, quantum=self._quantum, tickets=tickets
         )
+        work = []
         for claimed in claim.legs:
             lease = self.leases.hold(claimed, asked_at)
             self._held[claimed.leg_id] = claimed
-            task = self._loop.create_task(self._work(claimed, lease))
+            work.append((claimed, lease))
+        started = await self._start_at_once(claim)
+        for claimed, lease in work:
+            task = self._loop.create_task(self._work(claimed, lease, claimed.leg_id in started))
             self._working[claimed.leg_id] = task
         return claim.more
 
-    async def _work(self, claimed: Claimed, lease: Lease) -> None:
+    async def _start_at_once(self, claim: Claim) -> set[bytes]:
+        """Start, in one step, as many of the claimed legs as have a slot now."""
+        first = () if claim.alone else claim.legs[: max(0, self._free)]
+        if not first:
+            return set()
+        try:
+            answers = await self._queue.start([(each.leg_id, each.fence) for each in first])
+        except StoreError:
+            return set()  # Each asks again by itself before it is sent.
+        return {each.leg_id for each, held in zip(first, answers, strict=True) if held}
+
+    async def _work(self, claimed: Claimed, lease: Lease, started: bool) -> None:
         """One leg, from claim to settlement: this is the shell that nothing gets past."""
         settlement = release(claimed)
         try:
             if claimed.leg.crashes:
                 settlement = await self._attempt_apart(claimed, lease)
             else:
-                settlement = await self._attempt(claimed, lease)
+                settlement = await self._attempt(claimed, lease, started)
         except asyncio.CancelledError:
             pass  # The process stops, and nothing that matters was sent: the leg is released.
         except Exception:
@@ -167,16 +180,15 @@ class Engine:
         finally:
             self._suspects.release()
 
-    async def _attempt(self, claimed: Claimed, lease: Lease) -> Settlement:
+    async def _attempt(self, claimed: Claimed, lease: Lease, started: bool = False) -> Settlement:
         async with self._slots:
-            self._starting -= 1
+            self._free -= 1
             try:
-                started = bool(claimed.leg.flags & LegFlag.STARTED)
                 if lease.holds() and (started or await self._starter.started(claimed)):
                     return await self._deliver(claimed, lease)
                 return release(claimed)
             finally:
-                self._starting += 1
+                self._free += 1
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
         if answer is Settled.REFUSED:

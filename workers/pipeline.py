@@ -73,8 +73,11 @@ class Pipeline:
             return self._settle_all(claimed, Status.EXPIRED, "gave up")
         replacements = reroute(claimed.leg)
         if replacements:
-            await self._queue.split(claimed.leg_id, claimed.fence, replacements)
-            return release(claimed)  # Refused, because the split has ended this claim.
+            try:
+                await self._queue.split(claimed.leg_id, claimed.fence, replacements)
+            except StoreError as error:
+                _log.warning("leg_not_rerouted", reason=str(error))
+            return release(claimed)  # Refused once the split has ended this claim.
         try:
             message = await self._message(claimed)
         except UnknownFormat as error:

@@ -7,7 +7,7 @@ from collections import deque
 
 import msgspec
 
-from shared.model.leg import Leg, LegFlag, LegState, message_of
+from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.store.memory_state import State, resting
 from shared.store.ports import Claimed
@@ -27,14 +27,12 @@ class ClaimRun:
         message_class: MessageClass,
         limit: int,
         quantum: int,
-        start: int,
         lease_ms: int,
     ) -> None:
         self._state = state
         self._class = message_class
         self._limit = limit
         self._quantum = quantum
-        self._start = start
         self._lease_ms = lease_ms
         self._bytes = 0
         self._over = False
@@ -118,10 +116,9 @@ class ClaimRun:
     def _take(self, identifier: bytes, leg: Leg) -> None:
         state, message = self._state, message_of(identifier)
         due = state.now() + self._lease_ms
-        flags = resting(leg)
-        if len(self.legs) < self._start and not leg.crashes:
-            flags |= LegFlag.STARTED
-        leg = _replace(leg, state=LegState.LEASED, fence=leg.fence + 1, flags=flags, due_ms=due)
+        leg = _replace(
+            leg, state=LegState.LEASED, fence=leg.fence + 1, flags=resting(leg), due_ms=due
+        )
         state.legs[identifier] = leg
         state.leases[leg.message_class][identifier] = due
         state.ready_legs[leg.message_class] -= 1

@@ -75,7 +75,8 @@ class PumpRun:
             leg = state.legs[identifier]
             self._reaped += 1
             state.withdraw(identifier, leg)
-            if leg.flags & LegFlag.STARTED:
+            leg = state.heed(leg)
+            if leg.flags & LegFlag.STARTED and any(each in OPEN for each in leg.statuses):
                 leg = self._crash(identifier, leg)
             leg = _replace(leg, flags=resting(leg))
             if any(status in OPEN for status in leg.statuses):

@@ -37,7 +37,6 @@ class MemoryQueue:
         *,
         limit: int,
         quantum: int,
-        start: int = 0,
         tickets: Sequence[str] = (),
     ) -> Claim:
         """See the port."""
@@ -45,7 +44,7 @@ class MemoryQueue:
         with state.lock:
             for ticket in tickets:
                 state.tickets[message_class].pop(ticket, None)
-            run = ClaimRun(state, message_class, limit, quantum, start, self._lease_ms)
+            run = ClaimRun(state, message_class, limit, quantum, self._lease_ms)
             run.go()
             return Claim(tuple(run.legs), bool(state.ring[message_class]), run.alone)
 
@@ -116,7 +115,7 @@ class MemoryQueue:
     def _apply(self, given: Settlement, leg: Leg) -> None:
         state = self._state
         state.withdraw(given.leg_id, leg)
-        leg = state.restate(leg, given.statuses)
+        leg = state.heed(state.restate(leg, given.statuses))
         leg = _replace(
             leg,
             fence=leg.fence + 1,
@@ -135,8 +134,11 @@ class MemoryQueue:
         limit = state.limits.get(leg.hop)
         if limit is not None and limit.per_second and leg.hop in state.gcra:
             state.gcra[leg.hop] -= 1000 / limit.per_second
+        leg = state.heed(leg)
         leg = _replace(leg, fence=leg.fence + 1, flags=resting(leg))
-        if given.retry_after_ms > 0:
+        if not any(status in OPEN for status in leg.statuses):
+            leg = state.place(given.leg_id, leg)
+        elif given.retry_after_ms > 0:
             due = state.due_in(leg, given.retry_after_ms)
             state.deferred[leg.message_class][given.leg_id] = due
             leg = _replace(leg, state=LegState.WAITING, due_ms=due)
@@ -152,8 +154,10 @@ class MemoryQueue:
             return Settled.REFUSED
         if leg.state is LegState.LEASED:
             if any(status in OPEN for status in leg.statuses):
-                late = leg.flags | LegFlag.LATE_DELIVERY
-                state.legs[given.leg_id] = _replace(leg, flags=late)
+                pairs = zip(leg.statuses, given.statuses, strict=True)
+                if all(old not in OPEN or new is Status.DELIVERED for old, new in pairs):
+                    late = leg.flags | LegFlag.LATE_DELIVERY
+                    state.legs[given.leg_id] = _replace(leg, flags=late)
                 state.bump("late_refused")
                 state.event("late", given.leg_id, given.event)
             return Settled.REFUSED

@@ -99,6 +99,14 @@ class State:
         """The leg with every open recipient in one status."""
         return self.restate(leg, (status,) * len(leg.statuses))
 
+    def heed(self, leg: Leg) -> Leg:
+        """An older claim has reported, too late, that every open recipient has its mail."""
+        late = bool(leg.flags & LegFlag.LATE_DELIVERY)
+        if not late or not any(status in OPEN for status in leg.statuses):
+            return leg
+        self.bump("late_delivered")
+        return self.restate_open(leg, Status.DELIVERED)
+
     def push_ready(self, leg_id: bytes, leg: Leg, *, at_head: bool = False) -> None:
         """Queue a leg; a queue that was empty gets its place in the ring."""
         queue = self.ready.setdefault((leg.message_class, leg.hop), deque())

@@ -301,14 +301,12 @@ class Queue(Protocol):
         *,
         limit: int,
         quantum: int,
-        start: int = 0,
         tickets: Sequence[str] = (),
     ) -> Claim:
         """Lease up to `limit` legs, at most `quantum` from each destination of the ring.
 
-        The first `start` legs are marked started in the same step, but for one that has crashed a
-        worker before: it comes alone, and is started by itself. `tickets` are the ids of the
-        tickets this claim answers; they stop counting as outstanding.
+        `tickets` are the ids of the tickets this claim answers; they stop counting as outstanding.
+        Nothing is marked started: a claim whose answer is lost must not look like a crash.
         """
         ...
 

@@ -60,7 +60,6 @@ class RedisQueue:
         *,
         limit: int,
         quantum: int,
-        start: int = 0,
         tickets: Sequence[str] = (),
     ) -> Claim:
         """See the port."""
@@ -68,7 +67,6 @@ class RedisQueue:
             "claim",
             CLASSES.index(message_class),
             limit,
-            start,
             self._lease_ms,
             INLINE_CONTENT_BYTES,
             CLAIM_CONTENT_BYTES,

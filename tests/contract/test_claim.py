@@ -40,7 +40,7 @@ def test_a_claim_carries_what_a_delivery_needs(store: Store) -> None:
     claim = store.claim()
     (claimed,) = claim.legs
     assert claimed.fence == 1
-    assert claimed.leg.flags & LegFlag.STARTED
+    assert claimed.leg.flags == LegFlag(0)
     assert claimed.content is not None
     assert claimed.head.sender.email == "a@a.test"
     assert not claim.more
@@ -107,13 +107,6 @@ def test_lifting_a_suspension_lets_mail_go_at_once(store: Store) -> None:
     assert store.claim().legs == ()
     suspend(store, "ill", 0)
     assert len(store.claim().legs) == 1
-
-
-def test_only_the_first_are_marked_started(store: Store) -> None:
-    for _ in range(3):
-        store.accept()
-    flags = [each.leg.flags for each in store.claim(start=1).legs]
-    assert flags == [LegFlag.STARTED, LegFlag(0), LegFlag(0)]
 
 
 def test_a_leg_that_crashed_a_worker_is_claimed_alone(store: Store) -> None:

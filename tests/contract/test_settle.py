@@ -132,8 +132,35 @@ def test_a_late_delivery_is_evidence_under_a_newer_claim(store: Store) -> None:
     assert "late" in store.ledger()
     assert store.renew(new) == [False]
     assert store.start(new) == [False]
-    assert store.settle(settlement(new, Status.DELIVERED)) == [Settled.DONE]
+    # It stops, and what is known by then makes it final: nothing is sent again.
+    assert store.settle(release(new)) == [Settled.DONE]
     assert store.statuses(identifier) == ["delivered"]
+    assert store.claim().legs == ()
+    store.reconcile()
+
+
+def test_late_evidence_for_some_recipients_stops_nobody(store: Store) -> None:
+    store.accept(recipients=2)
+    store.pump()
+    (old,) = store.claim().legs
+    expire(store)
+    (new,) = store.claim().legs
+    late = settlement(old, Status.DELIVERED, Status.DEFERRED)
+    assert store.settle(late) == [Settled.REFUSED]
+    assert store.renew(new) == [True]
+
+
+def test_late_evidence_outlives_the_holder(store: Store) -> None:
+    identifier = store.accept()
+    store.pump()
+    (old,) = store.claim().legs
+    expire(store)
+    store.claim()
+    store.settle(settlement(old, Status.DELIVERED))
+    expire(store)
+    assert store.statuses(identifier) == ["delivered"]
+    assert store.ledger() == ["accepted", "crashed", "late"]
+    store.reconcile()
 
 
 def test_a_late_delivery_counts_after_the_newer_claim_deferred(store: Store) -> None:

@@ -30,7 +30,7 @@ steps = st.lists(
         st.tuples(st.just("accept"), st.sampled_from(HOPS), st.sampled_from(CLASSES),
                   st.integers(1, 3), st.booleans()),
         st.tuples(st.just("claim"), st.sampled_from(CLASSES), st.integers(1, 5),
-                  st.integers(0, 5)),
+                  st.booleans()),
         st.tuples(st.just("settle"), st.integers(0, 9), st.sampled_from(OUTCOMES)),
         st.tuples(st.just("release"), st.integers(0, 9), st.sampled_from((0, 3000))),
         st.tuples(st.just("renew"), st.integers(0, 9)),
@@ -70,7 +70,7 @@ class Pair:
         options = {"hops": (hop, "d"), "message_class": name, "recipients": recipients}
         self.ids.append(self.both("accept", **options, send_in_ms=when))
 
-    def do_claim(self, name: str, limit: int, start: int) -> None:
+    def do_claim(self, name: str, limit: int, start: bool) -> None:
         first, second = (
             store.claim(name, limit=limit, quantum=2, start=start)  # type: ignore[arg-type]
             for store in self.stores

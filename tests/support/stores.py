@@ -117,11 +117,15 @@ class Store:
         return answer.message_id
 
     def claim(self, message_class: MessageClass = "transactional", **options: Any) -> Claim:
-        """Claim with everything started."""
-        wanted = {"limit": 100, "quantum": 100, "start": 100, **options}
+        """Claim, and start what was claimed unless `start` is False."""
+        start = options.pop("start", True)
+        wanted = {"limit": 100, "quantum": 100, **options}
 
         async def work() -> Claim:
-            return await self.queue().claim(message_class, **wanted)
+            claim = await self.queue().claim(message_class, **wanted)
+            if start and claim.legs:
+                await self.queue().start([(each.leg_id, each.fence) for each in claim.legs])
+            return claim
 
         return self.run(work())
 

@@ -2,16 +2,16 @@
 -- claim: lease legs of one class, a quantum from each destination of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<hop> leg:<b> leases:<c>
 --   inflight gcra counters tickets:<c> deferred:<c>; reads head:<b> body:<b> limits suspended
--- ARGV[4] class, [5] most legs, [6] legs to mark started, [7] lease ms, [8] largest content given
---   inline, [9] content bytes after which the claim ends, [10]... tickets answered.
+-- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
+--   after which the claim ends, [9]... tickets answered.
 -- Returns {more, alone, id, record, head, content or nil, ...}.
 
 local c = ARGV[4]
 local limit, quantum = tonumber(ARGV[5]), tonumber(ARGV[3])
-local start, lease = tonumber(ARGV[6]), tonumber(ARGV[7])
-local inline, most = tonumber(ARGV[8]), tonumber(ARGV[9])
+local lease = tonumber(ARGV[6])
+local inline, most = tonumber(ARGV[7]), tonumber(ARGV[8])
 local ring = P .. 'ring:' .. c
-for i = 10, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
+for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 
 local limited = call('HLEN', P .. 'limits') > 0
 local suspensions = call('HLEN', P .. 'suspended') > 0
@@ -54,9 +54,8 @@ local function take(id)
     if got > 0 then return false end
     alone, over = 1, true
   end
+  -- Not started yet: if the answer to this claim is lost, nobody is to blame.
   flags = has(flags, HOLD) and HOLD or 0
-  -- One that has crashed a worker may have to wait for another such one: it is started by itself.
-  if got < start and crashes == 0 then flags = flags + STARTED end
   rec = struct.pack(FIXED, 1, LEASED, class, crashes, flags, fence + 1, attempts, legs,
     now + lease, give_up) .. sub(rec, 30)
   call('HSET', key, id, rec)

@@ -70,7 +70,8 @@ local function reap(c)
     if l and l.state == LEASED then
       reaped = reaped + 1
       withdraw(id, l)
-      if has(l.flags, STARTED) then end_crashed(id, l) end
+      heed(l)
+      if has(l.flags, STARTED) and has_open(l) then end_crashed(id, l) end
       l.flags = without(without(without(l.flags, STARTED), DOT), LATE)
       if has_open(l) then
         l.state, l.due = READY, 0

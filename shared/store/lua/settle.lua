@@ -9,6 +9,7 @@
 local function settled(id, l, i)
   withdraw(id, l)
   restate(l, ARGV[i + 3], OPEN)
+  heed(l)
   l.fence = l.fence + 1
   l.crashes = 0
   l.flags = has(l.flags, HOLD) and HOLD or 0
@@ -28,9 +29,12 @@ local function released(id, l, wait)
       call('HSET', P .. 'gcra', l.hop, string.format('%.17g', tonumber(tat) - interval))
     end
   end
+  heed(l)
   l.fence = l.fence + 1
   l.flags = has(l.flags, HOLD) and HOLD or 0
-  if wait > 0 then
+  if not has_open(l) then
+    place(id, l, 0)
+  elseif wait > 0 then
     l.state, l.due = WAITING, now + wait
     if l.give_up > now and l.due > l.give_up then l.due = l.give_up end
     call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
@@ -41,25 +45,34 @@ local function released(id, l, wait)
   save_leg(id, l)
 end
 
+-- Statuses with those put to 'd' that `delivered` has so.
+local function merged(statuses, delivered)
+  local parts = {}
+  for k = 1, #statuses do
+    parts[k] = sub(delivered, k, k) == 'd' and 'd' or sub(statuses, k, k)
+  end
+  return table.concat(parts)
+end
+
 -- A delivery that an older claim reports: it counts unless somebody holds the leg now.
 local function overtaken(id, l, i)
   local delivered = string.gsub(ARGV[i + 3], '[^d]', '-')
   if ARGV[i + 2] ~= 's' or not string.find(delivered, 'd', 1, true) then return 'r' end
   if l.state == LEASED then
     if has_open(l) then
-      l.flags = with(l.flags, LATE)
-      save_leg(id, l)
+      -- When it settles every open recipient, nothing is left for the holder to do.
+      if not has_open({ statuses = merged(l.statuses, delivered) }) then
+        l.flags = with(l.flags, LATE)
+        save_leg(id, l)
+      end
       bump('late_refused', 1)
       event('late', id, ARGV[i + 6])
     end
     return 'r'
   end
   if l.state ~= READY and l.state ~= WAITING and l.state ~= DEAD then return 'r' end
-  local before, wanted = l.statuses, {}
-  for k = 1, #before do
-    wanted[k] = sub(delivered, k, k) == 'd' and 'd' or sub(before, k, k)
-  end
-  restate(l, table.concat(wanted), { q = true, s = true, f = true, l = true })
+  local before = l.statuses
+  restate(l, merged(before, delivered), { q = true, s = true, f = true, l = true })
   if l.statuses == before then return 'r' end
   if not has_open(l) then
     withdraw(id, l)
