@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,19 @@ def redis_server() -> Iterator[RedisServer]:
     """A server shared by the tests of one module; each test uses names of its own."""
     need_redis()
     server = RedisServer().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def distribution_redis_server() -> Iterator[RedisServer]:
+    """The system's own redis-server, the oldest that is supported on Debian 12 (7.0)."""
+    found = shutil.which("redis-server")
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("redis-server is not installed")
+        pytest.skip("redis-server is not on PATH")
+    server = RedisServer(binary=Path(found)).start()
     yield server
     server.stop()
 

@@ -1,4 +1,4 @@
-"""Each contract test runs over the in-memory twin and over a real server."""
+"""Each contract test runs over the in-memory twin, the embedded server and the system's Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.stores import MemoryTestStore, RedisTestStore, Store, settings
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "valkey", "redis"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A store of this test alone."""
     options = request.node.get_closest_marker("store")
@@ -19,7 +19,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryTestStore(settings(**used), ManualClock())
         return
-    server: RedisServer = request.getfixturevalue("redis_server")
+    name = "redis_server" if request.param == "valkey" else "distribution_redis_server"
+    server: RedisServer = request.getfixturevalue(name)
     server.client().flushall()  # This module's own server.
     found = RedisTestStore(settings(server.url, **used), ManualClock())
     yield found

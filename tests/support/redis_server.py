@@ -20,7 +20,14 @@ from shared.embedded import server_binary, server_config
 class RedisServer:
     """One server process with `appendfsync always`, on a unix socket in a short path."""
 
-    def __init__(self, *, maxmemory_bytes: int = 0, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        maxmemory_bytes: int = 0,
+        directory: Path | None = None,
+        binary: Path | None = None,
+    ) -> None:
+        self.binary = binary or server_binary()
         self._owned = tempfile.TemporaryDirectory(prefix="ph-redis-")
         self.directory = directory or Path(self._owned.name)
         self.socket = Path(self._owned.name) / "s"
@@ -39,9 +46,7 @@ class RedisServer:
             server_config(self.directory, socket=self.socket, maxmemory_bytes=self.maxmemory_bytes)
         )
         with (Path(self._owned.name) / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(server_binary()), str(config)], stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen([str(self.binary), str(config)], stdout=log, stderr=log)
         self._wait()
         return self
 
