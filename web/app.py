@@ -16,9 +16,12 @@ from shared.services import Services
 from web import errors
 from web.admission import Admission
 from web.auth import Authenticator
+from web.errors import Problem
 from web.views import batches, health, messages
 from web.views.context import Context
 
+DRAINED_BYTES = 128 * 1024 * 1024
+"""Of an oversized body this much is read and dropped; what sends more is cut off."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
@@ -57,9 +60,26 @@ def _flask(name: str, settings: Settings) -> Flask:
     app = Flask(name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_request_bytes
     app.before_request(_begin)
+    app.before_request(_refuse_oversized)
     app.after_request(_end)
     errors.register(app)
     return app
+
+
+def _refuse_oversized() -> None:
+    """413 by the announced length; the body is read first, so that the answer reaches a client
+    that reads nothing before it has sent everything."""
+    length, limit = request.content_length or 0, request.max_content_length or 0
+    if length <= limit:
+        return
+    if "Expect" not in request.headers:
+        left = min(length, DRAINED_BYTES)
+        while left > 0:
+            chunk = request.environ["wsgi.input"].read(min(left, 262_144))
+            if not chunk:
+                break
+            left -= len(chunk)
+    raise Problem(413, "too_large", f"The body is over {limit} bytes.")
 
 
 def _begin() -> None:

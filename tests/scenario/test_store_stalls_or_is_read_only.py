@@ -37,9 +37,9 @@ def test_a_store_that_stalls() -> None:
 def test_a_store_that_only_reads() -> None:
     with running() as system:
         client = system.client()
-        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        client.replicaof("127.0.0.1", "1")
         assert refused(system) == "unavailable"
-        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.replicaof("NO", "ONE")
         client.close()
         identifier = system.send()
         system.wait_status(identifier, "delivered")

@@ -169,18 +169,23 @@ local function limit_of(hop)
   return tonumber(interval), tonumber(burst), tonumber(concurrency)
 end
 
--- A leg of a hop with limited concurrency has ended: the hop's classes may try again.
-local function unblock(hop)
-  local _, _, concurrency = limit_of(hop)
-  if concurrency == 0 then return end
-  local till = call('HGET', P .. 'suspended', hop)
-  if till and tonumber(till) > now then return end
+-- A hop that waits for a time goes to the ring's tail, in every class.
+local function to_ring(hop)
   for c in pairs(CLASS) do
     if call('ZREM', P .. 'wake:' .. c, hop) == 1 then
       call('RPUSH', P .. 'ring:' .. c, hop)
       touched[c] = true
     end
   end
+end
+
+-- A leg of a hop with limited concurrency has ended: the hop's classes may try again.
+local function unblock(hop)
+  local _, _, concurrency = limit_of(hop)
+  if concurrency == 0 then return end
+  local till = call('HGET', P .. 'suspended', hop)
+  if till and tonumber(till) > now then return end
+  to_ring(hop)
 end
 
 -- Tickets: enough for the ready mail, no more than the workers can use, none for mail that may

@@ -12,11 +12,6 @@ if duration > 0 then
   end
 else
   call('HDEL', P .. 'suspended', hop)
-  for c in pairs(CLASS) do
-    if call('ZREM', P .. 'wake:' .. c, hop) == 1 then
-      call('RPUSH', P .. 'ring:' .. c, hop)
-      touched[c] = true
-    end
-  end
+  to_ring(hop)
 end
 return commit()
