@@ -64,6 +64,7 @@ class Engine:
         self._starter = Starter(queue, clock)
         self._lanes = {name: Lane() for name in CLASSES}
         self._working: dict[bytes, asyncio.Task[None]] = {}
+        self._beginning: set[asyncio.Task[None]] = set()
         self._held: dict[bytes, Claimed] = {}
         # Twice the sessions: the next message is rendered while one is on its way.
         self._slots = asyncio.Semaphore(2 * sessions)
@@ -137,11 +138,18 @@ class Engine:
             lease = self.leases.hold(claimed, asked_at)
             self._held[claimed.leg_id] = claimed
             work.append((claimed, lease))
+        if work:
+            # The lane claims on meanwhile: the store and this process work at the same time.
+            task = self._loop.create_task(self._begin(claim, work))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+        return claim.more
+
+    async def _begin(self, claim: Claim, work: list[tuple[Claimed, Lease]]) -> None:
         started = await self._start_at_once(claim)
         for claimed, lease in work:
             task = self._loop.create_task(self._work(claimed, lease, claimed.leg_id in started))
             self._working[claimed.leg_id] = task
-        return claim.more
 
     async def _start_at_once(self, claim: Claim) -> set[bytes]:
         """Start, in one step, as many of the claimed legs as have a slot now."""
@@ -201,6 +209,8 @@ class Engine:
     async def stop(self) -> None:
         """Claim nothing more, let transactions end, release the rest, settle everything."""
         self._stopping = True
+        if self._beginning:
+            await asyncio.wait(set(self._beginning))
         tasks = set(self._working.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self._stop_seconds)
