@@ -14,7 +14,7 @@ import click
 from shared.cli.store import DEFAULT_HOME
 from shared.errors import ConfigError
 from shared.supervisor.home import Home
-from shared.supervisor.processes import started_at
+from shared.supervisor.leftovers import end_leftovers, is_recorded
 
 NOT_RUNNING = 3
 """The exit code of `status` when nothing runs (LSB)."""
@@ -49,20 +49,27 @@ def status(home: Path, as_json: bool) -> None:
     else:
         for row in rows:
             state = "up" if row["up"] else "down"
-            click.echo(f"{row['role']:<12} pid {row['pid']:<8} {state}")
-        click.echo(f"restarts: {facts.get('restarts', 0)}")
+            pid = row["pid"] or "-"
+            click.echo(f"{row['role']:<12} pid {pid:<8} {state:<5} restarts {row['restarts']}")
     if not up:
         raise SystemExit(NOT_RUNNING)
-    if not all(row["up"] for row in rows):
+    if not rows or not all(row["up"] for row in rows):
         raise SystemExit(1)
 
 
 def _rows(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The supervisor and every child, those that wait for their next start too."""
+    supervisors = facts.get("pids", {}).get("supervisor", [])
+    rows = [{"role": "supervisor", "number": 1, "pid": pid, "restarts": 0} for pid in supervisors]
     return [
-        {"role": role, "pid": pid, "up": bool(started_at(pid))}
-        for role, pids in facts.get("pids", {}).items()
-        for pid in pids
+        {**row, "up": row["pid"] is not None and is_recorded(facts, row["pid"])}
+        for row in [*rows, *facts.get("processes", [])]
     ]
+
+
+def _end_leftovers(place: Home) -> int:
+    place.lock()
+    return end_leftovers(place)
 
 
 @click.command()
@@ -74,10 +81,16 @@ def down(home: Path) -> None:
     """
     place = Home(home)
     if not running(place):
-        click.echo(f"nothing runs in {home}")
+        count = _end_leftovers(place) if place.up.exists() else 0
+        click.echo(
+            f"ended {count} processes of a run whose supervisor was killed"
+            if count
+            else f"nothing runs in {home}"
+        )
         return
-    (supervisor,) = place.read_up().get("pids", {}).get("supervisor") or (None,)
-    if supervisor is None:
+    facts = place.read_up()
+    (supervisor,) = facts.get("pids", {}).get("supervisor") or (None,)
+    if supervisor is None or not is_recorded(facts, supervisor):
         raise ConfigError(f"{place.up} does not name the supervisor; it may be starting: try again")
     os.kill(supervisor, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS

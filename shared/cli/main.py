@@ -7,6 +7,7 @@ and exit code 2; never a traceback.
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib.metadata import version
 
 import click
@@ -40,6 +41,15 @@ def main() -> None:
             f"posthaste: {error}; check store.redis_url, or name a running installation with"
             " --home\n"
         )
+        sys.exit(2)
+    except OSError as error:
+        sys.stderr.write(f"posthaste: {error.strerror}: {error.filename or 'no file'}\n")
+        sys.exit(2)
+    except Exception as error:
+        # The outermost shell: a bug of ours, told by its place. Its values stay out of it.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.filename}:{place.lineno}"
+        sys.stderr.write(f"posthaste: a bug ended it: {type(error).__name__} at {where}\n")
         sys.exit(2)
 
 

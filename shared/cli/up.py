@@ -78,7 +78,7 @@ def _detach() -> None:
     """Run the same command in the background, and return when it is ready."""
     arguments = [each for each in sys.argv[1:] if each != "--detach"]
     read, write = os.pipe()
-    command = [sys.executable, "-m", "shared.cli.main", *arguments, "--report-to", str(write)]
+    command = [sys.executable, "-P", "-m", "shared.cli.main", *arguments, "--report-to", str(write)]
     process = subprocess.Popen(  # noqa: S603  # This very command.
         command,
         stdin=subprocess.DEVNULL,

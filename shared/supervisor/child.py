@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -37,7 +38,9 @@ class ChildSpec(msgspec.Struct, frozen=True):
 class Child:
     """A process and its history."""
 
-    def __init__(self, spec: ChildSpec, open_log: Callable[[str], IO[bytes]]) -> None:
+    def __init__(
+        self, spec: ChildSpec, open_log: Callable[[str], IO[bytes]], directory: Path
+    ) -> None:
         self.spec = spec
         self.restarts = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -45,6 +48,7 @@ class Child:
         self.start_at: float | None = None
         """When it may start again (monotonic); None while it runs or is stopped."""
         self._open_log = open_log
+        self._directory = directory
         self._born = 0.0
         self._backoff = FIRST_BACKOFF_SECONDS
 
@@ -62,6 +66,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=self._directory,  # Not the user's, whose own `web` gunicorn would import.
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # This process has one thread.
             )
@@ -74,6 +79,16 @@ class Child:
         if self.process is None:
             return None
         return self.process.poll()
+
+    def last_words(self, lines: int = 8) -> str:
+        """The end of its log, each line set in; empty when it said nothing."""
+        try:
+            with self._open_log(self.spec.name) as log, open(log.name, "rb") as written:
+                written.seek(max(0, os.fstat(written.fileno()).st_size - 4096))
+                text = written.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "".join(f"\n  | {line}" for line in text.splitlines()[-lines:])
 
     def schedule_restart(self) -> float:
         """Note when it may start again; gives the wait in seconds."""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,15 +21,17 @@ from shared.store.redis_keys import RedisKeys
 from shared.store.redis_spool import RedisSpool
 from shared.supervisor.child import Child
 from shared.supervisor.home import Home
+from shared.supervisor.leftovers import end_leftovers
 from shared.supervisor.plan import SOCKET_PATH_LIMIT, Options, make
 from shared.supervisor.probes import http_ok, live_workers, smtp_greets, store_answers
-from shared.supervisor.processes import end_group, send, started_at
+from shared.supervisor.processes import started_at
 from shared.supervisor.screen import screen
 from shared.supervisor.supervisor import Supervisor
 
 READY = "ready\n"
 """The last line that a detached start reports."""
-LEFTOVER_SECONDS = 10.0
+LOADING_SECONDS = 3600.0
+"""A store with much mail takes its time to load; only its death ends the wait."""
 
 
 class Installation:
@@ -51,7 +51,9 @@ class Installation:
         """Start, supervise, stop."""
         self._home.prepare()
         self._home.lock()
-        self._end_leftovers()
+        count = end_leftovers(self._home)
+        if count:
+            self._say(f"ended {count} processes that an earlier run had left")
         folder = self._socket_folder()
         try:
             self._plan = make(self._home, self._options, str(folder / "redis.sock"))
@@ -68,14 +70,9 @@ class Installation:
             return self._home.redis
         return Path(tempfile.mkdtemp(prefix="posthaste-"))
 
-    def _end_leftovers(self) -> None:
-        """End what a killed supervisor has left; a pid counts only with its start time."""
-        for pid, since in self._home.read_up().get("started", {}).items():
-            if since and since != "?" and started_at(int(pid)) == since:
-                _end(int(pid))
-
     def _supervise(self) -> None:
-        children = [Child(spec, self._home.open_log) for spec in self._plan.specs]
+        home = self._home
+        children = [Child(spec, home.open_log, home.directory) for spec in self._plan.specs]
         self._supervisor = Supervisor(children, os.environ, self._say, self._write_up)
         self._supervisor.install()
         if self._detached:
@@ -87,6 +84,7 @@ class Installation:
             self._report(screen(self._plan, self._home, self._key))
             if self._detached:
                 self._report(READY)
+                os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # Nobody reads the pipe now.
             self._supervisor.run()
             self._say("stopping")
         finally:
@@ -101,13 +99,16 @@ class Installation:
 
     def _start_all(self) -> None:
         spool = RedisSpool(self._settings, connections=2)
-        self._supervisor.start("redis", lambda: store_answers(spool))
+        self._supervisor.start("redis", lambda: store_answers(spool), LOADING_SECONDS)
         self._key = self._first_key()
         inbox = self._plan.inbox
         if inbox is not None:
             smtp = self._plan.inbox_smtp or ""
             self._supervisor.start("inbox", lambda: http_ok(inbox, "/livez") and smtp_greets(smtp))
-        self._supervisor.start("web", lambda: http_ok(self._plan.http, "/readyz"))
+        # Alive is enough: with too little free disk nothing is accepted, yet queued mail must drain.
+        self._supervisor.start("web", lambda: http_ok(self._plan.http, "/livez"))
+        if not http_ok(self._plan.http, "/readyz"):
+            self._say(f"no mail is accepted for now: {self._plan.http}/readyz tells why")
         wanted = self._options.workers
         self._supervisor.start("worker", lambda: live_workers(spool) >= wanted)
         spool.close()
@@ -130,11 +131,15 @@ class Installation:
         return text
 
     def _say(self, text: str) -> None:
-        click.echo(f"posthaste: {text}")
+        try:
+            click.echo(f"posthaste: {text}")
+        except OSError:
+            pass  # The terminal or the pipe is gone, or the log's disk is full; mail still goes.
 
     def _write_up(self) -> None:
-        pids: dict[str, list[int]] = {"supervisor": [os.getpid()]}
-        started = {}
+        me = os.getpid()
+        pids: dict[str, list[int]] = {"supervisor": [me]}
+        started = {str(me): started_at(me)}
         for child in self._supervisor.children:
             pids.setdefault(child.spec.role, [])
             if child.pid is not None:
@@ -151,15 +156,15 @@ class Installation:
                 "ready": self._ready,
                 "pids": pids,
                 "started": started,
+                "processes": [
+                    {
+                        "role": child.spec.role,
+                        "number": child.spec.number,
+                        "pid": child.pid,
+                        "restarts": child.restarts,
+                    }
+                    for child in self._supervisor.children
+                ],
                 "restarts": sum(child.restarts for child in self._supervisor.children),
             }
         )
-
-
-def _end(group: int) -> None:
-    """Ask a group to stop, then make it: the store must not run twice on one file."""
-    send(group, signal.SIGTERM)
-    deadline = time.monotonic() + LEFTOVER_SECONDS
-    while started_at(group) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    end_group(group, LEFTOVER_SECONDS)

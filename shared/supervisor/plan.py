@@ -9,14 +9,20 @@ from pathlib import Path
 
 import msgspec
 
-from shared.config import Settings, host_and_port, load
+from shared.config import RelaySettings, Settings, host_and_port, load
 from shared.embedded import server_binary, server_config
 from shared.errors import ConfigError
 from shared.supervisor.child import ChildSpec
 from shared.supervisor.home import Home
+from shared.supervisor.memory import memory_bytes
+
+_PYTHON = (sys.executable, "-P", "-m")
+"""-P: a `web` or `shared` in the current directory is not ours."""
 
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path fits 108 bytes on Linux, 104 elsewhere."""
+
+_ANY_RELAY = RelaySettings().url
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -63,7 +69,7 @@ def _choose(option: int | None, default: str, fixed: bool, flag: str) -> tuple[s
 
 
 def _relay_is_set(home: Home) -> bool:
-    """Whether the installation's own file names a relay."""
+    """Whether the installation's own file names a relay, be it the default one."""
     try:
         values = tomllib.loads(home.settings.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -101,7 +107,7 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         raise ConfigError("two of --http, --operator, --inbox and --inbox-smtp are the same port")
     if options.smtp_relay is not None:
         environment["POSTHASTE_RELAY_URL"] = options.smtp_relay
-    elif smtp is not None and not _relay_is_set(home):
+    elif smtp is not None and not (_relay_is_set(home) or settings.relay.url != _ANY_RELAY):
         environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(*smtp)}"
     return Plan(
         settings=load(home.settings, environment),
@@ -120,20 +126,20 @@ def _join(host: str, port: int) -> str:
 
 def web_command() -> tuple[str, ...]:
     """The ingest tier under gunicorn."""
-    return (sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn_conf",
-            "web.wsgi:application")  # fmt: skip
+    return (*_PYTHON, "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:application")
 
 
 def module_command(module: str) -> tuple[str, ...]:
     """A role that is a module."""
-    return (sys.executable, "-m", module)
+    return (*_PYTHON, module)
 
 
 def _specs(
     home: Home, options: Options, environment: dict[str, str], redis_socket: str, inbox: bool
 ) -> tuple[ChildSpec, ...]:
     config = home.redis / "server.conf"
-    config.write_text(server_config(home.redis, socket=Path(redis_socket)), encoding="utf-8")
+    text = server_config(home.redis, socket=Path(redis_socket), maxmemory_bytes=memory_bytes() // 2)
+    config.write_text(text, encoding="utf-8")
     specs = [ChildSpec("redis", 1, (str(server_binary()), str(config)), {}, 30.0)]
     if inbox:
         specs.append(ChildSpec("inbox", 1, module_command("web.inbox"), environment, 10.0))

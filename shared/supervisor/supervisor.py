@@ -20,6 +20,8 @@ from shared.supervisor.processes import adopt_orphans, end_group
 STOP_ORDER = ("web", "worker", "inbox", "redis")
 GROUP_END_SECONDS = 10.0
 START_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+"""After up.json could not be written: the disk may be full for now."""
 
 
 class Supervisor:
@@ -37,6 +39,7 @@ class Supervisor:
         self._say = say
         self._changed = changed
         self._stops = 0
+        self._note_at: float | None = None
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -59,22 +62,28 @@ class Supervisor:
         """Whether a stop was asked for."""
         return self._stops > 0
 
-    def start(self, role: str, ready: Callable[[], bool]) -> None:
+    def start(self, role: str, ready: Callable[[], bool], seconds: float = START_SECONDS) -> None:
         """Start the children of a role and wait until `ready`. Raises `ConfigError`."""
         mine = [child for child in self.children if child.spec.role == role]
         for child in mine:
             child.start(self._environment)
         self._changed()
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while not ready():
-            for child in mine:
+            for child in self.children:
                 code = child.died()
                 if code is not None:
-                    raise ConfigError(f"{child.spec.name} ended with {_ending(code)} at its start")
+                    raise ConfigError(
+                        f"{child.spec.name} ended with {_ending(code)} at the start"
+                        + child.last_words()
+                    )
             if self.stopping:
                 raise ConfigError("stopped while starting")
             if time.monotonic() > deadline:
-                raise ConfigError(f"{role} was not ready within {START_SECONDS:.0f} s")
+                raise ConfigError(
+                    f"{role} was not ready within {seconds:.0f} s"
+                    + "".join(child.last_words() for child in mine)
+                )
             self._sleep(0.05)
 
     def run(self) -> None:
@@ -85,6 +94,8 @@ class Supervisor:
 
     def _next_start(self) -> float | None:
         due = [child.start_at for child in self.children if child.start_at is not None]
+        if self._note_at is not None:
+            due.append(self._note_at)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _look_after(self) -> None:
@@ -93,9 +104,27 @@ class Supervisor:
             if code is not None and child.pid is not None:
                 self._bury(child, child.pid, code)
             if child.start_at is not None and time.monotonic() >= child.start_at:
-                child.start(self._environment)
-                self._say(f"{child.spec.name} runs again, pid {child.pid}")
-                self._changed()
+                self._start_again(child)
+        if self._note_at is not None and time.monotonic() >= self._note_at:
+            self._note()
+
+    def _start_again(self, child: Child) -> None:
+        try:
+            child.start(self._environment)
+        except OSError as error:  # No memory, no pids, no disk: that may pass.
+            wait = child.schedule_restart()
+            self._say(f"{child.spec.name} cannot start ({error.strerror}); again in {wait:.1f} s")
+        else:
+            self._say(f"{child.spec.name} runs again, pid {child.pid}")
+        self._note()
+
+    def _note(self) -> None:
+        """Write down what runs; a full disk must not end the supervisor."""
+        try:
+            self._changed()
+            self._note_at = None
+        except OSError:
+            self._note_at = time.monotonic() + RETRY_SECONDS
 
     def _bury(self, child: Child, pid: int, code: int) -> None:
         """Nothing of a dead child may be left when its successor starts."""
@@ -105,7 +134,7 @@ class Supervisor:
             f"{child.spec.name} (pid {pid}) ended with {_ending(code)};"
             f" starting again in {wait:.1f} s" + ("" if gone else "; it left processes behind")
         )
-        self._changed()
+        self._note()
 
     def _sleep(self, seconds: float | None) -> None:
         select.select([self._wake_read], [], [], seconds)

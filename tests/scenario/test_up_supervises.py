@@ -145,6 +145,26 @@ def test_a_stop_finishes_or_releases_what_is_in_flight() -> None:
         assert len(server.messages) == 1
 
 
+def test_with_too_little_disk_queued_mail_still_goes(tmp_path: Path) -> None:
+    options = ("up", "--home", str(tmp_path), "--http", "0", "--workers", "1", "--detach")
+    with SmtpServer(answers={"banner": "421 4.3.2 later"}) as server:
+        relay = ("--smtp-relay", f"smtp://127.0.0.1:{server.port}")
+        assert posthaste(*options, *relay).returncode == 0
+        identifier = System({**facts(tmp_path), "home": tmp_path}, server).send()
+        assert posthaste("down", "--home", str(tmp_path)).returncode == 0
+        server.answers.clear()
+        reserve = "[store]\ndisk_reserve_bytes = 1000000000000000\n"
+        (tmp_path / "posthaste.toml").write_text(reserve)
+        assert posthaste(*options, *relay).returncode == 0
+        try:
+            system = System({**facts(tmp_path), "home": tmp_path}, server)
+            assert system.ask("GET", "/readyz")[1]["reasons"] == ["store_disk"]
+            system.wait_status(identifier, "delivered")
+            assert system.ledger(identifier) == ["accepted", "attempt"]
+        finally:
+            assert posthaste("down", "--home", str(tmp_path)).returncode == 0
+
+
 def test_commands_without_a_store_say_what_to_do(tmp_path: Path) -> None:
     found = posthaste("key", "list", "--home", str(tmp_path))
     assert found.returncode == 2
