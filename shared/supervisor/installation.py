@@ -105,7 +105,7 @@ class Installation:
         if inbox is not None:
             smtp = self._plan.inbox_smtp or ""
             self._supervisor.start("inbox", lambda: http_ok(inbox, "/livez") and smtp_greets(smtp))
-        # Alive is enough: with too little free disk nothing is accepted, yet queued mail must drain.
+        # Alive is enough: with too little free disk nothing is accepted, yet queued mail drains.
         self._supervisor.start("web", lambda: http_ok(self._plan.http, "/livez"))
         if not http_ok(self._plan.http, "/readyz"):
             self._say(f"no mail is accepted for now: {self._plan.http}/readyz tells why")
