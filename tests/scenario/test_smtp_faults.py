@@ -12,7 +12,7 @@ from shared.clock import SystemClock
 from tests.support.smtp_server import SmtpServer
 from workers.smtp import Envelope, Pool, Relay, Stage, Transaction
 from workers.smtp.relay import Timeouts
-from workers.smtp.session import stuff
+from workers.smtp.transaction import stuff
 from workers.smtp.types import Broken
 from workers.smtp.wire import command
 
