@@ -28,8 +28,8 @@ from dramatiq.message import Message
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared.config import Settings
 from shared.model.message import CLASSES
+from shared.settings import Settings
 from shared.store.scripts import PREFIX
 from shared.store.tickets import NAMESPACE
 

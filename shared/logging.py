@@ -12,8 +12,8 @@ import sys
 
 import structlog
 
-from shared.config import LogSettings
 from shared.errors import ConfigError
+from shared.settings import LogSettings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 

@@ -23,6 +23,8 @@ _COUNTERS = {
     "late_refused": "Deliveries reported while a newer claim held the leg.",
     "events_trimmed": "Events dropped because no recorder reads the stream.",
     "tickets_minted": "Tickets sent to workers.",
+    "unsigned": "Attempts to send without DKIM: no key fits the From domain.",
+    "without_tls": "Attempts to send in plain text because opportunistic TLS did not work.",
 }
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import Head
 from shared.model.status import Status
+from shared.settings import Settings
 
 RELAY_HOP = "relay"
-"""The hop of the one configured relay."""
+"""The first relay's name, unless its entry says otherwise."""
 MAX_RECIPIENTS = 100
 """Recipients of one leg, so of one transaction (RFC 5321 section 4.5.3.1.8)."""
 
 
-def static_legs(head: Head, now_ms: int) -> tuple[Leg, ...]:
-    """The legs of a message whose mail all goes to the relay."""
+def default_hop(settings: Settings) -> str:
+    """Where mail goes: the first relay."""
+    return (settings.relay[0].name if settings.relay else "") or RELAY_HOP
+
+
+def static_legs(head: Head, now_ms: int, hop: str = RELAY_HOP) -> tuple[Leg, ...]:
+    """The legs of a message whose mail all goes to one relay."""
     scheduled = head.send_at_ms is not None and head.send_at_ms > now_ms
     status = Status.SCHEDULED if scheduled else Status.QUEUED
     count = len(head.recipients)
@@ -22,7 +28,7 @@ def static_legs(head: Head, now_ms: int) -> tuple[Leg, ...]:
         Leg(
             state=LegState.WAITING if scheduled else LegState.READY,
             message_class=head.message_class,
-            hop=RELAY_HOP,
+            hop=hop,
             statuses=(status,) * len(group),
             recipients=tuple(group) if len(groups) > 1 else (),
             give_up_ms=head.give_up_ms,

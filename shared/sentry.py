@@ -11,7 +11,7 @@ from typing import Any
 import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
 
-from shared.config import SentrySettings
+from shared.settings import SentrySettings
 
 _ADDRESS = re.compile(r"[^\s\"'<>@]{1,64}@[^\s\"'<>@]{1,255}")
 

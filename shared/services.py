@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.clock import Clock, SystemClock
-from shared.config import Settings
+from shared.settings import Settings
 from shared.store.ports import Keys, Spool
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_spool import RedisSpool

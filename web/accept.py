@@ -15,7 +15,7 @@ import msgspec
 from shared.errors import StoreError
 from shared.ids import external, message_id_header
 from shared.model.message import Message
-from shared.routing import static_legs
+from shared.routing import default_hop, static_legs
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
 from web.errors import Problem, from_store
 from web.validation import Policy
@@ -52,7 +52,9 @@ def accept(
 ) -> list[Receipt | Problem]:
     """Store the messages; the answers are in order."""
     submissions = [
-        Submission(message, static_legs(message.head, policy.now_ms), key)
+        Submission(
+            message, static_legs(message.head, policy.now_ms, default_hop(policy.settings)), key
+        )
         for message, key in messages
     ]
     answers = spool.accept(submissions)

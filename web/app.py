@@ -11,8 +11,8 @@ import uuid
 import structlog
 from flask import Flask, Response, g, request
 
-from shared.config import Settings
 from shared.services import Services
+from shared.settings import Settings
 from web import errors
 from web.admission import Admission
 from web.auth import Authenticator

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from shared.config import Settings, host_and_port, load
+from shared.config import host_and_port, load
 from shared.logging import configure
 from shared.sentry import start_sentry
 from shared.services import connect
+from shared.settings import Settings
 from web.app import create_app, create_context, create_operator_app
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]

@@ -35,7 +35,7 @@ def outcomes(transaction: Transaction, indices: tuple[int, ...]) -> Verdict:
     trouble = _relay_trouble(transaction)
     if trouble:
         return Verdict((), True, trouble)
-    note = transaction.trouble
+    note = "; ".join(filter(None, (transaction.trouble, transaction.protection)))
     return Verdict(tuple(_outcome(transaction, index) for index in indices), False, note)
 
 

@@ -14,14 +14,15 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.clock import Clock
-from shared.config import Settings
 from shared.errors import StoreError
 from shared.model.message import CLASSES, MessageClass
+from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler, Starter
 from workers.leases import Lease, Leases
 
 CLAIM_LIMIT = 200
+LEAST_IN_HAND = 400
 WORTH_CLAIMING = 50
 """A claim for fewer legs waits a moment for more room."""
 GATHER_SECONDS = 0.005
@@ -52,9 +53,9 @@ class Engine:
         self, settings: Settings, queue: Queue, clock: Clock, deliver: Deliver, sessions: int
     ) -> None:
         worker = settings.worker
+        self._loop = asyncio.get_running_loop()
         self._quantum = worker.quantum
-        self._most = worker.legs_in_hand
-        self._reserved = int(worker.legs_in_hand * worker.critical_share)
+        self._settings = worker
         self._stop_seconds = worker.stop_seconds
         self._queue = queue
         self._clock = clock
@@ -66,13 +67,32 @@ class Engine:
         self._working: dict[bytes, asyncio.Task[None]] = {}
         self._beginning: set[asyncio.Task[None]] = set()
         self._held: dict[bytes, Claimed] = {}
-        # Twice the sessions: the next message is rendered while one is on its way.
-        self._slots = asyncio.Semaphore(2 * sessions)
-        self._free = 2 * sessions
+        self._slots = asyncio.Semaphore(0)
+        self._free = 0
+        self._all_slots = 0
+        self._shrinking: set[asyncio.Task[None]] = set()
+        self.resize(sessions)
         self._suspects = asyncio.Lock()
         self._freed = asyncio.Event()
         self._stopping = False
-        self._loop = asyncio.get_running_loop()
+
+    def resize(self, sessions: int) -> None:
+        """Work for so many sessions: twice as many legs are rendered or on their way at a time."""
+        worker = self._settings
+        self._most = worker.legs_in_hand or max(LEAST_IN_HAND, 2 * sessions + CLAIM_LIMIT)
+        self._reserved = int(self._most * worker.critical_share)
+        more = 2 * sessions - self._all_slots
+        self._all_slots += more
+        self._free += more
+        for _ in range(more):
+            self._slots.release()
+        for _ in range(-more):
+            task = self._loop.create_task(self._drop_slot())
+            self._shrinking.add(task)
+            task.add_done_callback(self._shrinking.discard)
+
+    async def _drop_slot(self) -> None:
+        await self._slots.acquire()
 
     def offer(self, message_class: MessageClass, ticket: str) -> None:
         """Take a ticket; safe from any thread."""

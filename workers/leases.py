@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import structlog
 
 from shared.clock import Clock
-from shared.config import WorkerSettings
 from shared.errors import StoreError
 from shared.model.leg import LegFlag
+from shared.settings import WorkerSettings
 from shared.store.ports import Claimed, Queue
 
 RENEW_BATCH = 500

@@ -1,4 +1,4 @@
-"""A worker process: settings -> broker -> actor -> engine, until SIGTERM.
+"""A worker process: settings -> broker -> actor -> engine, until SIGTERM; SIGHUP reloads.
 
 One event loop does the work; Dramatiq's threads only hand tickets to it. Exit code 0 after an
 orderly stop, 1 when a consumer thread has died (whoever supervises starts it again), 2 for a wrong
@@ -21,20 +21,21 @@ import structlog
 
 from shared import broker as ticket_broker
 from shared.clock import SystemClock
-from shared.config import Settings, load
+from shared.config import load
 from shared.errors import ConfigError, StoreError
 from shared.logging import configure
 from shared.model.message import CLASSES
-from shared.routing import RELAY_HOP
+from shared.outgoing import Outgoing, outgoing_from
 from shared.sentry import start_sentry
+from shared.settings import Settings
 from shared.store.ports import DestinationLimit
 from shared.store.redis_queue import RedisQueue
 from workers.actors import declare
 from workers.engine import Engine
+from workers.hops import Hops
 from workers.pipeline import Pipeline
 from workers.pump import Pump
-from workers.sign import Unsigned
-from workers.smtp import Pool, relay_from
+from workers.sign import Dkim
 
 WORKER_TIMEOUT_MS = 1000
 """A consumer polls this often in case a wake-up was lost."""
@@ -91,15 +92,61 @@ async def _retrying(what: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(0.5)
 
 
-async def serve(settings: Settings) -> None:
+class Worker:
+    """What one process is made of, and how it takes changed settings."""
+
+    def __init__(self, settings: Settings, outgoing: Outgoing) -> None:
+        self._clock = SystemClock()
+        self.queue = RedisQueue(settings)
+        self.hops = Hops(settings.worker.critical_share)
+        self.hops.apply(outgoing.relays)
+        signer = Dkim(outgoing.keys, self._clock)
+        self._pipeline = Pipeline(settings, self.queue, self._clock, self.hops, signer)
+        sessions = _sessions(outgoing)
+        self.engine = Engine(settings, self.queue, self._clock, self._pipeline.deliver, sessions)
+        self._outgoing = outgoing
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def limit(self) -> None:
+        """Tell the store each relay's rate. Raises `StoreError`."""
+        for relay in self._outgoing.relays:
+            await self.queue.limit(relay.name, DestinationLimit(relay.rate))
+
+    def reload(self) -> None:
+        """Read relays and keys again; wrong ones change nothing (SIGHUP)."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            outgoing = await asyncio.to_thread(lambda: outgoing_from(load()))
+        except ConfigError as error:
+            _log.error("settings_not_reloaded", reason=str(error))
+            return
+        self._outgoing = outgoing
+        self.hops.apply(outgoing.relays)
+        self._pipeline.signer = Dkim(outgoing.keys, self._clock)
+        self.engine.resize(_sessions(outgoing))
+        _warn(outgoing)
+        await _retrying(self.limit)
+        _log.info("settings_reloaded", relays=len(outgoing.relays), domains=len(outgoing.keys))
+
+
+def _sessions(outgoing: Outgoing) -> int:
+    return sum(relay.connections for relay in outgoing.relays)
+
+
+def _warn(outgoing: Outgoing) -> None:
+    """Make visible what is less safe than it could be."""
+    for relay in outgoing.relays:
+        if relay.insecure_auth:
+            _log.warning("relay_signs_in_without_verified_tls", relay=relay.name)
+
+
+async def serve(settings: Settings, outgoing: Outgoing) -> None:
     """Run until SIGTERM or SIGINT, then stop in order."""
-    clock = SystemClock()
-    queue = RedisQueue(settings)
-    relay = relay_from(settings.relay)
-    share = settings.worker.critical_share
-    pool = Pool(relay, clock, reserved=max(1, int(relay.connections * share)))
-    pipeline = Pipeline(settings, queue, clock, pool, Unsigned())
-    engine = Engine(settings, queue, clock, pipeline.deliver, relay.connections)
+    worker = Worker(settings, outgoing)
+    queue, engine = worker.queue, worker.engine
     consumers = Consumers(settings)
     declare(consumers.broker, engine.offer)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -108,14 +155,16 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await _retrying(lambda: queue.limit(RELAY_HOP, DestinationLimit(settings.relay.per_second)))
+    loop.add_signal_handler(signal.SIGHUP, worker.reload)
+    _warn(outgoing)
+    await _retrying(worker.limit)
     consumers.start()
     _log.info("worker_started", worker=worker_id)
     try:
         await _until(stop, engine.run(), pump.run(), last=engine.stop)
     finally:
         await asyncio.to_thread(consumers.stop)
-    await pool.close()
+    await worker.hops.close()
     await _leave(queue, worker_id)
     _log.info("worker_stopped", worker=worker_id)
 
@@ -144,7 +193,7 @@ def main() -> int:
     """The entry of the process."""
     try:
         settings = load()
-        relay_from(settings.relay)
+        outgoing = outgoing_from(settings)
     except ConfigError as error:
         sys.stderr.write(f"posthaste worker: {error}\n")
         return 2
@@ -153,7 +202,7 @@ def main() -> int:
     gc.freeze()
     code = 0
     try:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, outgoing))
     except* Died as died:
         _log.critical("worker_died", reason=str(died.exceptions[0]))
         code = 1

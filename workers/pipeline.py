@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from shared.clock import Clock
 from shared.compression import unpack_content
-from shared.config import Settings
 from shared.errors import StoreError
 from shared.model.leg import Attempt, LegFlag, RecipientReply, message_of, pack_history
-from shared.model.message import Content, UnknownFormat
+from shared.model.message import Content, Head, UnknownFormat
 from shared.model.status import OPEN, Status
+from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement, Verb
 from workers.backoff import Backoff
 from workers.classify import Verdict, interrupted, outcomes
@@ -28,103 +27,134 @@ from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, render
 from workers.retry import next_wait_ms
-from workers.route import reroute
-from workers.sign import Signer
+from workers.route import Way, Ways, reroute
+from workers.sign import Dkim
 from workers.smtp import Envelope, Transaction
+from workers.smtp.types import LEASE_LOST
 
 LEAVE_LOOP_BYTES = 256 * 1024
 """Rendering more than this takes long enough to be done beside the loop."""
+SLOW_HTML_BYTES = 32 * 1024
+"""The same, where a plain text is derived from the HTML."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _log = structlog.get_logger(__name__)
 
 
-class Transport(Protocol):
-    """What transmits: `workers.smtp.Pool`, or a stand-in of the benchmarks."""
+class Ready(msgspec.Struct, frozen=True):
+    """A message as it goes out."""
 
-    async def send(
-        self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
-    ) -> Transaction:
-        """One transaction; its troubles are values in the answer."""
-        ...
+    data: bytes
+    signatures: int
 
 
 class Pipeline:
     """The stages, with what they need."""
 
     def __init__(
-        self,
-        settings: Settings,
-        queue: Queue,
-        clock: Clock,
-        transport: Transport,
-        signer: Signer,
+        self, settings: Settings, queue: Queue, clock: Clock, ways: Ways, signer: Dkim
     ) -> None:
         self._retry = settings.retry
         self._queue = queue
         self._clock = clock
-        self._transport = transport
-        self._signer = signer
+        self._ways = ways
+        self.signer = signer
         self._backoff = Backoff(clock)
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""
         if claimed.leg.give_up_ms <= self._clock.now_ms():
             return self._settle_all(claimed, Status.EXPIRED, "gave up")
-        replacements = reroute(claimed.leg)
-        if replacements:
-            try:
-                await self._queue.split(claimed.leg_id, claimed.fence, replacements)
-            except StoreError as error:
-                _log.warning("leg_not_rerouted", reason=str(error))
-            return release(claimed)  # Refused once the split has ended this claim.
+        way = self._ways.find(claimed.leg.hop)
+        if way is None:
+            return await self._reroute(claimed)
         try:
-            message = await self._message(claimed)
+            content = await self._content(claimed)
+            message = await self._build(claimed.head, content, way)
         except UnknownFormat as error:
             _log.error("message_unreadable", leg=claimed.leg_id.hex(), reason=str(error))
             return self._settle_all(claimed, Status.DEAD, "unreadable")
         except StoreError as error:
             _log.warning("content_not_read", reason=str(error))
             return release(claimed)
-        return await self._transmit(claimed, lease, message)
+        transaction = await self._transmit(claimed, lease, message, way)
+        if isinstance(transaction, Transaction) and transaction.seven_bit_only:
+            message = await self._build(claimed.head, content, way, seven_bit=True)
+            transaction = await self._transmit(claimed, lease, message, way)
+        return await self._conclude(claimed, transaction, way, message)
 
-    async def _message(self, claimed: Claimed) -> bytes:
-        """Content -> render -> sign."""
+    async def _reroute(self, claimed: Claimed) -> Settlement:
+        legs = reroute(claimed.leg, self._ways.default)
+        try:
+            await self._queue.split(claimed.leg_id, claimed.fence, legs)
+        except StoreError as error:
+            _log.warning("leg_not_rerouted", reason=str(error))
+        return release(claimed)  # Refused once the split has ended this claim.
+
+    async def _content(self, claimed: Claimed) -> Content:
         packed = claimed.content
         if packed is None:
             packed = await self._queue.content(message_of(claimed.leg_id))
         if packed is None:
             raise UnknownFormat("the content is missing")
         if claimed.head.content_bytes > LEAVE_LOOP_BYTES:
-            return await asyncio.to_thread(self._build, claimed, packed)
-        return self._build(claimed, packed)
+            return await asyncio.to_thread(unpack_content, packed)
+        return unpack_content(packed)
 
-    def _build(self, claimed: Claimed, packed: bytes) -> bytes:
-        content: Content = unpack_content(packed)
-        return self._signer.sign(render(claimed.head, content), claimed.head)
+    async def _build(
+        self, head: Head, content: Content, way: Way, *, seven_bit: bool = False
+    ) -> Ready:
+        """Render and sign; beside the loop when that takes long."""
+        if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
+            return await asyncio.to_thread(self._built, head, content, way, seven_bit)
+        return self._built(head, content, way, seven_bit)
 
-    async def _transmit(self, claimed: Claimed, lease: Lease, message: bytes) -> Settlement:
-        head, leg = claimed.head, claimed.leg
-        indices = leg.open_indices()
+    def _built(self, head: Head, content: Content, way: Way, seven_bit: bool) -> Ready:
+        data = render(head, content, seven_bit=seven_bit)
+        if not way.signed:
+            return Ready(data, 0)
+        signed = self.signer.sign(data, head.sender.domain, way.unsigned_headers)
+        return Ready(signed.message, signed.signatures)
+
+    async def _transmit(
+        self, claimed: Claimed, lease: Lease, message: Ready, way: Way
+    ) -> Transaction | None:
+        """The transaction; None when this process stopped while the final dot may have been out."""
+        head = claimed.head
         envelope = Envelope(
             head.return_path,
-            tuple((index, head.recipients[index].email) for index in indices),
+            tuple((index, head.recipients[index].email) for index in claimed.leg.open_indices()),
             needs_smtputf8(head),
+            not message.data.isascii(),
+            message_of(claimed.leg_id).hex(),
         )
         try:
-            transaction = await self._transport.send(
-                envelope, message, lease, urgent=head.message_class == "critical"
+            return await way.transport.send(
+                envelope, message.data, lease, urgent=head.message_class == "critical"
             )
         except asyncio.CancelledError:
             if not lease.dot_due:
                 raise
-            verdict = interrupted(indices)  # The final dot may be out: that must not be hidden.
-        else:
-            verdict = outcomes(transaction, indices)
+            return None
+
+    async def _conclude(
+        self, claimed: Claimed, transaction: Transaction | None, way: Way, message: Ready
+    ) -> Settlement:
+        indices = claimed.leg.open_indices()
+        if transaction is None:
+            return self._settle(claimed, interrupted(indices))
+        if transaction.trouble == LEASE_LOST and not transaction.dot_sent:
+            return release(claimed)
+        verdict = outcomes(transaction, indices)
         if verdict.relay_trouble:
             return await self._suspend(claimed, verdict)
-        self._backoff.well(leg.hop)
-        return self._settle(claimed, verdict)
+        self._backoff.well(claimed.leg.hop)
+        counted = []
+        if transaction.dot_sent and way.signed and not message.signatures:
+            counted.append("unsigned")
+        if transaction.dot_sent and "plain text" in transaction.protection:
+            counted.append("without_tls")
+        return self._settle(claimed, verdict, tuple(counted))
 
     async def _suspend(self, claimed: Claimed, verdict: Verdict) -> Settlement:
         """The relay's trouble is not the message's: it keeps its attempts and its place."""
@@ -145,7 +175,9 @@ class Pipeline:
         )
         return self._settle(claimed, Verdict(replies, False, note))
 
-    def _settle(self, claimed: Claimed, verdict: Verdict) -> Settlement:
+    def _settle(
+        self, claimed: Claimed, verdict: Verdict, counted: tuple[str, ...] = ()
+    ) -> Settlement:
         leg = claimed.leg
         hold = bool(leg.flags & LegFlag.HOLD)
         by_index = {reply.recipient: reply for reply in verdict.replies}
@@ -166,6 +198,7 @@ class Pipeline:
             pack_history((*leg.history, attempt)),
             _encode(attempt),
             next_wait_ms(attempts, self._retry, jitter) if again else 0,
+            counted,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.config import RetrySettings
+from shared.settings import RetrySettings
 
 
 def next_wait_ms(attempts: int, settings: RetrySettings, jitter: float) -> int:

@@ -1,4 +1,4 @@
-"""`posthaste status|down`: what runs in a home, and its end."""
+"""`posthaste status|reload|down`: what runs in a home, its settings read anew, and its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from shared.cli.store import DEFAULT_HOME
+from shared.config import load
 from shared.errors import ConfigError
+from shared.outgoing import outgoing_from
 from shared.supervisor.home import Home
 from shared.supervisor.leftovers import end_leftovers, is_recorded
 
@@ -72,6 +74,30 @@ def _end_leftovers(place: Home) -> int:
     return end_leftovers(place)
 
 
+def _supervisor(place: Home) -> int:
+    """The pid of what supervises this home. Raises `ConfigError`."""
+    facts = place.read_up()
+    (supervisor,) = facts.get("pids", {}).get("supervisor") or (None,)
+    if supervisor is None or not is_recorded(facts, supervisor):
+        raise ConfigError(f"{place.up} does not name the supervisor; it may be starting: try again")
+    return int(supervisor)
+
+
+@click.command()
+@_home
+def reload(home: Path) -> None:
+    """Read [[relay]] and [[dkim]] anew, without stopping; wrong settings change nothing.
+
+    Example: posthaste reload --home /srv/posthaste
+    """
+    place = Home(home)
+    if not running(place):
+        raise ConfigError(f"nothing runs in {home}: `posthaste up --home {home}` starts it")
+    outgoing_from(load(place.settings))
+    os.kill(_supervisor(place), signal.SIGHUP)
+    click.echo("reloading; what comes of it is in the log of `posthaste up` and of the workers")
+
+
 @click.command()
 @_home
 def down(home: Path) -> None:
@@ -88,10 +114,7 @@ def down(home: Path) -> None:
             else f"nothing runs in {home}"
         )
         return
-    facts = place.read_up()
-    (supervisor,) = facts.get("pids", {}).get("supervisor") or (None,)
-    if supervisor is None or not is_recorded(facts, supervisor):
-        raise ConfigError(f"{place.up} does not name the supervisor; it may be starting: try again")
+    supervisor = _supervisor(place)
     os.kill(supervisor, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while running(place):

@@ -12,8 +12,9 @@ from importlib.metadata import version
 
 import click
 
+from shared.cli.dkim import dkim
 from shared.cli.keys import key
-from shared.cli.lifecycle import down, status
+from shared.cli.lifecycle import down, reload, status
 from shared.cli.roles import inbox, web, worker
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
@@ -25,7 +26,7 @@ def cli() -> None:
     """Posthaste: a self-hosted, high-volume transactional mail sender."""
 
 
-for command in (up, status, down, web, worker, inbox, key):
+for command in (up, status, reload, down, web, worker, inbox, key, dkim):
     cli.add_command(command)
 
 

@@ -6,11 +6,21 @@ from pathlib import Path
 
 import msgspec
 
-from shared.config import Settings, load
+from shared.config import load
 from shared.errors import ConfigError
+from shared.settings import Settings
 from shared.supervisor.home import Home
 
 DEFAULT_HOME = Path(".posthaste")
+
+
+def config_for(home: Path | None) -> Settings:
+    """The settings of an installation's home, or the configured ones; contacts nothing."""
+    if home is not None:
+        return load(Home(home).settings)
+    settings = load()
+    default = Home(DEFAULT_HOME).settings
+    return load(default) if settings == load(environment={}) and default.is_file() else settings
 
 
 def settings_for(home: Path | None) -> Settings:

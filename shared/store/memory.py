@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.clock import Clock
-from shared.config import Settings
 from shared.model.message import MessageClass
+from shared.settings import Settings
 from shared.store.memory_queue import MemoryQueue
 from shared.store.memory_spool import MemoryKeys, MemorySpool
 from shared.store.memory_state import State

@@ -127,6 +127,8 @@ class MemoryQueue:
         state.legs[given.leg_id] = state.place(given.leg_id, leg, given.retry_after_ms)
         if given.event:
             state.event("attempt", given.leg_id, given.event)
+        for name in given.counted:
+            state.bump(name)
 
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state

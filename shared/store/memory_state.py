@@ -13,10 +13,10 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
-from shared.config import Settings
 from shared.model.leg import Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, Head, MessageClass
 from shared.model.status import OPEN, Status
+from shared.settings import Settings
 from shared.store.ports import DestinationLimit, Event, Idempotency
 
 TICKET_MS = 5000

@@ -257,6 +257,8 @@ class Settlement(msgspec.Struct, frozen=True):
     retry_after_ms: int = 0
     """SETTLE with open recipients: when it is due again, from the store's now. RELEASE: how long
     to stay away (0: at once)."""
+    counted: tuple[str, ...] = ()
+    """SETTLE: counters to raise by one; no spaces in their names."""
 
 
 class Settled(Enum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from shared.clock import Clock, SystemClock
-from shared.config import Settings
 from shared.model.message import UnknownFormat
+from shared.settings import Settings
 from shared.store.connection import SyncRedis
 from shared.store.ports import ApiKey
 from shared.store.scripts import PREFIX

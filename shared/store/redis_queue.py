@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.clock import Clock
-from shared.config import Settings
 from shared.model.leg import Leg, pack_statuses, unpack_leg
 from shared.model.message import CLASSES, MessageClass, unpack_head
+from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
 from shared.store.ports import (
     Claim,
@@ -105,6 +105,7 @@ class RedisQueue:
                     each.history or b"\x90",
                     each.event,
                     each.retry_after_ms,
+                    " ".join(each.counted),
                 )
             answers += [_SETTLED[letter] for letter in await self._run("settle", *flat)]
         return answers

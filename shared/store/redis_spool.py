@@ -14,11 +14,11 @@ import msgspec
 
 from shared.clock import Clock
 from shared.compression import pack_content
-from shared.config import Settings
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from shared.model.leg import LegState, leg_id, pack_leg, unpack_leg
 from shared.model.message import CLASSES, pack_head, unpack_head
 from shared.model.status import BY_LETTER
+from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value
 from shared.store.ports import (
     Accepted,

@@ -102,6 +102,11 @@ class Child:
         self.start_at = now + wait
         return wait
 
+    def reload(self) -> None:
+        """SIGHUP to the leader: read the settings again."""
+        if self.process is not None and self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGHUP)
+
     def ask_to_stop(self) -> None:
         """SIGTERM to the leader: it knows how to end its own."""
         self.start_at = None

@@ -16,15 +16,22 @@ from shared.errors import ConfigError
 _LOG_BYTES = 10 * 1024 * 1024
 
 _TOML = """\
-# Settings of this installation; README lists them all. Restart after a change.
+# Settings of this installation; README lists them all. Restart after a change; for [[relay]] and
+# [[dkim]] `posthaste reload` does.
 #
 # [retry]
 # schedule_seconds = [60, 300, 900, 1800, 3600, 3600, 3600, 7200]
 # give_up_seconds = 432000
 #
-# [relay]
-# url = "smtp://user:password@relay.example.com:587"   # Default: the inbox of this installation.
-# connections = 10
+# [[relay]]                       # Without one: the inbox of this installation.
+# host = "smtp.example.com"
+# user = "posthaste"
+# password_file = "/etc/posthaste/relay-password"
+#
+# [[dkim]]                        # `posthaste dkim generate example.com` makes the key.
+# domain = "example.com"
+# selector = "s1"
+# key_file = "/etc/posthaste/s1.example.com.pem"
 """
 
 

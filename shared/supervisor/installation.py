@@ -16,7 +16,9 @@ import click
 
 from shared.api_keys import generate, parse
 from shared.clock import SystemClock
+from shared.config import load
 from shared.model.message import CLASSES
+from shared.outgoing import outgoing_from
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_spool import RedisSpool
 from shared.supervisor.child import Child
@@ -73,7 +75,7 @@ class Installation:
     def _supervise(self) -> None:
         home = self._home
         children = [Child(spec, home.open_log, home.directory) for spec in self._plan.specs]
-        self._supervisor = Supervisor(children, os.environ, self._say, self._write_up)
+        self._supervisor = Supervisor(children, os.environ, self._say, self._write_up, self._check)
         self._supervisor.install()
         if self._detached:
             self._log_to_file()
@@ -91,6 +93,10 @@ class Installation:
             self._supervisor.stop()
             self._home.up.unlink(missing_ok=True)
         self._say("stopped; undelivered mail goes on at the next start")
+
+    def _check(self) -> None:
+        """Raise `ConfigError` when the settings are wrong now."""
+        outgoing_from(load(self._home.settings, overrides=self._plan.environment))
 
     def _log_to_file(self) -> None:
         """Once nobody waits for the screen, what is said goes to a log."""

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from shared.config import RelaySettings, Settings, host_and_port, load
+from shared.config import host_and_port, load
 from shared.embedded import server_binary, server_config
 from shared.errors import ConfigError
+from shared.outgoing import outgoing_from
+from shared.settings import Settings
 from shared.supervisor.child import ChildSpec
 from shared.supervisor.home import Home
 from shared.supervisor.memory import memory_bytes
@@ -22,7 +24,7 @@ _PYTHON = (sys.executable, "-P", "-m")
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path fits 108 bytes on Linux, 104 elsewhere."""
 
-_ANY_RELAY = RelaySettings().url
+_ANY_RELAY = Settings().relay
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -41,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What will run."""
 
     settings: Settings
+    relay: str
+    """Where mail goes, as host:port."""
     environment: dict[str, str]
     """Overrides that every role gets."""
     http: str
@@ -74,7 +78,9 @@ def _relay_is_set(home: Home) -> bool:
         values = tomllib.loads(home.settings.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(values.get("relay", {}).get("url"))
+    relays = values.get("relay", [])
+    first = relays if isinstance(relays, dict) else (relays or [{}])[0]
+    return bool(first.get("url") or first.get("host"))
 
 
 def make(home: Home, options: Options, redis_socket: str) -> Plan:
@@ -107,10 +113,13 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         raise ConfigError("two of --http, --operator, --inbox and --inbox-smtp are the same port")
     if options.smtp_relay is not None:
         environment["POSTHASTE_RELAY_URL"] = options.smtp_relay
-    elif smtp is not None and not (_relay_is_set(home) or settings.relay.url != _ANY_RELAY):
+    elif smtp is not None and not (_relay_is_set(home) or settings.relay != _ANY_RELAY):
         environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(*smtp)}"
+    found = load(home.settings, overrides=environment)
+    relay = outgoing_from(found).relays[0]
     return Plan(
-        settings=load(home.settings, environment),
+        settings=found,
+        relay=f"{relay.host}:{relay.port}",
         environment=environment,
         http=f"http://{_join(*http)}",
         operator=f"http://{_join(*operator)}",

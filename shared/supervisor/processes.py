@@ -31,7 +31,11 @@ def adopt_orphans() -> None:
 
 
 def die_with_parent() -> None:
-    """In a child, before it runs: be told to stop when the supervisor is killed (Linux)."""
+    """In a child, before it runs: be told to stop when the supervisor is killed (Linux).
+
+    SIGHUP is ignored until the child knows what to do with it.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if _LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -31,7 +31,7 @@ def screen(plan: Plan, home: Home, key: str) -> str:
         "Posthaste is up.",
         "",
         f"  API       {plan.http}",
-        f"  Inbox     {plan.inbox or 'not running: mail goes to ' + plan.settings.relay.url}",
+        f"  Inbox     {plan.inbox or 'not running: mail goes to ' + plan.relay}",
         f"  Metrics   {plan.operator}/metrics",
         f"  API key   {key}",
         f"  Home      {home.directory}",

@@ -18,6 +18,7 @@ from shared.supervisor.child import Child
 from shared.supervisor.processes import adopt_orphans, end_group
 
 STOP_ORDER = ("web", "worker", "inbox", "redis")
+RELOADING_ROLES = ("web", "worker")
 GROUP_END_SECONDS = 10.0
 START_SECONDS = 60.0
 RETRY_SECONDS = 1.0
@@ -33,11 +34,14 @@ class Supervisor:
         environment: Mapping[str, str],
         say: Callable[[str], None],
         changed: Callable[[], None],
+        check: Callable[[], None],
     ) -> None:
         self.children = list(children)
         self._environment = environment
         self._say = say
         self._changed = changed
+        self._check = check
+        self._reload_wanted = False
         self._stops = 0
         self._note_at: float | None = None
         self._wake_read, self._wake_write = os.pipe()
@@ -51,7 +55,11 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_requested)
         signal.signal(signal.SIGCHLD, _woken)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, self._reload_requested)
+
+    def _reload_requested(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._reload_wanted = True
 
     def _stop_requested(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -90,7 +98,22 @@ class Supervisor:
         """Supervise until a stop is asked for."""
         while not self.stopping:
             self._look_after()
+            if self._reload_wanted:
+                self._reload()
             self._sleep(self._next_start())
+
+    def _reload(self) -> None:
+        """Have the settings read again, once they are known to be right."""
+        self._reload_wanted = False
+        try:
+            self._check()
+        except ConfigError as error:
+            self._say(f"settings not reloaded: {error}")
+            return
+        for child in self.children:
+            if child.spec.role in RELOADING_ROLES:
+                child.reload()
+        self._say("settings reloaded")
 
     def _next_start(self) -> float | None:
         due = [child.start_at for child in self.children if child.start_at is not None]

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import SystemClock
-from shared.config import Settings, StoreSettings, WorkerSettings
 from shared.ids import message_id_header, new_message_id
 from shared.model.leg import Attempt, Leg, LegState, RecipientReply, pack_history
 from shared.model.message import Address, Content, Head, Message, Recipient
 from shared.model.status import Status
+from shared.settings import Settings, StoreSettings, WorkerSettings
 from shared.store.ports import Claimed, Settlement, Submission, Verb
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool

@@ -8,9 +8,9 @@ import msgspec
 
 from shared.api_keys import generate
 from shared.clock import SystemClock
-from shared.config import Settings, StoreSettings
 from shared.model.message import CLASSES
 from shared.services import connect
+from shared.settings import Settings, StoreSettings
 from tests.support.redis_server import RedisServer
 from tests.support.system import message
 from web.app import create_app

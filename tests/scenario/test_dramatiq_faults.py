@@ -13,7 +13,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from shared import broker as tickets
-from shared.config import Settings, StoreSettings
+from shared.settings import Settings, StoreSettings
 from shared.store.tickets import template
 from tests.support.redis_server import RedisServer
 from tests.support.system import poll

@@ -3,74 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from shared.clock import SystemClock
+from tests.support.smtp_client import MESSAGE, Held, envelope, send_once, with_pool
 from tests.support.smtp_server import SmtpServer
-from workers.smtp import Envelope, Pool, Relay, Stage, Transaction
-from workers.smtp.relay import Timeouts
+from workers.smtp import Pool, Stage, Transaction
+from workers.smtp.replies import command
 from workers.smtp.transaction import stuff
 from workers.smtp.types import Broken
-from workers.smtp.wire import command
 
-T = TypeVar("T")
-MESSAGE = b"Subject: x\r\n\r\n.leading\r\n..two\r\nend\r\n"
 NO_PIPELINING = "250-test\r\n250 SIZE"
-
-
-class Held:
-    """A lease that holds until told otherwise."""
-
-    def __init__(self, *, at_dot: bool = True) -> None:
-        self._at_dot = at_dot
-
-    def holds(self) -> bool:
-        return True
-
-    async def before_dot(self) -> bool:
-        return self._at_dot
-
-
-def envelope(*recipients: str, smtputf8: bool = False) -> Envelope:
-    people = recipients or ("a@b.test",)
-    return Envelope("from@a.test", tuple(enumerate(people)), smtputf8)
-
-
-def with_pool(
-    server: SmtpServer, work: Callable[[Pool], Awaitable[T]], *, reserved: int = 1, **relay: Any
-) -> T:
-    """Run `work` with a pool to the server."""
-    wait = Timeouts(connect=2, banner=1, command=1, data=1, block=1, final=1, quit=0.2)
-
-    async def run() -> T:
-        values = {"tls": "none", "ehlo_name": "here", "timeouts": wait, **relay}
-        pool = Pool(
-            Relay(host="127.0.0.1", port=server.port, **values), SystemClock(), reserved=reserved
-        )
-        try:
-            return await work(pool)
-        finally:
-            await pool.close()
-
-    return asyncio.run(run())
-
-
-def send_once(server: SmtpServer, to: Envelope | None = None, **relay: Any) -> Transaction:
-    """One message through a fresh pool."""
-
-    async def work(pool: Pool) -> Transaction:
-        return await pool.send(to or envelope(), MESSAGE, Held())
-
-    return with_pool(server, work, **relay)
 
 
 @pytest.mark.parametrize("ehlo", [None, NO_PIPELINING])
 def test_a_message_arrives_as_it_was(ehlo: str | None) -> None:
     with SmtpServer(answers={"EHLO": ehlo} if ehlo else {}) as server:
-        transaction = send_once(server, envelope("a@b.test", "c@d.test"))
+        transaction = send_once(server.port, envelope("a@b.test", "c@d.test"))
         assert transaction.data is not None
         assert (transaction.data.code, transaction.data.enhanced) == (250, "2.0.0")
         (captured,) = server.messages
@@ -81,7 +31,7 @@ def test_a_message_arrives_as_it_was(ehlo: str | None) -> None:
 
 def test_helo_where_ehlo_is_not_known() -> None:
     with SmtpServer(answers={"EHLO": "502 5.5.1 what"}) as server:
-        assert send_once(server).dot_sent
+        assert send_once(server.port).dot_sent
         assert "HELO here" in server.commands
 
 
@@ -89,7 +39,7 @@ def test_helo_where_ehlo_is_not_known() -> None:
 @pytest.mark.parametrize("answer", ["drop", "stall", "421 4.3.2 no", "554 no", "garbage"])
 def test_trouble_before_mail_is_the_relays(verb: str, answer: str) -> None:
     with SmtpServer(answers={verb: answer}) as server:
-        transaction = send_once(server)
+        transaction = send_once(server.port)
         assert transaction.mail is None
         assert transaction.trouble
         assert transaction.stage <= Stage.EHLO
@@ -100,7 +50,7 @@ def test_trouble_before_mail_is_the_relays(verb: str, answer: str) -> None:
 @pytest.mark.parametrize("answer", ["drop", "stall", "garbage", "1" * 5000, "250-" * 3])
 def test_a_session_that_breaks_before_the_dot(verb: str, answer: str) -> None:
     with SmtpServer(answers={verb: answer}) as server:
-        transaction = send_once(server)
+        transaction = send_once(server.port)
         assert transaction.trouble
         assert not transaction.dot_sent
         assert not server.messages
@@ -109,7 +59,7 @@ def test_a_session_that_breaks_before_the_dot(verb: str, answer: str) -> None:
 @pytest.mark.parametrize("answer", ["drop", "stall", "garbage"])
 def test_a_session_that_breaks_after_the_dot(answer: str) -> None:
     with SmtpServer(answers={".": answer}) as server:
-        transaction = send_once(server)
+        transaction = send_once(server.port)
         assert transaction.trouble
         assert transaction.dot_sent
         assert transaction.data is None
@@ -119,7 +69,7 @@ def test_a_session_that_breaks_after_the_dot(answer: str) -> None:
 def test_every_recipient_has_its_own_reply(ehlo: str | None) -> None:
     answers: dict[str, Any] = {"RCPT": ["550 5.1.1 no", "250 ok", "451 4.7.1 later"]}
     with SmtpServer(answers={**answers, **({"EHLO": ehlo} if ehlo else {})}) as server:
-        transaction = send_once(server, envelope("a@b.test", "c@b.test", "d@b.test"))
+        transaction = send_once(server.port, envelope("a@b.test", "c@b.test", "d@b.test"))
         codes = {index: reply.code for index, reply in transaction.recipients.items()}
         assert codes == {0: 550, 1: 250, 2: 451}
         assert server.messages[0].recipients == ["c@b.test"]
@@ -133,7 +83,7 @@ def test_all_refused_but_data_accepted_ends_with_a_dot() -> None:
             server.answers.clear()
             return first, await pool.send(envelope(), MESSAGE, Held())
 
-        first, second = with_pool(server, work)
+        first, second = with_pool(server.port, work)
         assert not first.dot_sent
         assert second.data is not None
         assert server.messages[0].raw == b""
@@ -147,7 +97,7 @@ def test_a_421_ends_the_session_and_harms_no_other_message() -> None:
         async def work(pool: Pool) -> list[Transaction]:
             return [await pool.send(envelope(), MESSAGE, Held()) for _ in range(2)]
 
-        first, second = with_pool(server, work)
+        first, second = with_pool(server.port, work)
         assert first.data is not None
         assert second.data is not None
         assert (first.data.code, second.data.code) == (421, 250)
@@ -161,7 +111,7 @@ def test_sessions_are_kept_and_capped() -> None:
             for _ in range(7):
                 await pool.send(envelope(), MESSAGE, Held())
 
-        with_pool(server, work, messages_per_connection=3)
+        with_pool(server.port, work, messages_per_connection=3)
         assert server.connections == 3
         assert len(server.messages) == 7
         assert server.commands.count("QUIT") == 3
@@ -183,7 +133,7 @@ def test_no_more_connections_than_allowed_and_some_kept_for_critical() -> None:
             server.release()
             await asyncio.gather(*ordinary, urgent)
 
-        with_pool(server, work, connections=3, reserved=1)
+        with_pool(server.port, work, connections=3, reserved=1)
         assert server.connections == 3
         assert len(server.messages) == 5
 
@@ -196,7 +146,7 @@ def test_a_kept_session_that_died_is_replaced_unseen() -> None:
             server.answers["MAIL"] = ["drop"]
             return await pool.send(envelope(), MESSAGE, Held())
 
-        transaction = with_pool(server, work)
+        transaction = with_pool(server.port, work)
         assert transaction.data is not None
         assert transaction.data.code == 250
         assert server.connections == 2
@@ -210,7 +160,7 @@ def test_an_idle_session_is_closed() -> None:
             while "QUIT" not in server.commands:
                 await asyncio.sleep(0.01)
 
-        with_pool(server, work, idle_seconds=0.1)
+        with_pool(server.port, work, idle_seconds=0.1)
 
 
 def test_a_lost_lease_stops_before_the_dot() -> None:
@@ -219,7 +169,7 @@ def test_a_lost_lease_stops_before_the_dot() -> None:
         async def work(pool: Pool) -> Transaction:
             return await pool.send(envelope(), MESSAGE, Held(at_dot=False))
 
-        transaction = with_pool(server, work)
+        transaction = with_pool(server.port, work)
         assert transaction.trouble == "lease lost"
         assert not transaction.dot_sent
         assert not server.messages
@@ -232,25 +182,25 @@ def test_large_messages_go_in_blocks() -> None:
         async def work(pool: Pool) -> Transaction:
             return await pool.send(envelope(), body, Held())
 
-        assert with_pool(server, work).dot_sent
+        assert with_pool(server.port, work).dot_sent
         assert server.messages[0].data == body
 
 
 def test_smtputf8_is_refused_where_it_is_not_offered() -> None:
     with SmtpServer() as server:
-        transaction = send_once(server, envelope("jörg@b.test", smtputf8=True))
+        transaction = send_once(server.port, envelope("jörg@b.test", smtputf8=True))
         assert transaction.recipients[0].enhanced == "5.6.7"
         assert not server.messages
     offered = "250-test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8"
     with SmtpServer(answers={"EHLO": offered}) as server:
-        send_once(server, envelope("jörg@b.test", smtputf8=True))
+        send_once(server.port, envelope("jörg@b.test", smtputf8=True))
         assert server.commands[1] == "MAIL FROM:<from@a.test> SMTPUTF8 BODY=8BITMIME"
         assert server.messages[0].recipients == ["jörg@b.test"]
 
 
 def test_b15_required_tls_is_never_given_up() -> None:
     with SmtpServer() as server:
-        transaction = send_once(server, tls="required")
+        transaction = send_once(server.port, tls="required")
         assert transaction.stage is Stage.TLS
         assert "MAIL" not in " ".join(server.commands)
 
@@ -258,7 +208,7 @@ def test_b15_required_tls_is_never_given_up() -> None:
 def test_b16_data_after_starttls_ends_the_session() -> None:
     answers = {"EHLO": "250-test\r\n250 STARTTLS", "STARTTLS": "220 go\r\n250 injected"}
     with SmtpServer(answers=dict(answers)) as server:
-        transaction = send_once(server, tls="required")
+        transaction = send_once(server.port, tls="required")
         assert transaction.trouble == "unexpected data"
         assert "MAIL" not in " ".join(server.commands)
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from shared.clock import ManualClock
-from shared.config import Settings, StoreSettings
+from shared.settings import Settings, StoreSettings
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool
 from tests.support.redis_server import RedisServer

@@ -35,9 +35,18 @@ def facts(home: Path) -> dict[str, Any]:
 
 
 def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "posthaste.toml").write_text('[sentry]\ndsn = "no such thing"\n')
+    found = posthaste("up", "--home", str(tmp_path), *SMALL, "--detach")
+    assert found.returncode == 2
+    assert "web-1 ended with" in found.stderr
+    assert "  | " in found.stderr
+    assert posthaste("status", "--home", str(tmp_path)).returncode == 3
+
+
+def test_a_wrong_relay_ends_the_start(tmp_path: Path) -> None:
     found = posthaste("up", "--home", str(tmp_path), *SMALL, "--smtp-relay", "bogus", "--detach")
     assert found.returncode == 2
-    assert "relay.url must be" in found.stderr
+    assert "url must be smtp://" in found.stderr
     assert posthaste("status", "--home", str(tmp_path)).returncode == 3
 
 

@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 
 from shared.api_keys import generate
 from shared.clock import ManualClock
-from shared.config import Settings
 from shared.model.message import CLASSES, MessageClass
 from shared.services import Services
+from shared.settings import Settings
 from shared.store.memory import MemoryStore
 from web.app import create_app, create_context, create_operator_app
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.clock import ManualClock
-from shared.config import RetrySettings, Settings, StoreSettings, WorkerSettings
 from shared.ids import message_id_header
 from shared.model.leg import Attempt as LegAttempt
 from shared.model.leg import Leg, LegFlag, LegState, RecipientReply, pack_history
 from shared.model.message import Address, Content, Head, Message, MessageClass, Recipient
 from shared.model.status import Status
+from shared.settings import RetrySettings, Settings, StoreSettings, WorkerSettings
 from shared.store.memory import MemoryStore
 from shared.store.ports import (
     Accepted,

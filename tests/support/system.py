@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from shared.config import Settings, StoreSettings
+from shared.settings import Settings, StoreSettings
 from shared.store.redis_spool import RedisSpool
 from tests.support.installation import installation
 from tests.support.smtp_server import SmtpServer

@@ -13,9 +13,10 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from shared.config import InboxSettings, host_and_port, load
+from shared.config import host_and_port, load
 from shared.errors import ConfigError
 from shared.logging import configure
+from shared.settings import InboxSettings
 from web.inbox.app import create_app
 from web.inbox.mailbox import Mailbox
 from web.inbox.smtp import listen

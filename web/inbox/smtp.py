@@ -7,8 +7,9 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from shared.config import InboxSettings, host_and_port
+from shared.config import host_and_port
 from shared.errors import ConfigError
+from shared.settings import InboxSettings
 from web.inbox.mailbox import Mailbox
 from web.inbox.reading import read
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from shared.config import Settings
+from shared.dkim import domains_from, nearest
 from shared.ids import message_id_header
 from shared.model.message import (
     CLASSES,
@@ -24,6 +24,7 @@ from shared.model.message import (
     Recipient,
     RecipientKind,
 )
+from shared.settings import Settings
 from web.errors import FieldError
 from web.validation.addresses import address, addresses
 from web.validation.attachments import attachments
@@ -130,7 +131,17 @@ class _Validation:
             self._report.forbid(
                 "/from", "from_not_allowed", "This key may not send from this domain."
             )
+        if sender is not None and not self._may_go_unsigned(sender.domain):
+            self._report.add(
+                "/from", "dkim_key_missing", "No DKIM key is configured for this domain."
+            )
         return sender
+
+    def _may_go_unsigned(self, domain: str) -> bool:
+        settings = self._policy.settings
+        if not settings.require_dkim:
+            return True
+        return nearest(domains_from(settings.dkim), domain) is not None
 
     def _may_send_from(self, domain: str) -> bool:
         return not self._policy.from_domains or domain in self._policy.from_domains
@@ -154,7 +165,9 @@ class _Validation:
     def _return_path(self, sender: Address | None) -> str:
         value = self._fields.get("return_path")
         if value is None:
-            return sender.email if sender else ""
+            application = self._policy.settings.application.get(self._policy.application)
+            default = application.return_path if application else ""
+            return default or (sender.email if sender else "")
         found = address(value, "/return_path", self._report)
         if found is None:
             return ""

@@ -53,9 +53,9 @@ def encode_base64(data: bytes) -> bytes:
     return b"\r\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76)) + b"\r\n"
 
 
-def is_clean(data: bytes) -> bool:
-    """Whether bytes may travel as they are: 7-bit, CRLF line ends only, no long line."""
-    if not data.isascii() or _UNSAFE.search(data):
+def is_clean(data: bytes, *, eight_bit: bool = False) -> bool:
+    """Whether bytes may travel as they are: CRLF line ends only, no long line, 7-bit or 8-bit."""
+    if not (eight_bit or data.isascii()) or _UNSAFE.search(data):
         return False
     without = data.replace(b"\r\n", b"")
     if b"\r" in without or b"\n" in without:

@@ -1,9 +1,10 @@
 """The whole message: headers, then the nesting of parts that its content needs.
 
 `render(head, content)` gives bytes with CRLF line ends, not dot-stuffed, all ASCII unless
-`needs_smtputf8(head)`. Bcc, Return-Path and Received are never among the headers. The same head and
-content always give the same text apart from the boundaries, which are random and checked to be
-absent from every part (RFC 2046 section 5.1.1).
+`needs_smtputf8(head)` or an attached message has 8-bit lines and `seven_bit` does not forbid them.
+A plain text is derived from the HTML when there is none. Bcc, Return-Path and Received are never
+among the headers. The same head and content always give the same text apart from the boundaries,
+which are random and checked to be absent from every part (RFC 2046 section 5.1.1).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 from shared.model.message import Address, Attachment, Content, Head
 from workers.render import headers
 from workers.render.bodies import encode_base64, encode_text, is_clean
+from workers.render.plain import plain_text
 
 
 def needs_smtputf8(head: Head) -> bool:
@@ -22,7 +24,7 @@ def needs_smtputf8(head: Head) -> bool:
     return not all(recipient.email.isascii() for recipient in head.recipients)
 
 
-def render(head: Head, content: Content) -> bytes:
+def render(head: Head, content: Content, *, seven_bit: bool = False) -> bytes:
     """The message as bytes. Raises `ValueError` on control characters in a header value."""
     lines = [
         headers.addresses("From", (head.sender,)),
@@ -38,7 +40,7 @@ def render(head: Head, content: Content) -> bytes:
     if "auto-submitted" not in given:
         lines.append(b"Auto-Submitted: auto-generated")
     lines += [headers.unstructured(name, value) for name, value in content.headers]
-    lines.append(_body(content))
+    lines.append(_body(content, seven_bit))
     return b"\r\n".join(lines)
 
 
@@ -53,23 +55,28 @@ def _recipients(head: Head) -> list[bytes]:
     return lines
 
 
-def _body(content: Content) -> bytes:
+def _body(content: Content, seven_bit: bool) -> bytes:
     """The content's headers, an empty line, and its body: text, html, inline parts, attachments."""
     inline = [each for each in content.attachments if each.content_id]
     attached = [each for each in content.attachments if not each.content_id]
     parts = []
-    if content.text is not None:
-        parts.append(_text_part(b"plain", content.text))
+    text = content.text
+    if text is None and content.html is not None:
+        text = plain_text(content.html)
+    if text is not None:
+        parts.append(_text_part(b"plain", text))
     if content.html is not None:
         page = _text_part(b"html", content.html)
         if inline:
-            page = _multipart(b"related", [page, *map(_attachment, inline)])
+            page = _multipart(
+                b"related", [page, *(_attachment(each, seven_bit) for each in inline)]
+            )
             inline = []
         parts.append(page)
     body = parts[0] if len(parts) == 1 else _multipart(b"alternative", parts)
     attached += inline  # Inline parts without a page to stand in are plain attachments.
     if attached:
-        body = _multipart(b"mixed", [body, *map(_attachment, attached)])
+        body = _multipart(b"mixed", [body, *(_attachment(each, seven_bit) for each in attached)])
     return body
 
 
@@ -87,8 +94,11 @@ def _multipart(kind: bytes, parts: list[bytes]) -> bytes:
         if not any(boundary in part for part in parts):
             break
     opening = b"--" + boundary + b"\r\n"
+    # RFC 2045 section 6.4: what holds 8-bit parts is 8-bit itself.
+    encoding = b"" if all(map(bytes.isascii, parts)) else b"Content-Transfer-Encoding: 8bit\r\n"
     return b"".join(
         (
+            encoding,
             b"Content-Type: multipart/", kind, b';\r\n boundary="', boundary, b'"\r\n\r\n',
             *(opening + part for part in parts),
             b"--", boundary, b"--\r\n",
@@ -96,12 +106,12 @@ def _multipart(kind: bytes, parts: list[bytes]) -> bytes:
     )  # fmt: skip
 
 
-def _attachment(attachment: Attachment) -> bytes:
+def _attachment(attachment: Attachment, seven_bit: bool) -> bytes:
     kind, data, encoding = attachment.content_type, attachment.content, b"base64"
     if kind == "message/rfc822":
         # RFC 2046 section 5.2.1 allows no encoding here: what is not clean travels as a file.
-        if is_clean(data) and data:
-            encoding = b"7bit"
+        if data and is_clean(data, eight_bit=not seven_bit):
+            encoding = b"7bit" if data.isascii() else b"8bit"
             data = data if data.endswith(b"\r\n") else data + b"\r\n"
         else:
             kind = "application/octet-stream"

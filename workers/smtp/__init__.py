@@ -1,7 +1,6 @@
 """The SMTP client (RFC 5321): the only socket code of the delivery tier."""
 
 from workers.smtp.pool import Pool
-from workers.smtp.relay import Relay, relay_from
 from workers.smtp.types import Envelope, Reply, Stage, Transaction
 
-__all__ = ["Envelope", "Pool", "Relay", "Reply", "Stage", "Transaction", "relay_from"]
+__all__ = ["Envelope", "Pool", "Reply", "Stage", "Transaction"]

@@ -1,8 +1,9 @@
-"""Sessions kept open to one relay, shared by every leg that goes there.
+"""The sessions of one relay in one process, shared by every leg that goes there.
 
-`send` uses an idle session or opens one, at most `connections` at once; callers beyond that wait
-in order, class critical first, and a reserved share is kept for it. A kept session that turns out
-to be dead before the server answered MAIL is replaced once, unseen. Only cancellation is raised.
+`send` queues a job; sessions take jobs, class critical first, and carry on with the next one as
+soon as a message's data is out. At most `connections` are open, a share of them is kept for
+critical, new ones are set up along a `Ramp`. A job whose session was lost before the server said
+anything about it moves to another session, unseen. Only cancellation is raised.
 """
 
 from __future__ import annotations
@@ -10,133 +11,180 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from shared.clock import Clock
-from workers.smtp import tls
-from workers.smtp.relay import Relay
-from workers.smtp.session import ContextFactory, Session
-from workers.smtp.types import Envelope, Lease, Stage, Transaction
+from shared.relays import Relay
+from workers.smtp.auth import Tokens
+from workers.smtp.place import Place
+from workers.smtp.ramp import Ramp
+from workers.smtp.types import Envelope, Job, Lease, Transaction
 
 
 class Pool:
-    """The sessions of one relay in one process."""
+    """The sessions of one relay."""
 
-    def __init__(
-        self,
-        relay: Relay,
-        clock: Clock,
-        *,
-        reserved: int = 1,
-        context: ContextFactory = tls.verified,
-    ) -> None:
-        self._relay = relay
-        self._clock = clock
-        self._context = context
+    def __init__(self, relay: Relay, *, reserved: int = 1) -> None:
+        self.relay = relay
         self._limit = max(1, relay.connections - reserved)
-        self._busy = 0
-        self._idle: list[tuple[Session, asyncio.TimerHandle]] = []
-        self._urgent: deque[asyncio.Future[None]] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._tokens = Tokens(relay)
+        self._ramp = Ramp()
+        self._urgent: deque[Job] = deque()
+        self._ordinary: deque[Job] = deque()
+        self._ordinary_busy = 0
+        self._places: set[Place] = set()
+        self._idle: list[Place] = []
+        self._retry: asyncio.TimerHandle | None = None
+        self._retired = False
+        self.messages = 0
+        """Transactions begun."""
+        self.connected = 0
+        """Sessions set up."""
 
     async def send(
         self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
     ) -> Transaction:
         """One transaction on a pooled session."""
-        await self._enter(urgent)
+        job = Job(envelope, message, lease, urgent)
+        self._queue(job).append(job)
+        self._dispatch()
         try:
-            session = self._take_idle()
-            if session is not None:
-                transaction = await self._transact(session, envelope, message, lease)
-                if not _was_stale(transaction) or not lease.holds():
-                    return transaction
-            session = Session(self._relay, self._context)
-            try:
-                trouble = await session.open()
-            except BaseException:
-                session.abort()  # Cancelled while it was being set up.
-                raise
-            if trouble is not None:
-                return trouble
-            return await self._transact(session, envelope, message, lease)
-        finally:
-            self._leave()
-
-    async def _transact(
-        self, session: Session, envelope: Envelope, message: bytes, lease: Lease
-    ) -> Transaction:
-        transaction = await session.transact(envelope, message, lease)
-        if not session.usable:
-            session.abort()
-        elif session.messages >= self._relay.messages_per_connection:
-            self._end(session)
-        else:
-            timer = asyncio.get_running_loop().call_later(
-                self._relay.idle_seconds, self._expire, session
-            )
-            self._idle.append((session, timer))
-        return transaction
-
-    def _take_idle(self) -> Session | None:
-        """The session used last, so that the others can grow idle and close."""
-        while self._idle:
-            session, timer = self._idle.pop()
-            timer.cancel()
-            if session.usable:
-                return session
-            session.abort()
-        return None
-
-    def _expire(self, session: Session) -> None:
-        self._idle = [entry for entry in self._idle if entry[0] is not session]
-        self._end(session)
-
-    def _end(self, session: Session) -> None:
-        task = asyncio.get_running_loop().create_task(session.quit())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-    # -- the limit ----------------------------------------------------------------------------
-
-    def _may_enter(self, urgent: bool) -> bool:
-        return self._busy < (self._relay.connections if urgent else self._limit)
-
-    async def _enter(self, urgent: bool) -> None:
-        queue = self._urgent if urgent else self._waiting
-        if not queue and self._may_enter(urgent):
-            self._busy += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
-        try:
-            await turn  # Whoever sets it has counted this caller as busy.
+            return await job.result
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave()
+            self._withdraw(job)
             raise
 
-    def _leave(self) -> None:
-        self._busy -= 1
-        for queue, urgent in ((self._urgent, True), (self._waiting, False)):
-            while queue and self._may_enter(urgent):
-                turn = queue.popleft()
-                if not turn.done():
-                    self._busy += 1
-                    turn.set_result(None)
+    def _queue(self, job: Job) -> deque[Job]:
+        return self._urgent if job.urgent else self._ordinary
+
+    def _withdraw(self, job: Job) -> None:
+        """Nobody waits for the job any more: not one further byte of it is sent."""
+        queue = self._queue(job)
+        if job in queue:
+            queue.remove(job)
+        for place in self._places:
+            if place.job is job:
+                place.session.abort()
+
+    # -- who works on what ----------------------------------------------------------------
+
+    def has_more_than_openings(self) -> bool:
+        """Whether jobs wait that no session being set up will take."""
+        return len(self._urgent) + len(self._ordinary) > self._ramp.opening
+
+    def take(self, place: Place) -> Job | None:
+        """The next job for a session, class critical first, within the ordinary limit."""
+        while True:
+            job = self._pop(place)
+            if job is None or not job.result.done():
+                return job
+
+    def _pop(self, place: Place) -> Job | None:
+        if self._urgent:
+            job = self._urgent.popleft()
+        elif self._ordinary and self._ordinary_busy - place.ordinary < self._limit:
+            job = self._ordinary.popleft()
+        else:
+            return None
+        self.occupy(place, ordinary=not job.urgent)
+        return job
+
+    def occupy(self, place: Place, *, ordinary: bool) -> None:
+        """Count a session among those that ordinary jobs keep busy, or not."""
+        self._ordinary_busy += ordinary - place.ordinary
+        place.ordinary = ordinary
+
+    def give_back(self, job: Job) -> None:
+        """A job that another session should do, before all others."""
+        if not job.result.done():
+            self._queue(job).appendleft(job)
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Hand waiting jobs to idle sessions, and set up new ones for the others."""
+        while self._idle:
+            place = self._idle[-1]  # The one used last, so that others can grow idle and close.
+            job = self.take(place)
+            if job is None:
+                break
+            self._idle.pop()
+            place.wake(job)
+        loop = asyncio.get_running_loop()
+        while self._wants_another() and self._ramp.may_open(loop.time()):
+            self._ramp.begin()
+            place = Place(self, self._tokens)
+            self._places.add(place)
+            place.start()
+        wait = self._ramp.wait(loop.time())
+        if wait and self._retry is None and self._wants_another():
+            self._retry = loop.call_later(wait, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._dispatch()
+
+    def _wants_another(self) -> bool:
+        """Whether jobs wait that neither an open session nor one being set up will take."""
+        opening = self._ramp.opening
+        if len(self._places) >= self.relay.connections:
+            return False
+        if len(self._urgent) > opening:
+            return True
+        spare = opening - len(self._urgent)
+        return len(self._ordinary) > spare and self._ordinary_busy + spare < self._limit
+
+    # -- what sessions report -------------------------------------------------------------
+
+    def opened(self) -> None:
+        """A session is ready."""
+        self.connected += 1
+        self._ramp.opened()
+        self._dispatch()
+
+    def not_opened(self, trouble: Transaction | None) -> None:
+        """A session could not be set up; None when that was given up."""
+        if trouble is None:
+            self._ramp.cancelled()
+            return
+        self._ramp.failed(asyncio.get_running_loop().time())
+        if len(self._places) > 1:
+            self._dispatch()  # Others are open, or may be soon: the host may want no more of them.
+            return
+        self._ramp.forget_pause()
+        for queue in (self._urgent, self._ordinary):
+            while queue:
+                queue.popleft().done(trouble)
+
+    def rest(self, place: Place) -> None:
+        """A session has nothing to do; it is woken with a job."""
+        self.occupy(place, ordinary=False)
+        self._idle.append(place)
+
+    def stir(self, place: Place) -> None:
+        """A session that rested ends, or was woken."""
+        if place in self._idle:
+            self._idle.remove(place)
+
+    def leave(self, place: Place) -> None:
+        """A session has ended."""
+        self.occupy(place, ordinary=False)
+        self._places.discard(place)
+        self._dispatch()
+
+    @property
+    def retired(self) -> bool:
+        """Whether sessions should end as soon as nothing waits."""
+        return self._retired
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open or being set up."""
+        return len(self._places)
 
     async def close(self) -> None:
-        """End every idle session politely."""
-        idle, self._idle = self._idle, []
-        for session, timer in idle:
-            timer.cancel()
-            self._end(session)
-        if self._closing:
-            await asyncio.wait(set(self._closing), timeout=self._relay.timeouts.quit)
-
-
-def _was_stale(transaction: Transaction) -> bool:
-    """Whether a kept session broke before the server answered anything: it may be tried anew."""
-    return (
-        transaction.mail is None
-        and transaction.trouble == "connection lost"
-        and transaction.stage is Stage.MAIL
-    )
+        """Let what waits be sent, end every session politely; cancel to hasten."""
+        self._retired = True
+        for place in self._idle:
+            place.wake(None)
+        tasks = [place.task for place in self._places if place.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._retry is not None:
+            self._retry.cancel()

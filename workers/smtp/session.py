@@ -1,168 +1,174 @@
-"""One SMTP session: set up once, then one transaction after another (RFC 5321, RFC 2920).
+"""One SMTP session: connected, greeted, secured and signed in, then used and ended.
 
-`transact` never raises but for cancellation: whatever breaks is told by the `Transaction`. A
-session that has broken says so with `usable` and must be closed.
+`open` gives None, or a `Transaction` that tells the trouble; it raises only when cancelled. With
+opportunistic TLS a failed handshake is followed by one connection in plain text, and `protection`
+says so (RFC 7435); in every other mode the trouble stands (RFC 3207 section 6).
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import errno
+import socket
 import ssl
-from collections.abc import Callable
+from functools import lru_cache
 
-from workers.smtp import tls
-from workers.smtp.relay import Relay
-from workers.smtp.transaction import Steps
-from workers.smtp.types import Broken, Envelope, Lease, Reply, Stage, Transaction
-from workers.smtp.wire import Wire, command
+from shared.errors import ConfigError
+from shared.relays import Relay
+from shared.tls import client_context
+from workers.smtp.auth import Tokens, sign_in
+from workers.smtp.replies import command
+from workers.smtp.types import Broken, Reply, Stage, Transaction
+from workers.smtp.wire import Wire
 
-ContextFactory = Callable[[], ssl.SSLContext]
+_UNKNOWN_COMMAND = frozenset({500, 501, 502, 504, 550})
+
+
+@lru_cache(maxsize=1)
+def _own_name() -> str:
+    """This host's name for EHLO, or its address when it has no proper one (RFC 5321 4.1.4)."""
+    name = socket.getfqdn()
+    good = name.isascii() and name.replace("-", "").replace(".", "").isalnum()
+    return name if good else "[127.0.0.1]"
 
 
 class Session:
     """A connection to a relay."""
 
-    def __init__(self, relay: Relay, context: ContextFactory = tls.verified) -> None:
-        self._relay = relay
-        self._context = context
-        self._wire = Wire()
-        self._offered: dict[str, str] = {}
-        self._stage = Stage.CONNECT
+    def __init__(self, relay: Relay, tokens: Tokens) -> None:
+        self.relay = relay
+        self._tokens = tokens
+        self.wire = Wire()
+        self.offered: dict[str, str] = {}
+        """Keyword -> parameters, as EHLO gave them last."""
+        self.stage = Stage.CONNECT
+        self.protection = ""
         self.messages = 0
+        self.opened_at = 0.0
 
     @property
     def usable(self) -> bool:
         """Whether another transaction may begin."""
-        return self._stage is Stage.MAIL and self._wire.is_quiet()
-
-    # -- set-up -----------------------------------------------------------------------------
+        return self.stage is Stage.MAIL and self.wire.is_quiet()
 
     async def open(self) -> Transaction | None:
-        """Connect, greet, secure, sign in. None when ready, else what the trouble was."""
+        """Connect, greet, secure, sign in."""
         try:
-            await self._open()
-        except Broken as broken:
-            return self._broken(broken)
-        except (OSError, ssl.SSLError) as error:
-            return self._broken(Broken(_why(error)))
+            await self._open(self.relay.tls)
+        except (Broken, OSError) as error:
+            if self.relay.tls != "opportunistic" or self.stage is not Stage.TLS:
+                return self._trouble(error)
+            self.protection = "TLS handshake broke, sent in plain text"
+        else:
+            return None
+        self.wire.abort()
+        self.wire = Wire()
+        self.stage = Stage.CONNECT
+        try:
+            await self._open("none")
+        except (Broken, OSError) as error:
+            return self._trouble(error)
         return None
 
-    async def _open(self) -> None:
-        relay, wait = self._relay, self._relay.timeouts
+    async def _open(self, tls: str) -> None:
+        await self._connect(tls == "implicit")
+        self.stage = Stage.BANNER
+        banner = await self.wire.reply(self.relay.timeouts.banner)
+        if banner.code // 100 != 2:
+            raise Broken("refused", banner)
+        self.stage = Stage.EHLO
+        await self._greet()
+        if tls in ("required", "opportunistic"):
+            await self._start_tls(tls == "required")
+        self.stage = Stage.AUTH
+        if self.relay.user:
+            await sign_in(self.relay, self.offered.get("AUTH", ""), self._ask, self._tokens)
+        self.stage = Stage.MAIL
+        self.opened_at = asyncio.get_running_loop().time()
+
+    async def _connect(self, implicit: bool) -> None:
+        relay = self.relay
+        seconds = relay.timeouts.connect
         loop = asyncio.get_running_loop()
-        implicit = relay.tls == "implicit"
-        await asyncio.wait_for(
-            loop.create_connection(
-                lambda: self._wire,
+        async with asyncio.timeout(seconds):
+            await loop.create_connection(
+                lambda: self.wire,
                 relay.host,
                 relay.port,
-                ssl=self._context() if implicit else None,
-                server_hostname=relay.host if implicit else None,
-            ),
-            wait.connect,
-        )
-        self._stage = Stage.BANNER
-        await self._expect(2, wait.banner)
-        self._stage = Stage.EHLO
-        await self._greet()
-        if relay.tls == "required":
-            await self._secure()
-        self._stage = Stage.AUTH
-        if relay.user:
-            await self._authenticate()
-        self._stage = Stage.MAIL
+                local_addr=(relay.source_address, 0) if relay.source_address else None,
+                ssl=self._context(True) if implicit else None,
+                server_hostname=(relay.tls_name or relay.host) if implicit else None,
+                ssl_handshake_timeout=seconds if implicit else None,
+                happy_eyeballs_delay=0.25,
+            )
 
-    async def _expect(self, digit: int, seconds: float) -> Reply:
-        reply = await self._wire.reply(seconds)
-        if reply.code // 100 != digit:
-            raise Broken("refused", reply)
-        return reply
+    def _context(self, verify: bool) -> ssl.SSLContext:
+        relay = self.relay
+        try:
+            return client_context(verify, relay.ca_file, relay.client_certificate, relay.client_key)
+        except ConfigError as error:  # A file that was there at the start has gone.
+            raise Broken("the TLS files cannot be read") from error
 
-    async def _ask(self, text: str, seconds: float | None = None) -> Reply:
-        self._wire.write(command(text))
-        return await self._wire.reply(seconds or self._relay.timeouts.command)
+    async def _ask(self, text: str) -> tuple[Reply, list[str]]:
+        self.wire.write(command(text))
+        return await self.wire.reply_with_lines(self.relay.timeouts.command)
 
     async def _greet(self) -> None:
         """EHLO, or HELO where that is not known (RFC 5321 section 4.1.1.1)."""
-        self._wire.write(command(f"EHLO {self._relay.ehlo_name}"))
-        reply, lines = await self._wire.reply_with_lines(self._relay.timeouts.command)
+        name = self.relay.ehlo_name or _own_name()
+        reply, lines = await self._ask(f"EHLO {name}")
         if reply.code // 100 == 2:
-            self._offered = {
-                word.upper(): rest.strip()
-                for word, _, rest in (line.partition(" ") for line in lines[1:])
-            }
+            self.offered = _keywords(lines[1:])
             return
-        if reply.code not in (500, 501, 502, 504, 550):
+        if reply.code not in _UNKNOWN_COMMAND:
             raise Broken("refused", reply)
-        self._offered = {}
-        answer = await self._ask(f"HELO {self._relay.ehlo_name}")
-        if answer.code // 100 != 2:
-            raise Broken("refused", answer)
+        self.offered = {}
+        reply, _ = await self._ask(f"HELO {name}")
+        if reply.code // 100 != 2:
+            raise Broken("refused", reply)
 
-    async def _secure(self) -> None:
-        """STARTTLS, verified; everything learnt before is forgotten (RFC 3207 section 4.2)."""
-        self._stage = Stage.TLS
-        if "STARTTLS" not in self._offered:
-            raise Broken("the server offers no TLS")
-        reply = await self._ask("STARTTLS")
+    async def _start_tls(self, required: bool) -> None:
+        """STARTTLS; everything learnt before it is forgotten (RFC 3207 section 4.2)."""
+        self.stage = Stage.TLS
+        if "STARTTLS" not in self.offered:
+            if required:
+                raise Broken("the server offers no TLS")
+            self.protection = "no TLS offered, sent in plain text"
+            return
+        reply, _ = await self._ask("STARTTLS")
         if reply.code != 220:
-            raise Broken("refused", reply)
-        self._wire.discard_nothing()
-        await self._wire.start_tls(self._context(), self._relay.host, self._relay.timeouts.connect)
-        self._stage = Stage.EHLO
+            if required:
+                raise Broken("refused", reply)
+            self.protection = "TLS refused, sent in plain text"
+            return
+        self.wire.expect_quiet()
+        await self.wire.start_tls(
+            self._context(required),
+            self.relay.tls_name or self.relay.host,
+            self.relay.timeouts.connect,
+        )
+        if not required:
+            self.protection = "TLS unverified"
+        self.offered = {}
+        self.stage = Stage.EHLO
         await self._greet()
 
-    async def _authenticate(self) -> None:
-        """AUTH PLAIN or LOGIN (RFC 4954); `relay_from` allows it only where TLS protects it."""
-        user, password = self._relay.user, self._relay.password
-        mechanisms = self._offered.get("AUTH", "").upper().split()
-        if "PLAIN" in mechanisms:
-            token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-            reply = await self._ask(f"AUTH PLAIN {token}")
-        elif "LOGIN" in mechanisms:
-            reply = await self._ask("AUTH LOGIN")
-            for secret in (user, password):
-                if reply.code != 334:
-                    break
-                reply = await self._ask(base64.b64encode(secret.encode()).decode())
-        else:
-            raise Broken("the server offers no way to sign in")
-        if reply.code != 235:
-            raise Broken("refused", reply)
-
-    # -- transactions -----------------------------------------------------------------------
-
-    async def transact(self, envelope: Envelope, message: bytes, lease: Lease) -> Transaction:
-        """Send one message; `message` has CRLF line ends and ends in CRLF."""
-        steps = Steps(self._wire, self._relay, self._offered, envelope)
-        self.messages += 1
-        self._stage = Stage.RCPT  # Not usable until this has ended well.
-        try:
-            if not lease.holds():
-                raise Broken("lease lost")
-            clean = await steps.run(message, lease)
-            if clean:
-                self._stage = Stage.MAIL
-        except Broken as broken:
-            return steps.result(broken)
-        except OSError as error:
-            return steps.result(Broken(_why(error)))
-        finally:
-            if self._stage is not Stage.MAIL:
-                self.abort()
-        return steps.result(None)
-
-    def _broken(self, broken: Broken) -> Transaction:
+    def _trouble(self, error: Exception) -> Transaction:
         self.abort()
-        return Transaction(self._stage, trouble=broken.why, trouble_reply=broken.reply)
+        broken = error if isinstance(error, Broken) else Broken(why(error))
+        return Transaction(
+            self.stage,
+            trouble=broken.why,
+            trouble_reply=broken.reply,
+            protection=self.protection,
+        )
 
     async def quit(self) -> None:
         """End politely, without waiting long for the answer."""
         try:
             if self.usable:
-                await self._ask("QUIT", self._relay.timeouts.quit)
+                self.wire.write(command("QUIT"))
+                await self.wire.reply(self.relay.timeouts.quit)
         except (Broken, OSError):
             pass  # It is being closed anyway.
         finally:
@@ -170,10 +176,22 @@ class Session:
 
     def abort(self) -> None:
         """Close at once."""
-        self._wire.abort()
+        self.wire.abort()
 
 
-def _why(error: Exception) -> str:
+def _keywords(lines: list[str]) -> dict[str, str]:
+    """EHLO's keywords (RFC 5321 section 4.1.1.1); the old `AUTH=LOGIN` form counts as AUTH."""
+    offered: dict[str, str] = {}
+    for line in lines:
+        word, _, rest = line.strip().partition(" ")
+        name, equals, value = word.upper().partition("=")
+        if equals:
+            rest = f"{value} {rest}"
+        offered[name] = f"{offered[name]} {rest}" if name in offered else rest
+    return offered
+
+
+def why(error: BaseException) -> str:
     """A few words for an operator, never the library's own text."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "certificate not valid for this relay"
@@ -183,8 +201,12 @@ def _why(error: Exception) -> str:
         return "connection refused"
     if isinstance(error, TimeoutError):
         return "timed out"
+    if isinstance(error, socket.gaierror):
+        return "host name not found"
     if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
         return "host unreachable"
-    if isinstance(error, OSError) and error.errno is not None and error.errno < 0:
-        return "host name not found"
+    if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+        return "source address not on this machine"
+    if isinstance(error, OSError) and error.errno is None and "Multiple" in str(error):
+        return "no address of the host can be reached"
     return "connection lost"

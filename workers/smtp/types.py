@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
 from typing import Protocol
 
 import msgspec
+
+LEASE_LOST = "lease lost"
+"""The trouble of a transaction that was ended because the right to send was gone."""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -17,6 +21,10 @@ class Envelope(msgspec.Struct, frozen=True):
     """(index in the message's recipients, address)."""
     smtputf8: bool = False
     """Whether an address has a non-ASCII local part (RFC 6531)."""
+    eight_bit: bool = False
+    """Whether the message has 8-bit lines (RFC 6152)."""
+    envid: str = ""
+    """The envelope's name in delivery status notifications (RFC 3461 section 4.4)."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -59,6 +67,11 @@ class Transaction(msgspec.Struct, frozen=True):
     dot_sent: bool = False
     """Whether the final dot may have reached the server."""
     bytes_sent: int = 0
+    seven_bit_only: bool = False
+    """Nothing was sent: the message has 8-bit lines, and the server takes none."""
+    protection: str = ""
+    """How opportunistic TLS went, such as `TLS unverified`, or that and why it was sent in plain
+    text; else empty."""
 
 
 class Lease(Protocol):
@@ -80,3 +93,38 @@ class Broken(Exception):
         super().__init__(why)
         self.why = why
         self.reply = reply
+
+
+class Job:
+    """One transaction to do: asked for by a caller, done by whichever session takes it."""
+
+    __slots__ = ("commands", "envelope", "lease", "message", "result", "tries", "urgent")
+
+    def __init__(self, envelope: Envelope, message: bytes, lease: Lease, urgent: bool) -> None:
+        self.envelope = envelope
+        self.message = message
+        """CRLF line ends, ends in CRLF, not dot-stuffed."""
+        self.lease = lease
+        self.urgent = urgent
+        self.commands: list[bytes] = []
+        """MAIL and every RCPT, as made for the session that has it."""
+        self.tries = 0
+        """Sessions that were lost before the server had said anything about it."""
+        self.result: asyncio.Future[Transaction] = asyncio.get_running_loop().create_future()
+
+    def done(self, transaction: Transaction) -> None:
+        """Answer the caller, if there still is one."""
+        if not self.result.done():
+            self.result.set_result(transaction)
+
+
+class Ahead(Protocol):
+    """Where a session gets the job whose envelope goes along with the current message's data."""
+
+    def take(self) -> Job | None:
+        """The next job, or None when there is none or it may not go along."""
+        ...
+
+    def give_back(self, job: Job) -> None:
+        """The job has been kept waiting: let another session have it."""
+        ...

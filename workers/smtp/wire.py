@@ -1,63 +1,41 @@
 """Bytes to and from one server: commands out, replies in, each with a deadline and a cap.
 
-`Wire` is an asyncio protocol. Replies are matched by counting, so whatever arrives unasked makes
-the session unusable. Every failure is a `Broken`.
+`Wire` is an asyncio protocol that one coroutine at a time waits on. Replies are matched by
+counting, so whatever arrives unasked makes the session unusable. Every failure is a `Broken`.
+A deadline is a number that is compared when the one timer of the connection fires: setting one
+costs nothing, and a server that drips does not move it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import ssl
+from collections.abc import Callable
 from typing import Any
 
+from workers.smtp.replies import parse_line, parse_reply
 from workers.smtp.types import Broken, Reply
 
 MAX_LINE_BYTES = 4096
 MAX_LINES = 100
-KEPT_TEXT = 200
-
-_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)\Z", re.DOTALL)
-_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f]")
-
-
-def command(text: str) -> bytes:
-    """A command line. Raises `Broken` for C0 or DEL, before a byte is written (RFC 5321 4.1.1)."""
-    if _FORBIDDEN.search(text):
-        raise Broken("control character in a command")
-    return text.encode("utf-8") + b"\r\n"
-
-
-def parse_reply(lines: list[bytes]) -> Reply:
-    """A reply from its lines, line ends removed. Raises `Broken` when they are no reply."""
-    code, texts = 0, []
-    for line in lines:
-        match = _LINE.match(line)
-        if match is None or (code and int(match[1]) != code):
-            raise Broken("protocol error")
-        code = int(match[1])
-        texts.append(match[3].decode("utf-8", "replace"))
-    enhanced = ""
-    found = _ENHANCED.match(texts[0])
-    if found:
-        enhanced = found[1]
-        texts = [text.removeprefix(enhanced).lstrip(" ") for text in texts]
-    text = _CONTROL.sub("\ufffd", " ".join(texts))
-    return Reply(code, enhanced, text[:KEPT_TEXT])
+MAX_REPLY_BYTES = 64 * 1024
+MAX_UNREAD_BYTES = 512 * 1024
+"""More than this was never asked for: the connection is closed."""
 
 
 class Wire(asyncio.Protocol):
     """One connection's bytes."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._writable = True
+        self._watcher: Callable[[], None] | None = None
         self.closed = False
-        self.bytes_sent = 0
 
     # -- asyncio's callbacks ---------------------------------------------------------------
 
@@ -68,6 +46,8 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         self._buffer += data
+        if len(self._buffer) > MAX_UNREAD_BYTES:
+            self.abort()
         self._wake()
 
     def eof_received(self) -> None:
@@ -78,20 +58,55 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self.closed = True
-        self._writable.set()
+        self._forget_timer()
         self._wake()
 
     def pause_writing(self) -> None:
         """The kernel's buffer is full."""
-        self._writable.clear()
+        self._writable = False
 
     def resume_writing(self) -> None:
         """There is room again."""
-        self._writable.set()
+        self._writable = True
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+        elif self._watcher is not None:
+            self._watcher()
+
+    def watch(self, watcher: Callable[[], None] | None) -> None:
+        """Call `watcher` when anything happens that nobody waits for."""
+        self._watcher = watcher
+
+    # -- waiting ----------------------------------------------------------------------------
+
+    async def _wait(self, deadline: float) -> None:
+        """Wait until anything happens. Raises `Broken` at the deadline."""
+        self._waiter = self._loop.create_future()
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            self._forget_timer()
+            self._timer = self._loop.call_at(deadline, self._on_time)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() >= self._deadline:
+            self._waiter.set_exception(Broken("timed out"))
+        else:
+            self._timer = self._loop.call_at(self._deadline, self._on_time)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # -- what a session uses ----------------------------------------------------------------
 
@@ -99,87 +114,111 @@ class Wire(asyncio.Protocol):
         """Whether the connection is open and nothing came unasked."""
         return not self.closed and not self._buffer
 
-    def discard_nothing(self) -> None:
+    def expect_quiet(self) -> None:
         """Raise `Broken` when there are bytes nobody asked for (after STARTTLS: an injection)."""
         if self._buffer:
             raise Broken("unexpected data")
 
-    async def start_tls(self, context: Any, host: str, seconds: float) -> None:
+    async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
         """Turn the connection into TLS. Raises `Broken` and `ssl.SSLError`, `OSError`."""
-        loop = asyncio.get_running_loop()
-        self._transport = await loop.start_tls(
-            self._transport,
-            self,
-            context,
-            server_hostname=host,
-            ssl_handshake_timeout=seconds,
-        )
+        try:
+            self._transport = await self._loop.start_tls(
+                self._transport, self, context, server_hostname=host, ssl_handshake_timeout=seconds
+            )
+        finally:
+            self._buffer.clear()  # Nothing from before the handshake is ever read as a reply.
+        if self._transport is None:
+            raise Broken("connection lost")
+
+    def tls_version(self) -> str:
+        """The version spoken, such as `TLSv1.3`; empty without TLS."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return tls.version() or "" if tls is not None else ""
 
     def write(self, data: bytes) -> None:
         """Send bytes; the kernel takes them when it can."""
         if self.closed:
             raise Broken("connection lost")
         self._transport.write(data)
-        self.bytes_sent += len(data)
 
-    async def drained(self, seconds: float) -> None:
-        """Wait until the kernel has taken most of what was written."""
-        if self._writable.is_set():
-            return
-        try:
-            await asyncio.wait_for(self._writable.wait(), seconds)
-        except TimeoutError as error:
-            raise Broken("timed out") from error
-        if self.closed:
+    async def drained(self, seconds: float) -> bool:
+        """Wait until the kernel has taken most of what was written.
+
+        False when the server has said something first. Raises `Broken`.
+        """
+        if not self._writable:
+            deadline = self._loop.time() + seconds
+            while not (self._writable or self._buffer or self.closed):
+                await self._wait(deadline)
+        if self.closed and not self._buffer:
             raise Broken("connection lost")
+        return not self._buffer
 
     async def reply(self, seconds: float) -> Reply:
-        """The next reply, all of it within `seconds`."""
-        return parse_reply(await self._lines(seconds))
+        """The next reply, all of it within `seconds`. Raises `Broken`."""
+        line = self._take_line()
+        if line is None:
+            return await self._slow_reply(seconds, ())
+        if line[3:4] == b"-":
+            return await self._slow_reply(seconds, (line,))
+        return parse_line(line)
+
+    async def reply_within(self, seconds: float) -> Reply | None:
+        """The next reply, or None when none has begun within `seconds`. Raises `Broken`."""
+        if not self._buffer and not self.closed:
+            deadline = self._loop.time() + seconds
+            while not self._buffer and not self.closed:
+                try:
+                    await self._wait(deadline)
+                except Broken:
+                    return None
+        return await self.reply(seconds)
 
     async def reply_with_lines(self, seconds: float) -> tuple[Reply, list[str]]:
-        """The next reply, and the text of each of its lines (EHLO's keywords)."""
-        lines = await self._lines(seconds)
+        """The next reply, and the text of each of its lines (EHLO's keywords). Raises `Broken`."""
+        lines = await self._lines(seconds, ())
         return parse_reply(lines), [line[4:].decode("ascii", "replace") for line in lines]
 
-    async def _lines(self, seconds: float) -> list[bytes]:
-        deadline = asyncio.get_running_loop().time() + seconds
-        lines: list[bytes] = []
-        while True:
-            line = await self._line(deadline)
+    async def _slow_reply(self, seconds: float, begun: tuple[bytes, ...]) -> Reply:
+        lines = await self._lines(seconds, begun)
+        return parse_line(lines[0]) if len(lines) == 1 else parse_reply(lines)
+
+    async def _lines(self, seconds: float, begun: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """All lines of a reply, those already read first."""
+        deadline = self._loop.time() + seconds
+        lines = list(begun)
+        size = 0
+        while not lines or lines[-1][3:4] == b"-":
+            line = self._take_line()
+            while line is None:
+                if self.closed:
+                    raise Broken("connection lost")
+                await self._wait(deadline)
+                line = self._take_line()
             lines.append(line)
-            if len(lines) > MAX_LINES:
+            size += len(line)
+            if len(lines) > MAX_LINES or size > MAX_REPLY_BYTES:
                 raise Broken("reply too long")
-            if line[3:4] != b"-":
-                return lines
+        return tuple(lines)
 
-    async def _line(self, deadline: float) -> bytes:
-        while True:
-            end = self._buffer.find(b"\n")
-            if end >= 0:
-                line = bytes(self._buffer[:end])
-                del self._buffer[: end + 1]
-                if len(line) > MAX_LINE_BYTES:
-                    raise Broken("reply too long")
-                return line.removesuffix(b"\r")
-            if len(self._buffer) > MAX_LINE_BYTES:
+    def _take_line(self) -> bytes | None:
+        """The next whole line without its end, or None. Raises `Broken` when it is too long."""
+        buffer = self._buffer
+        end = buffer.find(b"\n")
+        if end < 0:
+            if len(buffer) > MAX_LINE_BYTES:
                 raise Broken("reply too long")
-            if self.closed:
-                raise Broken("connection lost")
-            await self._more(deadline)
-
-    async def _more(self, deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        try:
-            await asyncio.wait_for(self._waiter, deadline - loop.time())
-        except TimeoutError as error:
-            raise Broken("timed out") from error
-        finally:
-            self._waiter = None
+            return None
+        if end > MAX_LINE_BYTES:
+            raise Broken("reply too long")
+        line = bytes(buffer[: end - 1] if buffer[end - 1 : end] == b"\r" else buffer[:end])
+        del buffer[: end + 1]
+        return line
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; what was not sent yet is not sent."""
         self.closed = True
+        self._forget_timer()
         if self._transport is not None:
             self._transport.abort()
+        self._wake()

@@ -3,7 +3,8 @@
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
 --   wake:<c> held dead open body:<b> finished events counters inflight gcra tickets:<c>
 --   dramatiq:<class>[.msgs]; reads limits suspended live
--- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms.
+-- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
+--   counters to raise, separated by spaces.
 -- Returns a letter each: d done, l late but counted, r refused.
 
 local function settled(id, l, i)
@@ -18,6 +19,7 @@ local function settled(id, l, i)
   place(id, l, tonumber(ARGV[i + 7]))
   save_leg(id, l)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
+  for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
 end
 
 local function released(id, l, wait)
@@ -85,7 +87,7 @@ local function overtaken(id, l, i)
 end
 
 local answers = {}
-for i = 4, #ARGV, 8 do
+for i = 4, #ARGV, 9 do
   local id, fence = ARGV[i], tonumber(ARGV[i + 1])
   local l = load_leg(id)
   local answer = 'r'

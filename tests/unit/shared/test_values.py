@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared import api_keys
 from shared.clock import ManualClock
 from shared.compression import pack_content, unpack_content
-from shared.config import Settings, host_and_port, load
+from shared.config import host_and_port, load
 from shared.embedded import server_config
 from shared.errors import ConfigError
 from shared.ids import external, new_message_id, parse_external
@@ -41,6 +41,7 @@ from shared.model.message import (
 from shared.model.status import FINAL, FOLLOWS, OPEN, Status
 from shared.routing import static_legs
 from shared.sentry import scrub
+from shared.settings import Settings
 
 replies = st.builds(
     RecipientReply, st.integers(0, 99), st.sampled_from("dfb"), st.integers(200, 599), st.text(),

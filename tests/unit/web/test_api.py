@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.config import Settings, WebSettings
 from shared.errors import OutcomeUnknown, StoreFull, StoreUnavailable
+from shared.settings import Settings, WebSettings
 from shared.store.ports import Health
 from tests.support.api import Api
 from tests.support.system import message

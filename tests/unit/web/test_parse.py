@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from shared.config import Settings, WebSettings
+from shared.settings import Settings, WebSettings
 from tests.support.api import Api
 from tests.support.system import message
 from web.errors import Problem

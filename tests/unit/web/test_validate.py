@@ -10,9 +10,9 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shared.config import Settings
 from shared.ids import new_message_id
 from shared.model.message import CLASSES, Message
+from shared.settings import Settings
 from tests.support.system import message
 from web.validation import Policy, Validated, validate
 from web.validation.addresses import canonical

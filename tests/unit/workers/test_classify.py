@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from shared.clock import ManualClock
-from shared.config import RelaySettings, RetrySettings
-from shared.errors import ConfigError
+from shared.settings import RetrySettings
 from workers.backoff import Backoff
 from workers.classify import outcomes
 from workers.retry import next_wait_ms
-from workers.smtp import Reply, Stage, Transaction, relay_from
+from workers.smtp import Reply, Stage, Transaction
 
 OK = Reply(250, "2.0.0", "Ok")
 
@@ -75,38 +74,3 @@ def test_back_off_doubles_once_for_what_breaks_together() -> None:
         clock.advance(61)
         last = backoff.trouble("a")
     assert last == 60.0
-
-
-@pytest.mark.parametrize(
-    ("url", "tls"),
-    [
-        ("smtp://127.0.0.1:2525", "none"),
-        ("smtp://[::1]:2525", "none"),
-        ("smtp://relay.test", "required"),
-        ("smtps://relay.test", "implicit"),
-    ],
-)
-def test_tls_is_required_beyond_this_machine(url: str, tls: str) -> None:
-    assert relay_from(RelaySettings(url=url)).tls == tls
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        RelaySettings(url="http://relay.test"),
-        RelaySettings(url="smtp://"),
-        RelaySettings(url="smtp://relay.test:99999"),
-        RelaySettings(url="smtp://u:p@relay.test", tls="none"),
-        RelaySettings(tls="maybe"),
-        RelaySettings(connections=0),
-    ],
-)
-def test_b17_a_wrong_relay_is_an_error(settings: RelaySettings) -> None:
-    with pytest.raises(ConfigError, match=r"relay\."):
-        relay_from(settings)
-
-
-def test_b30_a_password_is_not_shown() -> None:
-    relay = relay_from(RelaySettings(url="smtp://u%40x:p%3Aw@relay.test"))
-    assert (relay.user, relay.password) == ("u@x", "p:w")
-    assert "p:w" not in repr(relay)

@@ -1,0 +1,81 @@
+"""Our SMTP client in a test: a pool to a server, an envelope, a lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.relays import Relay
+from shared.settings import TimeoutSettings
+from workers.smtp import Envelope, Pool, Transaction
+
+T = TypeVar("T")
+MESSAGE = b"Subject: x\r\n\r\n.leading\r\n..two\r\nend\r\n"
+SHORT = TimeoutSettings(connect=5, banner=1, command=1, data=1, block=1, final=1, quit=0.2)
+"""What a server that stalls is waited for in a test."""
+
+
+class Held:
+    """A lease that holds until told otherwise."""
+
+    def __init__(self, *, at_dot: bool = True) -> None:
+        self.held = True
+        self._at_dot = at_dot
+
+    def holds(self) -> bool:
+        """Whether the right still holds."""
+        return self.held
+
+    async def before_dot(self) -> bool:
+        """Whether the final dot may be sent."""
+        return self._at_dot and self.held
+
+
+def envelope(*recipients: str, **fields: Any) -> Envelope:
+    """An envelope from one sender."""
+    people = recipients or ("a@b.test",)
+    return Envelope("from@a.test", tuple(enumerate(people)), **fields)
+
+
+def relay_to(port: int, **fields: Any) -> Relay:
+    """A relay on this machine, without TLS unless told."""
+    values: dict[str, Any] = {
+        "host": "127.0.0.1", "tls": "none", "ehlo_name": "here", "timeouts": SHORT, **fields,
+    }  # fmt: skip
+    return msgspec.convert({"port": port, **values}, Relay)
+
+
+def with_pool(
+    port: int, work: Callable[[Pool], Awaitable[T]], *, reserved: int = 1, **relay: Any
+) -> T:
+    """Run `work` with a pool to a server on this machine."""
+
+    async def run() -> T:
+        pool = Pool(relay_to(port, **relay), reserved=reserved)
+        try:
+            return await work(pool)
+        finally:
+            await pool.close()
+
+    return asyncio.run(run())
+
+
+def send_once(
+    port: int, to: Envelope | None = None, message: bytes = MESSAGE, **relay: Any
+) -> Transaction:
+    """One message through a fresh pool."""
+
+    async def work(pool: Pool) -> Transaction:
+        return await pool.send(to or envelope(), message, Held())
+
+    return with_pool(port, work, **relay)
+
+
+async def until(what: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something is true of a server in another thread."""
+    async with asyncio.timeout(seconds):
+        while not what():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,59 @@
+"""The relays of this process: a pool of sessions for each, replaced when the settings change.
+
+`apply` takes the relays in order; the first is where mail goes. A relay that stays as it is keeps
+its sessions; those of one that changed or went end as soon as nothing waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.relays import Relay
+from workers.route import Way
+from workers.smtp import Pool
+
+CLOSE_SECONDS = 10.0
+
+
+class Hops:
+    """Hop -> pool."""
+
+    def __init__(self, critical_share: float) -> None:
+        self._share = critical_share
+        self._pools: dict[str, Pool] = {}
+        self._ways: dict[str, Way] = {}
+        self._default = ""
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def default(self) -> str:
+        """The hop of mail without a route of its own."""
+        return self._default
+
+    def find(self, hop: str) -> Way | None:
+        """The way for a hop; None when nobody delivers to it."""
+        return self._ways.get(hop)
+
+    def apply(self, relays: Sequence[Relay]) -> None:
+        """Deliver through these relays from now on."""
+        before, self._pools, self._ways = self._pools, {}, {}
+        self._default = relays[0].name
+        for relay in relays:
+            old = before.get(relay.name)
+            if old is not None and old.relay == relay:
+                pool = before.pop(relay.name)
+            else:
+                reserved = max(1, int(relay.connections * self._share))
+                pool = Pool(relay, reserved=reserved)
+            self._pools[relay.name] = pool
+            self._ways[relay.name] = Way(pool, relay.dkim, relay.dkim_skip_headers)
+        for pool in before.values():
+            task = asyncio.get_running_loop().create_task(pool.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """End every session politely, within `CLOSE_SECONDS`."""
+        ends = [asyncio.ensure_future(pool.close()) for pool in self._pools.values()]
+        await asyncio.wait({*ends, *self._closing}, timeout=CLOSE_SECONDS)
