@@ -1,7 +1,8 @@
-"""Small writes to the store, gathered: what arrives while one script runs goes into the next.
+"""Outcomes on their way to the store, gathered: never given up while the process lives.
 
-`Settler` applies outcomes and never gives one up while the process lives; `Starter` commits that a
-delivery starts, and answers whether the lease still holds. Neither adds a wait of its own.
+What arrives while one script runs goes into the next. Under load a script waits a few milliseconds
+for more, which costs the store and this process a third less for each; an outcome that comes alone
+is settled at once.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Callable
 
 import structlog
 
-from shared.clock import Clock
 from shared.errors import StoreError
-from shared.store.ports import Claimed, Queue, Settled, Settlement
+from shared.store.ports import Queue, Settled, Settlement
 
 BATCH = 100
+ENOUGH = 25
+GATHER_SECONDS = 0.005
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -25,9 +27,15 @@ _log = structlog.get_logger(__name__)
 class Settler:
     """Outcomes on their way to the store."""
 
-    def __init__(self, queue: Queue, settled: Callable[[Settlement, Settled], None]) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        settled: Callable[[Settlement, Settled], None],
+        more_than: Callable[[int], bool],
+    ) -> None:
         self._queue = queue
         self._settled = settled
+        self._more_than = more_than
         self._waiting: list[Settlement] = []
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -47,6 +55,8 @@ class Settler:
         """Settle until cancelled."""
         while True:
             await self._arrived.wait()
+            if len(self._waiting) < ENOUGH and self._more_than(len(self._waiting)):
+                await asyncio.sleep(GATHER_SECONDS)
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             if not self._waiting:
                 self._arrived.clear()
@@ -66,37 +76,3 @@ class Settler:
                 _log.warning("settle_waits_for_store", legs=len(batch), reason=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-
-
-class Starter:
-    """Deliveries about to start."""
-
-    def __init__(self, queue: Queue, clock: Clock) -> None:
-        self._queue = queue
-        self._clock = clock
-        self._waiting: list[tuple[Claimed, asyncio.Future[bool]]] = []
-        self._arrived = asyncio.Event()
-
-    async def started(self, claimed: Claimed) -> bool:
-        """Commit that this delivery starts; False when the lease is lost or nobody answered."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((claimed, future))
-        self._arrived.set()
-        return await future
-
-    async def run(self) -> None:
-        """Commit until cancelled."""
-        while True:
-            await self._arrived.wait()
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            if not self._waiting:
-                self._arrived.clear()
-            legs = [(claimed.leg_id, claimed.fence) for claimed, _ in batch]
-            try:
-                answers = await self._queue.start(legs)
-            except StoreError as error:
-                _log.warning("starts_not_committed", legs=len(batch), reason=str(error))
-                answers = [False] * len(batch)
-            for (_, future), held in zip(batch, answers, strict=True):
-                if not future.done():  # Its leg may have been cancelled meanwhile.
-                    future.set_result(held)

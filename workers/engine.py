@@ -9,7 +9,7 @@ time. A store that does not answer makes lanes wait; nothing is lost by it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -17,15 +17,18 @@ from shared.clock import Clock
 from shared.errors import StoreError
 from shared.model.message import CLASSES, MessageClass
 from shared.settings import Settings
-from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
-from workers.batching import Settler, Starter
+from shared.store.ports import Claimed, Queue, Settled, Settlement, Verb
+from workers.batching import Settler
 from workers.leases import Lease, Leases
+from workers.starts import Starts
 
 CLAIM_LIMIT = 200
 LEAST_IN_HAND = 400
 WORTH_CLAIMING = 50
 """A claim for fewer legs waits a moment for more room."""
 GATHER_SECONDS = 0.005
+FEW = 8
+"""With no more legs than this in hand, outcomes are settled one by one, at once."""
 STORE_PAUSE_SECONDS = 0.5
 SUSPECT_SECONDS = 5.0
 """How long a leg that has crashed a worker waits for another such leg to end."""
@@ -61,38 +64,22 @@ class Engine:
         self._clock = clock
         self._deliver = deliver
         self.leases = Leases(queue, worker, clock)
-        self._settler = Settler(queue, self._settled)
-        self._starter = Starter(queue, clock)
+        self._settler = Settler(queue, self._settled, self._has_more_than)
+        self._starts = Starts(queue, 2 * sessions, self._begin, self._let_go)
         self._lanes = {name: Lane() for name in CLASSES}
         self._working: dict[bytes, asyncio.Task[None]] = {}
-        self._beginning: set[asyncio.Task[None]] = set()
         self._held: dict[bytes, Claimed] = {}
-        self._slots = asyncio.Semaphore(0)
-        self._free = 0
-        self._all_slots = 0
-        self._shrinking: set[asyncio.Task[None]] = set()
-        self.resize(sessions)
         self._suspects = asyncio.Lock()
         self._freed = asyncio.Event()
         self._stopping = False
+        self.resize(sessions)
 
     def resize(self, sessions: int) -> None:
         """Work for so many sessions: twice as many legs are rendered or on their way at a time."""
         worker = self._settings
         self._most = worker.legs_in_hand or max(LEAST_IN_HAND, 2 * sessions + CLAIM_LIMIT)
         self._reserved = int(self._most * worker.critical_share)
-        more = 2 * sessions - self._all_slots
-        self._all_slots += more
-        self._free += more
-        for _ in range(more):
-            self._slots.release()
-        for _ in range(-more):
-            task = self._loop.create_task(self._drop_slot())
-            self._shrinking.add(task)
-            task.add_done_callback(self._shrinking.discard)
-
-    async def _drop_slot(self) -> None:
-        await self._slots.acquire()
+        self._starts.resize(2 * sessions)
 
     def offer(self, message_class: MessageClass, ticket: str) -> None:
         """Take a ticket; safe from any thread."""
@@ -121,7 +108,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.leases.run())
             group.create_task(self._settler.run())
-            group.create_task(self._starter.run())
+            group.create_task(self._starts.run())
             for name in CLASSES:
                 group.create_task(self._lane(name))
 
@@ -153,43 +140,35 @@ class Engine:
         claim = await self._queue.claim(
             message_class, limit=limit, quantum=self._quantum, tickets=tickets
         )
-        work = []
         for claimed in claim.legs:
             lease = self.leases.hold(claimed, asked_at)
             self._held[claimed.leg_id] = claimed
-            work.append((claimed, lease))
-        if work:
-            # The lane claims on meanwhile: the store and this process work at the same time.
-            task = self._loop.create_task(self._begin(claim, work))
-            self._beginning.add(task)
-            task.add_done_callback(self._beginning.discard)
+            if claimed.leg.crashes:
+                self._spawn(claimed, self._suspect(claimed, lease))
+            else:
+                self._starts.put(claimed, lease)
+        if self._stopping:
+            self._starts.stop()
         return claim.more
 
-    async def _begin(self, claim: Claim, work: list[tuple[Claimed, Lease]]) -> None:
-        started = await self._start_at_once(claim)
-        for claimed, lease in work:
-            task = self._loop.create_task(self._work(claimed, lease, claimed.leg_id in started))
-            self._working[claimed.leg_id] = task
+    def _spawn(self, claimed: Claimed, work: Coroutine[None, None, None]) -> None:
+        self._working[claimed.leg_id] = self._loop.create_task(work)
 
-    async def _start_at_once(self, claim: Claim) -> set[bytes]:
-        """Start, in one step, as many of the claimed legs as have a slot now."""
-        first = () if claim.alone else claim.legs[: max(0, self._free)]
-        if not first:
-            return set()
+    def _begin(self, claimed: Claimed, lease: Lease) -> None:
+        """A started leg has a slot."""
+        self._spawn(claimed, self._in_slot(claimed, lease))
+
+    async def _in_slot(self, claimed: Claimed, lease: Lease) -> None:
         try:
-            answers = await self._queue.start([(each.leg_id, each.fence) for each in first])
-        except StoreError:
-            return set()  # Each asks again by itself before it is sent.
-        return {each.leg_id for each, held in zip(first, answers, strict=True) if held}
+            await self._work(claimed, lease)
+        finally:
+            self._starts.freed()
 
-    async def _work(self, claimed: Claimed, lease: Lease, started: bool) -> None:
-        """One leg, from claim to settlement: this is the shell that nothing gets past."""
+    async def _work(self, claimed: Claimed, lease: Lease) -> None:
+        """One leg, from its start to its settlement: this is the shell that nothing gets past."""
         settlement = release(claimed)
         try:
-            if claimed.leg.crashes:
-                settlement = await self._attempt_apart(claimed, lease)
-            else:
-                settlement = await self._attempt(claimed, lease, started)
+            settlement = await self._deliver(claimed, lease)
         except asyncio.CancelledError:
             pass  # The process stops, and nothing that matters was sent: the leg is released.
         except Exception:
@@ -197,26 +176,39 @@ class Engine:
             settlement = release(claimed, BROKEN_RETRY_MS)
         self._settler.put(settlement)
 
-    async def _attempt_apart(self, claimed: Claimed, lease: Lease) -> Settlement:
-        """Two legs that have both crashed a worker must not be blamed for one another."""
+    async def _suspect(self, claimed: Claimed, lease: Lease) -> None:
+        """A leg that has crashed a worker waits for others like it, lest they blame one another."""
+        alone = False
         try:
-            await asyncio.wait_for(self._suspects.acquire(), SUSPECT_SECONDS)
+            async with asyncio.timeout(SUSPECT_SECONDS):
+                alone = await self._suspects.acquire()
         except TimeoutError:
-            return await self._attempt(claimed, lease)
+            pass  # The other one takes long, so it is not one that crashes at once.
+        except asyncio.CancelledError:
+            self._let_go(claimed)
+            return
         try:
-            return await self._attempt(claimed, lease)
+            if await self._is_started(claimed, lease):
+                await self._work(claimed, lease)
+            else:
+                self._let_go(claimed)
         finally:
-            self._suspects.release()
+            if alone:
+                self._suspects.release()
 
-    async def _attempt(self, claimed: Claimed, lease: Lease, started: bool = False) -> Settlement:
-        async with self._slots:
-            self._free -= 1
-            try:
-                if lease.holds() and (started or await self._starter.started(claimed)):
-                    return await self._deliver(claimed, lease)
-                return release(claimed)
-            finally:
-                self._free += 1
+    async def _is_started(self, claimed: Claimed, lease: Lease) -> bool:
+        try:
+            (held,) = await self._queue.start([(claimed.leg_id, claimed.fence)])
+        except (StoreError, asyncio.CancelledError):
+            return False
+        return held and lease.holds()
+
+    def _let_go(self, claimed: Claimed) -> None:
+        self._settler.put(release(claimed))
+
+    def _has_more_than(self, settled: int) -> bool:
+        """Whether more outcomes are about to come."""
+        return len(self._held) > settled + FEW
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
         if answer is Settled.REFUSED:
@@ -229,8 +221,7 @@ class Engine:
     async def stop(self) -> None:
         """Claim nothing more, let transactions end, release the rest, settle everything."""
         self._stopping = True
-        if self._beginning:
-            await asyncio.wait(set(self._beginning))
+        self._starts.stop()
         tasks = set(self._working.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self._stop_seconds)

@@ -18,14 +18,15 @@ _WORDS = ["".join(random.Random(n).choices("abcdefghijklmnopqrstuvwxyz", k=n % 9
 
 
 def message(number: int, size: int = 4096) -> dict[str, str]:
-    """A message of about `size` bytes of text and HTML together; no two are alike."""
-    words = " ".join(random.Random(number).choices(_WORDS, k=size // 15))
+    """A message of about `size` bytes of text and HTML together, in lines; no two are alike."""
+    words = random.Random(number).choices(_WORDS, k=size // 15)
+    lines = [" ".join(words[at : at + 10]) for at in range(0, len(words), 10)]
     return {
         "from": "Shop <orders@shop.test>",
         "to": f"customer{number}@example.test",
         "subject": f"Your order {number}",
-        "text": words,
-        "html": f"<p>{words}</p>",
+        "text": "\n".join(lines),
+        "html": "".join(f"<p>{line}</p>\n" for line in lines),
     }
 
 

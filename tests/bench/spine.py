@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from shared.clock import SystemClock
@@ -29,21 +26,12 @@ from shared.store.ports import Claimed, Settlement, Submission, Verb
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool
 from tests.bench.http_load import Connection, Load, message, percentile, request
+from tests.bench.measure import RUNS, cpu_seconds, show
 from tests.bench.sink import Sink
 from tests.support.installation import installation
 from tests.support.redis_server import RedisServer
 from workers.engine import Engine
 from workers.leases import Lease
-
-RUNS = 3
-
-
-def show(name: str, values: list[float], unit: str, must: str) -> None:
-    """One line of the table."""
-    middle = statistics.median(values)
-    print(
-        f"{name:<58} {middle:>10,.1f} {unit:<6} ({min(values):,.1f} to {max(values):,.1f})  {must}"
-    )
 
 
 def batch() -> None:
@@ -190,29 +178,6 @@ def latency() -> None:
         show("accept to 250, one message every 2 s", took[2:], "ms", "must p50 15")
 
 
-def _cpu_seconds(pids: list[int]) -> float:
-    """User and system time of processes and of their children that still run."""
-    total = 0.0
-    ticks = os.sysconf("SC_CLK_TCK")
-    parents: dict[int, int] = {}
-    times: dict[int, float] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(fields[1])
-            times[int(entry.name)] = (int(fields[11]) + int(fields[12])) / ticks
-    for pid, seconds in times.items():
-        ancestor: int | None = pid
-        while ancestor is not None and ancestor not in pids:
-            ancestor = parents.get(ancestor)
-        if ancestor is not None:
-            total += seconds
-    return total
-
-
 def idle() -> None:
     """Processor time of a whole idle installation, inbox included."""
     with installation("--inbox", "0") as up:
@@ -220,9 +185,9 @@ def idle() -> None:
         time.sleep(3)
         shares = []
         for _ in range(RUNS):
-            before, began = _cpu_seconds(pids), time.perf_counter()
+            before, began = cpu_seconds(pids), time.perf_counter()
             time.sleep(10)
-            used = _cpu_seconds(pids) - before
+            used = cpu_seconds(pids) - before
             shares.append(used / (time.perf_counter() - began) * 100)
         show("idle installation: 2 web, 2 workers, store, inbox", shares, "% core", "must 2")
 

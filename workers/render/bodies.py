@@ -12,10 +12,16 @@ import re
 LONGEST = 990
 
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
-_LONG_LINE = re.compile(rb"[^\n]{%d}" % LONGEST)
-# Controls that 7bit text should not carry: all but TAB, CR and LF.
-_UNSAFE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_CRLF_TABLE = b"\r\n"
+_UNSAFE = bytes({*range(32), 127} - {9, 10, 13})
+"""Controls that text should not carry: all but TAB, CR and LF."""
+
+
+def _has_unsafe(data: bytes) -> bool:
+    return len(data.translate(None, _UNSAFE)) != len(data)
+
+
+def _has_long_line(data: bytes) -> bool:
+    return len(data) > LONGEST and max(map(len, data.split(b"\r\n"))) > LONGEST
 
 
 def normalise(text: str) -> bytes:
@@ -30,7 +36,7 @@ def normalise(text: str) -> bytes:
 def encode_text(text: str) -> tuple[bytes, bytes]:
     """The transfer encoding's name and the encoded bytes, for one text part."""
     plain = normalise(text)
-    if plain.isascii() and not _UNSAFE.search(plain) and not _LONG_LINE.search(plain):
+    if plain.isascii() and not _has_unsafe(plain) and not _has_long_line(plain):
         return b"7bit", plain
     printable = _quoted_printable(plain)
     # Base64 costs 4 octets for 3, and CRLF for every 57.
@@ -55,9 +61,9 @@ def encode_base64(data: bytes) -> bytes:
 
 def is_clean(data: bytes, *, eight_bit: bool = False) -> bool:
     """Whether bytes may travel as they are: CRLF line ends only, no long line, 7-bit or 8-bit."""
-    if not (eight_bit or data.isascii()) or _UNSAFE.search(data):
+    if not (eight_bit or data.isascii()) or _has_unsafe(data):
         return False
     without = data.replace(b"\r\n", b"")
     if b"\r" in without or b"\n" in without:
         return False
-    return all(len(line) <= LONGEST for line in data.split(_CRLF_TABLE))
+    return not _has_long_line(data)

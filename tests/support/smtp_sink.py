@@ -1,0 +1,53 @@
+"""Postfix's smtp-sink: a fast receiver with fault switches (Debian package postfix)."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from types import TracebackType
+
+BINARY = shutil.which("smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class SmtpSink:
+    """A context manager; `options` are smtp-sink's own, such as `-r RCPT` for 4xx to RCPT."""
+
+    def __init__(self, *options: str, backlog: int = 1024) -> None:
+        self.port = free_port()
+        user = ("-u", "nobody") if getpass.getuser() == "root" else ()
+        assert BINARY is not None
+        self._command = [BINARY, *user, *options, f"127.0.0.1:{self.port}", str(backlog)]
+
+    def __enter__(self) -> SmtpSink:
+        self._process = subprocess.Popen(
+            self._command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                assert self._process.poll() is None, "smtp-sink did not start"
+                assert time.monotonic() < deadline, "smtp-sink does not answer"
+                time.sleep(0.02)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
