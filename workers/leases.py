@@ -34,7 +34,7 @@ class Lease:
         self.lost = False
         self.dot_due = False
         """Whether the final dot may have been sent."""
-        self._hold = bool(claimed.leg.flags & LegFlag.HOLD)
+        self._hold = LegFlag.HOLD in claimed.leg.flags
         self._keeper = keeper
 
     def holds(self) -> bool:

@@ -40,6 +40,9 @@ from workers.sign import Dkim
 WORKER_TIMEOUT_MS = 1000
 """A consumer polls this often in case a wake-up was lost."""
 
+GC_THRESHOLDS = (20_000, 20, 50)
+"""Cycles are rare here, and a collection for every third message costs a twentieth of it."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -200,6 +203,7 @@ def main() -> int:
     configure(settings.log)
     start_sentry(settings.sentry)
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     code = 0
     try:
         asyncio.run(serve(settings, outgoing))

@@ -65,6 +65,7 @@ class Pipeline:
         """Work one claimed leg; the engine settles the answer."""
         if claimed.leg.give_up_ms <= self._clock.now_ms():
             return self._settle_all(claimed, Status.EXPIRED, "gave up")
+        indices = claimed.leg.open_indices()
         way = self._ways.find(claimed.leg.hop)
         if way is None:
             return await self._reroute(claimed)
@@ -77,11 +78,12 @@ class Pipeline:
         except StoreError as error:
             _log.warning("content_not_read", reason=str(error))
             return release(claimed)
-        transaction = await self._transmit(claimed, lease, message, way)
+        transaction = await self._transmit(claimed, lease, message, way, indices)
         if isinstance(transaction, Transaction) and transaction.seven_bit_only:
             message = await self._build(claimed.head, content, way, seven_bit=True)
-            transaction = await self._transmit(claimed, lease, message, way)
-        return await self._conclude(claimed, transaction, way, message)
+            transaction = await self._transmit(claimed, lease, message, way, indices)
+        unsigned = way.signed and not message.signatures
+        return await self._conclude(claimed, transaction, indices, unsigned)
 
     async def _reroute(self, claimed: Claimed) -> Settlement:
         legs = reroute(claimed.leg, self._ways.default)
@@ -117,13 +119,13 @@ class Pipeline:
         return Ready(signed.message, signed.signatures)
 
     async def _transmit(
-        self, claimed: Claimed, lease: Lease, message: Ready, way: Way
+        self, claimed: Claimed, lease: Lease, message: Ready, way: Way, indices: tuple[int, ...]
     ) -> Transaction | None:
         """The transaction; None when this process stopped while the final dot may have been out."""
         head = claimed.head
         envelope = Envelope(
             head.return_path,
-            tuple((index, head.recipients[index].email) for index in claimed.leg.open_indices()),
+            tuple([(index, head.recipients[index].email) for index in indices]),
             needs_smtputf8(head),
             not message.data.isascii(),
             message_of(claimed.leg_id).hex(),
@@ -138,9 +140,12 @@ class Pipeline:
             return None
 
     async def _conclude(
-        self, claimed: Claimed, transaction: Transaction | None, way: Way, message: Ready
+        self,
+        claimed: Claimed,
+        transaction: Transaction | None,
+        indices: tuple[int, ...],
+        unsigned: bool,
     ) -> Settlement:
-        indices = claimed.leg.open_indices()
         if transaction is None:
             return self._settle(claimed, interrupted(indices))
         if transaction.trouble == LEASE_LOST and not transaction.dot_sent:
@@ -150,7 +155,7 @@ class Pipeline:
             return await self._suspend(claimed, verdict)
         self._backoff.well(claimed.leg.hop)
         counted = []
-        if transaction.dot_sent and way.signed and not message.signatures:
+        if transaction.dot_sent and unsigned:
             counted.append("unsigned")
         if transaction.dot_sent and "plain text" in transaction.protection:
             counted.append("without_tls")
@@ -179,7 +184,7 @@ class Pipeline:
         self, claimed: Claimed, verdict: Verdict, counted: tuple[str, ...] = ()
     ) -> Settlement:
         leg = claimed.leg
-        hold = bool(leg.flags & LegFlag.HOLD)
+        hold = LegFlag.HOLD in leg.flags
         by_index = {reply.recipient: reply for reply in verdict.replies}
         statuses = tuple(
             _status(by_index.get(index), status, hold)

@@ -20,6 +20,8 @@ from workers.leases import Lease
 
 GROUP = 100
 """Legs of one start script."""
+LEAST_AHEAD = 50
+"""Started legs that wait for a slot: the store may take its time to answer."""
 
 Leg = tuple[Claimed, Lease]
 
@@ -38,6 +40,7 @@ class Starts:
     ) -> None:
         self._queue = queue
         self._slots = self._free = slots
+        self._ahead = max(slots, LEAST_AHEAD)
         self._work = work
         self._let_go = let_go
         self._claimed: deque[Leg] = deque()
@@ -48,12 +51,13 @@ class Starts:
         """Work so many legs at a time from now on."""
         self._free += slots - self._slots
         self._slots = slots
+        self._ahead = max(slots, LEAST_AHEAD)
         self._advance()
 
     def put(self, claimed: Claimed, lease: Lease) -> None:
         """A leg to start; `work` is called when it has a slot."""
         self._claimed.append((claimed, lease))
-        if len(self._started) < self._slots:
+        if len(self._started) < self._ahead:
             self._wanted.set()
 
     def freed(self) -> None:
@@ -69,7 +73,7 @@ class Starts:
                 self._work(claimed, lease)
             else:
                 self._let_go(claimed)
-        if self._claimed and 2 * len(self._started) < self._slots:
+        if self._claimed and 2 * len(self._started) < self._ahead:
             self._wanted.set()
 
     async def run(self) -> None:
@@ -77,7 +81,7 @@ class Starts:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            room = max(0, self._free) + self._slots - len(self._started)
+            room = max(0, self._free) + self._ahead - len(self._started)
             count = min(len(self._claimed), room, GROUP)
             if count > 0:
                 await self._start([self._claimed.popleft() for _ in range(count)])

@@ -107,7 +107,7 @@ class Leg(msgspec.Struct, frozen=True):
     def open_indices(self) -> tuple[int, ...]:
         """Indices in `Head.recipients` of those a worker still has to act on."""
         pairs = zip(self.indices(), self.statuses, strict=True)
-        return tuple(index for index, status in pairs if status in OPEN)
+        return tuple([index for index, status in pairs if status in OPEN])
 
 
 _encode = msgspec.msgpack.Encoder().encode

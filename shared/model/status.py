@@ -23,6 +23,8 @@ class Status(Enum):
     UNCERTAIN = "uncertain"
     DEAD = "dead"
 
+    __hash__ = object.__hash__  # Members are single; the usual one is Python, at every look-up.
+
     @property
     def letter(self) -> str:
         """The one ASCII letter that stands for this status in a leg record."""

@@ -199,7 +199,7 @@ def distant() -> None:
              str(DISTANT_ONE_WAY_MS)]
         )  # fmt: skip
         try:
-            with _signing(port, 1, f"connections = {DISTANT_SESSIONS}") as up:
+            with _signing(port, 1, f"connections = {DISTANT_SESSIONS * 5 // 4}") as up:
                 pid = up["pids"]["worker"][0]
                 idle = resident_megabytes(pid)
                 _drained(up, DRAINED, 98)

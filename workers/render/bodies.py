@@ -21,7 +21,13 @@ def _has_unsafe(data: bytes) -> bool:
 
 
 def _has_long_line(data: bytes) -> bool:
-    return len(data) > LONGEST and max(map(len, data.split(b"\r\n"))) > LONGEST
+    """Whether a line has more than `LONGEST` octets; jumps from line end to line end."""
+    at, end = 0, len(data) - LONGEST
+    while at < end:
+        at = data.rfind(b"\n", at, at + LONGEST + 1) + 1
+        if at == 0:
+            return True
+    return False
 
 
 def normalise(text: str) -> bytes:

@@ -116,7 +116,12 @@ def addresses(name: str, boxes: Sequence[Address]) -> bytes:
 
 def date(date_ms: int) -> bytes:
     """A Date header (RFC 5322 section 3.3), in UTC."""
-    at = time.gmtime(date_ms // 1000)
+    return _date(date_ms // 1000)
+
+
+@lru_cache(maxsize=256)
+def _date(seconds: int) -> bytes:
+    at = time.gmtime(seconds)
     return (
         f"Date: {_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04d}"
         f" {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"

@@ -9,7 +9,7 @@ which are random and checked to be absent from every part (RFC 2046 section 5.1.
 
 from __future__ import annotations
 
-import secrets
+import os
 
 from shared.model.message import Address, Attachment, Content, Head
 from workers.render import headers
@@ -90,7 +90,7 @@ def _text_part(kind: bytes, text: str) -> bytes:
 
 def _multipart(kind: bytes, parts: list[bytes]) -> bytes:
     while True:
-        boundary = b"=_" + secrets.token_hex(16).encode("ascii")
+        boundary = b"=_" + os.urandom(16).hex().encode("ascii")
         if not any(boundary in part for part in parts):
             break
     opening = b"--" + boundary + b"\r\n"

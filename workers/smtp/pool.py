@@ -23,6 +23,7 @@ class Pool:
 
     def __init__(self, relay: Relay, *, reserved: int = 1) -> None:
         self.relay = relay
+        self._loop = asyncio.get_running_loop()
         self._limit = max(1, relay.connections - reserved)
         self._tokens = Tokens(relay)
         self._ramp = Ramp()
@@ -42,7 +43,7 @@ class Pool:
         self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
     ) -> Transaction:
         """One transaction on a pooled session."""
-        job = Job(envelope, message, lease, urgent)
+        job = Job(envelope, message, lease, urgent, self._loop)
         self._queue(job).append(job)
         self._dispatch()
         try:
@@ -106,15 +107,14 @@ class Pool:
                 break
             self._idle.pop()
             place.wake(job)
-        loop = asyncio.get_running_loop()
-        while self._wants_another() and self._ramp.may_open(loop.time()):
+        while self._wants_another() and self._ramp.may_open(self._loop.time()):
             self._ramp.begin()
             place = Place(self, self._tokens)
             self._places.add(place)
             place.start()
-        wait = self._ramp.wait(loop.time())
+        wait = self._ramp.wait(self._loop.time())
         if wait and self._retry is None and self._wants_another():
-            self._retry = loop.call_later(wait, self._try_again)
+            self._retry = self._loop.call_later(wait, self._try_again)
 
     def _try_again(self) -> None:
         self._retry = None
@@ -143,7 +143,7 @@ class Pool:
         if trouble is None:
             self._ramp.cancelled()
             return
-        self._ramp.failed(asyncio.get_running_loop().time())
+        self._ramp.failed(self._loop.time())
         if len(self._places) > 1:
             self._dispatch()  # Others are open, or may be soon: the host may want no more of them.
             return

@@ -100,7 +100,14 @@ class Job:
 
     __slots__ = ("commands", "envelope", "lease", "message", "result", "tries", "urgent")
 
-    def __init__(self, envelope: Envelope, message: bytes, lease: Lease, urgent: bool) -> None:
+    def __init__(
+        self,
+        envelope: Envelope,
+        message: bytes,
+        lease: Lease,
+        urgent: bool,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.envelope = envelope
         self.message = message
         """CRLF line ends, ends in CRLF, not dot-stuffed."""
@@ -110,7 +117,7 @@ class Job:
         """MAIL and every RCPT, as made for the session that has it."""
         self.tries = 0
         """Sessions that were lost before the server had said anything about it."""
-        self.result: asyncio.Future[Transaction] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[Transaction] = loop.create_future()
 
     def done(self, transaction: Transaction) -> None:
         """Answer the caller, if there still is one."""
