@@ -70,6 +70,7 @@ class Engine:
         self._working: dict[bytes, asyncio.Task[None]] = {}
         self._held: dict[bytes, Claimed] = {}
         self._suspects = asyncio.Lock()
+        self._awaited: dict[bytes, asyncio.Event] = {}
         self._freed = asyncio.Event()
         self._stopping = False
         self.resize(sessions)
@@ -188,11 +189,14 @@ class Engine:
             self._let_go(claimed)
             return
         try:
+            settled = self._awaited[claimed.leg_id] = asyncio.Event()
             if await self._is_started(claimed, lease):
                 await self._work(claimed, lease)
             else:
                 self._let_go(claimed)
+            await settled.wait()  # Only then can the next one's crash not be blamed on it.
         finally:
+            self._awaited.pop(claimed.leg_id, None)
             if alone:
                 self._suspects.release()
 
@@ -216,6 +220,8 @@ class Engine:
         self.leases.let_go(settlement.leg_id)
         self._held.pop(settlement.leg_id, None)
         self._working.pop(settlement.leg_id, None)
+        if settlement.leg_id in self._awaited:
+            self._awaited[settlement.leg_id].set()
         self._freed.set()
 
     async def stop(self) -> None:

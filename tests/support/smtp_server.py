@@ -1,14 +1,18 @@
 """A scripted SMTP server: answers as told, keeps what it got, byte for byte.
 
 `answers[verb]` is what it says to a verb (`banner`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `.`): a reply
-line, `drop` to close without one, `stall` to say nothing until `release()`, or a list of these,
-used up one by one, after which the usual reply applies. `on_message` is called before `.` is
-answered.
+line, `drop` to close without one, `stall` to say nothing until `release()`, `drip` to say it a byte
+at a time, `flood` to talk without end, or a list of these, used up one by one, after which the
+usual reply applies. `on_message` is called before `.` is answered. With a `context` it speaks TLS,
+from the start when `implicit`; `users` may sign in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +26,7 @@ USUAL = {
     "DATA": "354 go ahead",
     ".": "250 2.0.0 Ok",
     "RSET": "250 2.0.0 Ok",
+    "STARTTLS": "220 go",
     "QUIT": "221 2.0.0 Bye",
 }
 
@@ -61,6 +66,13 @@ class SmtpServer:
     commands: list[str] = field(default_factory=list)
     connections: int = 0
     port: int = 0
+    context: ssl.SSLContext | None = None
+    implicit: bool = False
+    users: dict[str, str] = field(default_factory=dict)
+    secured: list[str] = field(default_factory=list)
+    """The TLS version of each connection that had its handshake."""
+    signed_in: list[str] = field(default_factory=list)
+    """Mechanism and user of each sign-in that succeeded."""
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
@@ -73,7 +85,13 @@ class SmtpServer:
 
         def run() -> None:
             self._server = self._loop.run_until_complete(
-                asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=2**20)
+                asyncio.start_server(
+                    self._accept,
+                    "127.0.0.1",
+                    self.port,
+                    limit=2**20,
+                    ssl=self.context if self.implicit else None,
+                )
             )
             self.port = self._server.sockets[0].getsockname()[1]
             started.set()
@@ -101,6 +119,15 @@ class SmtpServer:
     def release(self) -> None:
         """End every stall, now and later."""
         self._loop.call_soon_threadsafe(self._released.set)
+
+    def hang_up(self) -> None:
+        """Close every connection, as a server does that is stopped."""
+
+        def cancel() -> None:
+            for task in self._tasks:
+                task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
 
     def wait_for(self, count: int, seconds: float = 20) -> list[Captured]:
         """The messages answered with 250, once there are `count`."""
@@ -131,7 +158,7 @@ class SmtpServer:
         self.connections += 1
         try:
             await self._talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
@@ -145,10 +172,19 @@ class SmtpServer:
             answer = USUAL[verb]
         if answer == "drop":
             raise ConnectionError("dropped by the script")
+        if answer == "drip":
+            for byte in USUAL[verb].encode():
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.1)
+        while answer == "flood":
+            writer.write(b"250-more\r\n" * 10_000)
+            await writer.drain()
         writer.write(answer.encode("latin-1") + b"\r\n")
         return answer
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.implicit:
+            self._note_tls(writer)
         await self._say(writer, "banner")
         sender = ""
         recipients: list[str] = []
@@ -157,8 +193,14 @@ class SmtpServer:
             with self._changed:
                 self.commands.append(line)
                 self._changed.notify_all()
+            if verb == "AUTH" and verb not in self.answers:
+                await self._sign_in(line, reader, writer)
+                continue
             answer = await self._say(writer, verb)
-            if verb == "MAIL":
+            if verb == "STARTTLS" and answer == "220 go" and self.context is not None:
+                await writer.start_tls(self.context)
+                self._note_tls(writer)
+            elif verb == "MAIL":
                 sender, recipients = line.partition("<")[2].partition(">")[0], []
             elif verb == "RCPT" and answer.startswith("2"):
                 recipients.append(line.partition("<")[2].partition(">")[0])
@@ -166,6 +208,42 @@ class SmtpServer:
                 await self._message(reader, writer, sender, recipients)
             elif verb == "QUIT":
                 return
+
+    def _note_tls(self, writer: asyncio.StreamWriter) -> None:
+        with self._changed:
+            self.secured.append(str(writer.get_extra_info("ssl_object").version()))
+
+    async def _sign_in(
+        self, line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """AUTH, by the book of each mechanism."""
+
+        async def ask(challenge: str) -> str:
+            writer.write(f"334 {base64.b64encode(challenge.encode()).decode()}\r\n".encode())
+            return base64.b64decode((await reader.readline()).strip()).decode()
+
+        _, mechanism, *initial = line.split(" ")
+        given = base64.b64decode(initial[0]).decode() if initial else ""
+        if mechanism == "PLAIN":
+            _, user, password = given.split("\0")
+            good = self.users.get(user) == password
+        elif mechanism == "LOGIN":
+            user, password = await ask("Username:"), await ask("Password:")
+            good = self.users.get(user) == password
+        elif mechanism == "CRAM-MD5":
+            challenge = "<1896.697170952@test.example>"
+            user, digest = (await ask(challenge)).split(" ")
+            key = self.users.get(user, "").encode()
+            good = hmac.new(key, challenge.encode(), "md5").hexdigest() == digest
+        else:
+            user, bearer = given.removeprefix("user=").removesuffix("\1\1").split("\1")
+            good = bearer == f"auth=Bearer {self.users.get(user)}"
+            if not good:
+                assert await ask('{"status":"401"}') == ""
+        if good:
+            with self._changed:
+                self.signed_in.append(f"{mechanism} {user}")
+        writer.write(b"235 2.7.0 welcome\r\n" if good else b"535 5.7.8 no\r\n")
 
     async def _message(
         self,

@@ -73,19 +73,15 @@ class Pool:
     def take(self, place: Place) -> Job | None:
         """The next job for a session, class critical first, within the ordinary limit."""
         while True:
-            job = self._pop(place)
-            if job is None or not job.result.done():
+            if self._urgent:
+                job = self._urgent.popleft()
+            elif self._ordinary and self._ordinary_busy - place.ordinary < self._limit:
+                job = self._ordinary.popleft()
+            else:
+                return None
+            if not job.result.done():  # Its caller may have gone.
+                self.occupy(place, ordinary=not job.urgent)
                 return job
-
-    def _pop(self, place: Place) -> Job | None:
-        if self._urgent:
-            job = self._urgent.popleft()
-        elif self._ordinary and self._ordinary_busy - place.ordinary < self._limit:
-            job = self._ordinary.popleft()
-        else:
-            return None
-        self.occupy(place, ordinary=not job.urgent)
-        return job
 
     def occupy(self, place: Place, *, ordinary: bool) -> None:
         """Count a session among those that ordinary jobs keep busy, or not."""

@@ -120,11 +120,13 @@ class Wire(asyncio.Protocol):
             raise Broken("unexpected data")
 
     async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
-        """Turn the connection into TLS. Raises `Broken` and `ssl.SSLError`, `OSError`."""
+        """Turn the connection into TLS. Raises `Broken` and `ssl.SSLError`."""
         try:
             self._transport = await self._loop.start_tls(
                 self._transport, self, context, server_hostname=host, ssl_handshake_timeout=seconds
             )
+        except ConnectionError as error:
+            raise Broken("TLS handshake broke") from error
         finally:
             self._buffer.clear()  # Nothing from before the handshake is ever read as a reply.
         if self._transport is None:
