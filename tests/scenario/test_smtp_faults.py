@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.smtp_client import MESSAGE, Held, envelope, send_once, with_pool
-from tests.support.smtp_server import SmtpServer
+from shared.settings import TimeoutSettings
+from tests.support.smtp_client import MESSAGE, Held, envelope, relay_to, send_once, with_pool
+from tests.support.smtp_server import USUAL, SmtpServer
 from workers.smtp import Pool, Stage, Transaction
 from workers.smtp.replies import command
 from workers.smtp.transaction import stuff
 from workers.smtp.types import Broken
 
+SLOW = TimeoutSettings(connect=10, banner=10, command=10, data=10, block=30, final=30, quit=0.2)
 NO_PIPELINING = "250-test\r\n250 SIZE"
 
 
@@ -221,3 +225,118 @@ def test_b3_control_characters_never_reach_a_command(control: str) -> None:
 
 def test_b4_dot_stuffing() -> None:
     assert stuff(b".\r\n.a\r\nb.\r\n..\r\n") == b"..\r\n..a\r\nb.\r\n...\r\n"
+
+
+HOSTILE = {
+    "endless lines": "flood",
+    "one endless line": "2" * 700_000,
+    "100,000 lines": "250-x\r\n" * 100_000 + "250 x",
+    "a byte at a time": "drip",
+    "NUL": "2\x0050 ok",
+    "8-bit": "\xff\xfe\xfd",
+    "codes that differ": "250-a\r\n251 b",
+    "no code": "OK",
+    "one that does not exist": "950 x",
+    "nothing but line ends": "\r\n\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("verb", ["banner", "EHLO", "MAIL", "RCPT", "DATA", "."])
+def test_b18_a_hostile_server_costs_little(verb: str, answer: str) -> None:
+    began, before = time.monotonic(), resident()
+    with SmtpServer(answers={verb: answer}) as server:
+        found = send_once(server.port)
+        assert found.trouble
+        assert found.data is None
+        assert found.dot_sent == (verb == ".")
+    assert time.monotonic() - began < 8
+    assert resident() - before < 60 * 2**20, "what it says is not kept"
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_b18_odd_but_legal_replies_are_understood() -> None:
+    answers: dict[str, Any] = {
+        "banner": "220-welcome\r\n220-\r\n220 to us",
+        "EHLO": "250-t\r\n250-pipelining\r\n250-\r\n250-X-ODD \xff=1\r\n250 size 1000000",
+        "MAIL": "250",
+        "RCPT": "251 2.1.5 will forward \x1b[31m\x7f",
+        ".": "250-2.0.0 queued\r\n250 2.0.0 as \xff1",
+    }
+    with SmtpServer(answers=answers) as server:
+        found = send_once(server.port)
+        assert found.data is not None
+        assert (found.data.code, found.data.enhanced) == (250, "2.0.0")
+        assert found.data.text == "queued as \ufffd1"
+        assert found.recipients[0].text == "will forward \ufffd[31m\ufffd"
+        assert "SIZE=" in server.commands[1]
+
+
+@pytest.mark.parametrize("verb", ["banner", "EHLO", "MAIL", "DATA"])
+def test_b18_replies_before_the_command_end_the_session(verb: str) -> None:
+    usual = USUAL[verb]
+    with SmtpServer(answers={verb: f"{usual}\r\n250 early\r\n250 birds"}) as server:
+        found = send_once(server.port)
+        assert found.trouble
+        assert not found.dot_sent
+        assert not server.messages
+
+
+def test_a_refusal_in_the_middle_of_the_data_is_heard() -> None:
+    body = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 2_000_000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 x\r\n")
+        await reader.readline()
+        writer.write(b"250-x\r\n250 PIPELINING\r\n")
+        await reader.readuntil(b"DATA\r\n")
+        writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
+        await reader.readexactly(100_000)
+        writer.write(b"552 5.3.4 too much\r\n")
+        await asyncio.sleep(5)  # Reads no more; the client must not wait for that.
+        writer.close()
+
+    async def run() -> Transaction:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        pool = Pool(relay_to(server.sockets[0].getsockname()[1], timeouts=SLOW))
+        found = await asyncio.wait_for(pool.send(envelope(), body, Held()), 4)
+        await pool.close()
+        server.close()
+        return found
+
+    found = asyncio.run(run())
+    assert found.data is not None
+    assert (found.data.code, found.dot_sent) == (552, False)
+
+
+def test_a_server_that_takes_the_data_too_slowly_is_given_up() -> None:
+    body = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 2_000_000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 x\r\n")
+        await reader.readline()
+        writer.write(b"250-x\r\n250 PIPELINING\r\n")
+        await reader.readuntil(b"DATA\r\n")
+        writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
+        try:
+            while await reader.read(1000):
+                await asyncio.sleep(0.05)
+        finally:
+            writer.close()
+
+    async def run() -> Transaction:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024)
+        port = server.sockets[0].getsockname()[1]
+        pool = Pool(relay_to(port, timeouts=SLOW, min_bytes_per_second=100_000.0))
+        found = await asyncio.wait_for(pool.send(envelope(), body, Held()), 60)
+        await pool.close()
+        server.close()
+        return found
+
+    found = asyncio.run(run())
+    assert found.trouble == "timed out"
+    assert not found.dot_sent
+    assert 0 < found.bytes_sent < len(body)

@@ -110,6 +110,7 @@ class Session:
             raise Broken("the TLS files cannot be read") from error
 
     async def _ask(self, text: str) -> tuple[Reply, list[str]]:
+        self.wire.expect_quiet()
         self.wire.write(command(text))
         return await self.wire.reply_with_lines(self.relay.timeouts.command)
 

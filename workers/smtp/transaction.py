@@ -177,6 +177,7 @@ class Steps:
         return accepted
 
     async def _message(self, ahead: Ahead | None) -> bool:
+        self._wire.expect_quiet()
         stuffed = stuff(self.job.message)
         last = max(0, len(stuffed) - 1) // BLOCK_BYTES * BLOCK_BYTES
         if last and not await self._blocks(stuffed, last):

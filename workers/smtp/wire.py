@@ -115,7 +115,10 @@ class Wire(asyncio.Protocol):
         return not self.closed and not self._buffer
 
     def expect_quiet(self) -> None:
-        """Raise `Broken` when there are bytes nobody asked for (after STARTTLS: an injection)."""
+        """Raise `Broken` when there are bytes nobody asked for: replies no longer match commands.
+
+        After STARTTLS they are an injection.
+        """
         if self._buffer:
             raise Broken("unexpected data")
 

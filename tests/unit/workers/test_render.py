@@ -9,6 +9,7 @@ import re
 from email.header import decode_header, make_header
 from typing import Any
 
+import fast_mail_parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from shared.model.message import Address, Attachment, Content, Head, Recipient
 from workers.render import needs_smtputf8, render
 from workers.render.bodies import encode_text
+from workers.smtp.transaction import stuff
 
 PNG = bytes(range(256)) * 3
 # What validation lets through to headers: no C0, C1, DEL, line or paragraph separators.
@@ -199,6 +201,154 @@ def test_an_attached_message_is_never_base64() -> None:
     assert first["Content-Transfer-Encoding"] == "7bit"
     assert second.get_content_type() == "application/octet-stream"
     assert second.get_payload(decode=True) == dirty.content
+
+
+def test_b5_an_attached_message_with_8_bit_lines() -> None:
+    part = Attachment("m.eml", "message/rfc822", b"Subject: a\r\n\r\nhell\xc3\xb6\r\n")
+    content = Content(text="t", html="h", attachments=(part,))
+    data = render(head(), content)
+    assert not data.isascii()
+    message = parse(data)
+    assert message["Content-Transfer-Encoding"] == "8bit"
+    found = message.get_payload()[1]
+    assert (found.get_content_type(), found["Content-Transfer-Encoding"]) == (
+        "message/rfc822", "8bit",
+    )  # fmt: skip
+    assert b"hell\xc3\xb6\r\n" in data
+    seven = render(head(), content, seven_bit=True)
+    check_wire(seven)
+    found = parse(seven).get_payload()[1]
+    assert found.get_content_type() == "application/octet-stream"
+    assert found.get_payload(decode=True) == part.content
+
+
+def test_a_text_is_derived_from_html() -> None:
+    page = (
+        "<html><head><title>no</title><style>p {}</style></head><body><h1>Reset</h1>"
+        "<p>Hi &amp; welcome,</p>"
+        '<p><a href="https://x.test/reset?t=1&amp;u=2">Choose a password</a>'
+        "</p><table><tr><td>Order</td><td>1001</td></tr></table><script>no()</script></body></html>"
+    )
+    data = render(head(), Content(html=page))
+    check_wire(data)
+    text, html = parse(data).get_payload()
+    assert text.get_content_type() == "text/plain"
+    lines = [line.strip() for line in text.get_payload(decode=True).decode().split("\r\n")]
+    assert "Reset" in lines
+    assert "Hi & welcome," in lines
+    assert "[Choose a password](https://x.test/reset?t=1&u=2)" in lines
+    assert any(line.split() == ["Order", "1001"] for line in lines)
+    assert "no" not in " ".join(lines).split()
+    assert html.get_payload(decode=True).decode().rstrip() == page
+
+
+@pytest.mark.parametrize(
+    "html",
+    ["", "  ", "<img src='cid:x'>", "<!-- x -->", "<" * 5000, "<div>" * 20_000 + "x", "\0", "&#0;",
+     "<?xml version='1.0' encoding='utf-8'?><p></p>", "<p>" + "x" * (512 * 1024)],
+)  # fmt: skip
+def test_odd_html_harms_nothing(html: str) -> None:
+    data = render(head(), Content(html=html))
+    check_wire(data)
+    message = parse(data)
+    parts = [part for part in message.walk() if part.get_content_type() == "text/html"]
+    assert len(parts) == 1
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(body_text)
+def test_any_html_gives_a_clean_message(html: str) -> None:
+    check_wire(render(head(), Content(html=html)))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    subject=header_text, name=header_text, text=body_text, html=body_text,
+    filename=header_text.filter(bool), blob=st.binary(max_size=300),
+)  # fmt: skip
+def test_a_second_parser_sees_the_same(
+    subject: str, name: str, text: str, html: str, filename: str, blob: bytes
+) -> None:
+    """The one of Rust's mailparse, beside the standard library's."""
+    content = Content(
+        text=text,
+        html=html,
+        reply_to=(Address("reply@a.test", name),),
+        attachments=(Attachment(filename, "application/pdf", blob),),
+    )
+    found = fast_mail_parser.parse_email(render(head(subject), content))
+    assert set(found.headers) == {
+        "From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Auto-Submitted",
+        "Reply-To", "Content-Type",
+    }  # fmt: skip
+    assert all(len(values) == 1 for values in found.headers.values())
+    assert found.subject == subject
+    assert found.to[0].address == "to@b.test"
+    assert found.reply_to[0].address == "reply@a.test"
+    assert [as_sent(each) for each in found.text_plain] == [as_sent(text)]
+    assert [as_sent(each) for each in found.text_html] == [as_sent(html)]
+    (attachment,) = found.attachments
+    assert attachment.content == blob
+    assert attachment.mimetype == "application/pdf"
+
+
+def as_sent(text: str) -> str:
+    """A text with the line ends that a parser may have made of CRLF, none at the end."""
+    return re.sub(r"\r\n|\r|\n", "\n", text).rstrip("\n")
+
+
+SMUGGLED = [
+    "\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r.\r\n", "\r\n.\r", "\r\n.\n", "\r\n.\r\r\n",
+    "\r\r\n.\r\r\n", "\r\n\0.\r\n", "\r\n.\r\n", "\r\n.\0\r\n", "\n\n.\n\n", ".\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sequence", SMUGGLED)
+def test_b4_no_input_ends_the_data_early(sequence: str) -> None:
+    text = f"a{sequence}MAIL FROM:<evil@a.test>{sequence}b"
+    blob = text.encode()
+    content = Content(
+        text=text,
+        html=f"<p>{text}</p>",
+        attachments=(
+            Attachment("a.txt", "text/plain", blob),
+            Attachment("m.eml", "message/rfc822", blob),
+            Attachment("i.png", "image/png", blob, "logo"),
+        ),
+    )
+    data = render(head(), content)
+    check_wire(data)
+    wire = stuff(data) + b".\r\n"
+    assert wire.count(b"\r\n.\r\n") == 1
+    assert wire.endswith(b"\r\n.\r\n")
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", wire)
+    alone = render(head(), Content(text=sequence + text))
+    assert (stuff(alone) + b".\r\n").count(b"\r\n.\r\n") == 1
+
+
+def test_b5_nothing_is_longer_than_a_line_may_be() -> None:
+    long = "x" * 5000
+    content = Content(
+        text=long, html=long, headers=(("X-Long", long), ("X-Words", "word " * 900 + "x")),
+        reply_to=tuple(Address(f"{'a' * 60}{n}@b.test", "Some Name " * 20) for n in range(40)),
+        attachments=(Attachment("é" * 80 + ".pdf", "application/pdf", b"x" * 3000),
+                     Attachment("m.eml", "message/rfc822", b"X: " + b"y" * 2000 + b"\r\n\r\n")),
+    )  # fmt: skip
+    people = tuple(Recipient("to", f"{'p' * 60}{n}@b.test", "Ü" * 100) for n in range(50))
+    data = render(head(long, recipients=people), content)
+    check_wire(data)
+    top = data.partition(b"\r\n\r\n")[0]
+    assert all(len(line) <= 320 for line in top.split(b"\r\n"))
+
+
+def test_b7_a_path_stays_a_name() -> None:
+    name = '../../etc/pass\u202ewd"; x=y.exe'
+    part = Attachment(name, "application/pdf", b"x")
+    found = parse(render(head(), Content(text="t", attachments=(part,)))).get_payload()[1]
+    assert [key for key, _ in found.get_params(header="Content-Disposition")] == [
+        "attachment", "filename",
+    ]  # fmt: skip
+    assert email.utils.collapse_rfc2231_value(found.get_filename()) == name
 
 
 def test_a_non_ascii_local_part_makes_it_smtputf8() -> None:
