@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.smtp_client import MESSAGE, SHORT, Held, envelope, until, with_pool
+from tests.support.smtp_client import (
+    MESSAGE,
+    SHORT,
+    Held,
+    envelope,
+    relay_to,
+    serving,
+    until,
+    with_pool,
+)
 from tests.support.smtp_server import SmtpServer
 from workers.smtp import Pool, Transaction
 from workers.smtp import transaction as transactions
@@ -59,20 +68,16 @@ def test_the_next_envelope_is_written_before_the_reply_is_there() -> None:
         writer.write(b"250 h\r\n")
         await reader.readline()
         writer.write(b"221 bye\r\n")
-        writer.close()
+        await writer.drain()
 
     async def run() -> list[Transaction]:
-        from tests.support.smtp_client import relay_to  # noqa: PLC0415
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        pool = Pool(relay_to(port, connections=1), reserved=0)
-        found = await asyncio.gather(
-            *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(2))
-        )
-        await pool.close()
-        server.close()
-        return list(found)
+        async with serving(serve) as port:
+            pool = Pool(relay_to(port, connections=1), reserved=0)
+            found = await asyncio.gather(
+                *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(2))
+            )
+            await pool.close()
+            return list(found)
 
     found = asyncio.run(run())
     assert codes(found) == [250, 250]

@@ -115,6 +115,8 @@ class Steps:
         """The transaction. True when the session is clean for another one. Raises `Broken`."""
         if self.job.result.done() or not self.job.lease.holds():
             raise Broken(LEASE_LOST)
+        if not self._on_the_wire:
+            self._wire.expect_quiet()
         if self._on_the_wire:
             accepted = await self._read_group()
         elif "PIPELINING" in self._session.offered:
@@ -127,6 +129,8 @@ class Steps:
             self._wire.write(_DATA)
             ahead = None
         reply = await self._wire.reply(self._wait.data)
+        if reply.code // 100 == 2:
+            raise Broken("protocol error")  # It answers something else, or is no SMTP server.
         if reply.code // 100 != 3:
             if accepted:
                 self._data = reply
