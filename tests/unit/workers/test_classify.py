@@ -34,6 +34,7 @@ def verdict(**fields: object) -> list[str]:
         ({"recipients": {0: Reply(550, "5.1.1")}}, "b"),
         ({"recipients": {0: Reply(452, "4.5.3")}}, "f"),
         ({"recipients": {0: Reply(552)}}, "f"),
+        ({"recipients": {0: Reply(503, "5.5.1")}}, "f"),
         ({"recipients": {0: Reply(552, "5.2.2")}}, "b"),
         ({"recipients": {0: Reply(299)}, "data": Reply(299), "dot_sent": True}, "d"),
         ({"mail": Reply(451), "recipients": {}}, "f"),
