@@ -9,16 +9,19 @@ import dkim
 from shared.dkim import Key, generate
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
+def _key(algorithm: str, domain: str, selector: str) -> Key:
+    return Key(domain, selector, generate(algorithm))
+
+
 def rsa_key(domain: str = "shop.test", selector: str = "s1") -> Key:
-    """An RSA key."""
-    return Key(domain, selector, generate("rsa"))
+    """An RSA key; the same one for the same names."""
+    return _key("rsa", domain, selector)
 
 
-@lru_cache(maxsize=8)
 def ed25519_key(domain: str = "shop.test", selector: str = "e1") -> Key:
-    """An Ed25519 key."""
-    return Key(domain, selector, generate("ed25519"))
+    """An Ed25519 key; the same one for the same names."""
+    return _key("ed25519", domain, selector)
 
 
 def verifies(message: bytes, *keys: Key) -> list[bool]:

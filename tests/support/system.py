@@ -96,6 +96,16 @@ class System:
         finally:
             connection.close()
 
+    def operator_text(self, path: str) -> str:
+        """A page of the operator's listener."""
+        parts = urlsplit(self.operator)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def send(self, **fields: Any) -> str:
         """Send a message that must be accepted; its id."""
         status, body, _ = self.ask("POST", "/v1/messages", message(**fields))
