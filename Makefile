@@ -42,8 +42,8 @@ test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, 
 	@$(BIN)/python -m pytest -q tests/unit
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/contract tests/scenario
 
-bench: $(VENV)/.installed-dev ## Measure the spine; FIGURES="batch single" for some of it
-	@$(BIN)/python -m tests.bench.spine $(FIGURES)
+bench: $(VENV)/.installed-dev ## Measure; FIGURES="batch drain" for some of it
+	@$(BIN)/python -m tests.bench.run $(FIGURES)
 
 lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
 	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt

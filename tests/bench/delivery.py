@@ -1,7 +1,6 @@
 """Delivery, measured: the SMTP client alone, rendering and signing, draining a loaded queue.
 
-    python -m tests.bench.delivery         # everything, about two minutes
-    python -m tests.bench.delivery drain   # some of: client render drain distant
+    python -m tests.bench.run drain        # one of: client render drain distant
 
 The receiver is Postfix's smtp-sink on this machine (Debian package postfix). Each figure is the
 median of its runs, with the lowest and highest.
@@ -10,8 +9,6 @@ median of its runs, with the lowest and highest.
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import os
 import shutil
 import signal
@@ -24,6 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from shared.clock import SystemClock
 from shared.dkim import Key, generate, to_pem
 from shared.model.message import Address, Content, Head, Recipient
@@ -33,7 +33,7 @@ from tests.bench.http_load import Load, message, request
 from tests.bench.measure import RUNS, cpu_seconds, resident_megabytes, show
 from tests.support.installation import installation
 from tests.support.smtp_client import Held, envelope, relay_to
-from tests.support.smtp_sink import BINARY, SmtpSink, free_port
+from tests.support.smtp_sink import SmtpSink, free_port
 from workers.render import render
 from workers.sign import Dkim
 from workers.smtp import Pool
@@ -58,8 +58,9 @@ def client() -> None:
     data = render(*_content())
 
     async def run(port: int) -> float:
-        relay = relay_to(port, connections=8, timeouts=TimeoutSettings())
-        relay = type(relay)(**{**_fields(relay), "messages_per_connection": 10**6})
+        relay = relay_to(
+            port, connections=8, timeouts=TimeoutSettings(), messages_per_connection=10**6
+        )
         pool = Pool(relay, reserved=0)
         lease = Held()
 
@@ -91,10 +92,6 @@ def client() -> None:
         show("peer: smtp-source (C, no pipelining), 8 connections", peer, "/s", "")
 
 
-def _fields(relay: Any) -> dict[str, Any]:
-    return {name: getattr(relay, name) for name in relay.__struct_fields__}
-
-
 def _micros(what: Callable[[], object], count: int = 1000) -> float:
     began = time.perf_counter()
     for _ in range(count):
@@ -121,18 +118,10 @@ def rendering() -> None:
         "render and sign, RSA-2048 and Ed25519",
         [_micros(lambda: both.sign(render(head, content), "shop.test")) for _ in runs], "us", "",
     )  # fmt: skip
-    rsa = key.private
-    show(
-        "floor: the RSA-2048 operation alone", [_micros(lambda: _raw(rsa)) for _ in runs], "us", ""
-    )
-
-
-def _raw(key: Any) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-
-    signature: bytes = key.sign(b"x" * 500, PKCS1v15(), SHA256())
-    return signature
+    rsa: Any = key.private
+    data, padding, sha256 = b"x" * 500, PKCS1v15(), SHA256()
+    bare = [_micros(lambda: rsa.sign(data, padding, sha256)) for _ in runs]
+    show("floor: the RSA-2048 operation alone", bare, "us", "")
 
 
 @contextmanager
@@ -212,7 +201,8 @@ def distant() -> None:
     show(f"200 ms round trip, one worker, {sessions} sessions", [r for r, _ in found], "/s",
          "must 1,500")  # fmt: skip
     show("processor time of the worker for each", [us for _, us in found], "us", "")
-    show("its resident memory then; at its start", [full, idle], "MB", "")
+    show("its resident memory at the start", [idle], "MB", "")
+    show("its resident memory with these sessions", [full], "MB", "")
 
 
 def _connections_to(pid: int, port: int) -> int:
@@ -230,22 +220,3 @@ def _connections_to(pid: int, port: int) -> int:
 FIGURES: dict[str, Callable[[], None]] = {
     "client": client, "render": rendering, "drain": drain, "distant": distant,
 }  # fmt: skip
-
-
-def main(arguments: list[str]) -> int:
-    """Run the named figures, or all."""
-    unknown = [each for each in arguments if each not in FIGURES]
-    if unknown:
-        print(f"no such figure: {json.dumps(unknown)}; known: {', '.join(FIGURES)}")
-        return 2
-    if BINARY is None:
-        print("smtp-sink is missing: install the Debian package postfix")
-        return 2
-    for name in arguments or FIGURES:
-        gc.collect()
-        FIGURES[name]()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

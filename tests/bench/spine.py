@@ -1,7 +1,6 @@
 """What the spine does, measured: accept, claim and settle, latency, and the cost of idling.
 
-    python -m tests.bench.spine            # everything, about two minutes
-    python -m tests.bench.spine latency    # one of: batch single fair settle latency idle
+    python -m tests.bench.run latency      # one of: batch single fair settle latency idle
 
 Each figure is the median of its runs, with the lowest and highest. Everything runs on this machine.
 """
@@ -9,12 +8,9 @@ Each figure is the median of its runs, with the lowest and highest. Everything r
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from shared.clock import SystemClock
 from shared.ids import message_id_header, new_message_id
@@ -196,18 +192,3 @@ FIGURES: dict[str, Callable[[], None]] = {
     "batch": batch, "single": single, "fair": fair, "settle": settle, "latency": latency,
     "idle": idle,
 }  # fmt: skip
-
-
-def main(arguments: list[str]) -> int:
-    """Run the named figures, or all."""
-    unknown: list[Any] = [each for each in arguments if each not in FIGURES]
-    if unknown:
-        print(f"no such figure: {json.dumps(unknown)}; known: {', '.join(FIGURES)}")
-        return 2
-    for name in arguments or FIGURES:
-        FIGURES[name]()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

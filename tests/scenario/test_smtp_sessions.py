@@ -254,6 +254,14 @@ def test_parameters_only_as_offered() -> None:
         assert server.commands[1:3] == ["MAIL FROM:<from@a.test>", "RCPT TO:<r0@b.test>"]
 
 
+def test_the_source_address() -> None:
+    with SmtpServer() as server:
+        assert codes(send_many(server, 1, source_address="127.0.0.9")) == [250]
+        assert server.peers == ["127.0.0.9"]
+        (found,) = send_many(server, 1, source_address="192.0.2.1")
+        assert found.trouble == "source address not on this machine"
+
+
 def test_hundreds_of_sessions_on_one_loop() -> None:
     with SmtpServer(answers={".": "stall"}) as server:
 

@@ -65,6 +65,8 @@ class SmtpServer:
     messages: list[Captured] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
+    peers: list[str] = field(default_factory=list)
+    """The address each connection came from."""
     port: int = 0
     context: ssl.SSLContext | None = None
     implicit: bool = False
@@ -156,6 +158,7 @@ class SmtpServer:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        self.peers.append(writer.get_extra_info("peername")[0])
         try:
             await self._talk(reader, writer)
         except (ConnectionError, OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
