@@ -7,11 +7,13 @@ import os
 
 import pytest
 
-from tests.support.smtp_client import MESSAGE, Held, envelope, with_pool
+from shared.settings import TimeoutSettings
+from tests.support.smtp_client import MESSAGE, SHORT, Held, envelope, with_pool
 from tests.support.smtp_sink import BINARY, SmtpSink
 from workers.classify import outcomes
 from workers.smtp import Pool, Transaction
 
+SLOW = TimeoutSettings(command=20, data=20, block=20, final=20, quit=0.2)
 LARGE = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 20_000
 
 
@@ -23,12 +25,14 @@ def needs_sink() -> None:
         pytest.skip("smtp-sink is not here (Debian package postfix)")
 
 
-def send(port: int, count: int = 1, message: bytes = MESSAGE) -> list[Transaction]:
+def send(
+    port: int, count: int = 1, message: bytes = MESSAGE, timeouts: TimeoutSettings = SHORT
+) -> list[Transaction]:
     async def work(pool: Pool) -> list[Transaction]:
         jobs = (pool.send(envelope("a@b.test", "c@b.test"), message, Held()) for _ in range(count))
         return list(await asyncio.gather(*jobs))
 
-    return with_pool(port, work, connections=2)
+    return with_pool(port, work, connections=2, timeouts=timeouts)
 
 
 def letters(transaction: Transaction) -> str:
@@ -80,9 +84,10 @@ def test_a_fault_has_its_outcome(options: tuple[str, ...], outcome: str) -> None
         assert letters(*send(sink.port)) == outcome
 
 
-def test_it_refuses_the_data_before_the_end() -> None:
-    with SmtpSink("-A", "1") as sink:
-        (found,) = send(sink.port, message=LARGE)
+@pytest.mark.parametrize("seconds", ["0", "1"])
+def test_it_refuses_the_data_before_the_end(seconds: str) -> None:
+    with SmtpSink("-A", seconds) as sink:
+        (found,) = send(sink.port, message=LARGE * 20, timeouts=SLOW)
         assert letters(found) == "bb"
 
 

@@ -8,6 +8,8 @@ is the job whose envelope is on the wire already.
 
 from __future__ import annotations
 
+import asyncio
+
 from workers.smtp.replies import command, path, xtext
 from workers.smtp.session import Session
 from workers.smtp.types import LEASE_LOST, Ahead, Broken, Envelope, Job, Reply, Stage, Transaction
@@ -181,24 +183,31 @@ class Steps:
         return accepted
 
     async def _message(self, ahead: Ahead | None) -> bool:
-        self._wire.expect_quiet()
+        if not self._wire.is_quiet():
+            return await self._early_reply()
         stuffed = stuff(self.job.message)
         last = max(0, len(stuffed) - 1) // BLOCK_BYTES * BLOCK_BYTES
         if last and not await self._blocks(stuffed, last):
-            # It has made up its mind before the end; the session is of no more use.
-            self._data = await self._wire.reply(self._wait.final)
-            return False
+            return await self._early_reply()
         if not await self.job.lease.before_dot():
             raise Broken(LEASE_LOST)
         end = stuffed[last:] + _DOT
         behind = self._take_following(ahead)
-        self._dot_sent = True
         self._wire.write(end + behind if behind else end)
+        self._dot_sent = True
         self._bytes_sent += len(end)
         await self._wire.drained(self._seconds_for(len(end)))
         self._stage = Stage.MESSAGE
         self._data = await self._final_reply(ahead)
         return self._data.code != 421 and not self._abandoned
+
+    async def _early_reply(self) -> bool:
+        """The server has made up its mind before the end: the session is of no more use."""
+        reply = await self._wire.reply(self._wait.final)
+        if reply.code // 100 not in (4, 5):
+            raise Broken("protocol error")
+        self._data = reply
+        return False
 
     async def _blocks(self, stuffed: bytes, last: int) -> bool:
         """All but the last block, while the lease holds. False when the server speaks first."""
@@ -207,6 +216,7 @@ class Steps:
                 raise Broken(LEASE_LOST)
             self._wire.write(stuffed[at : at + BLOCK_BYTES])
             self._bytes_sent += BLOCK_BYTES
+            await asyncio.sleep(0)  # Others have their turn, and a lost connection is noticed.
             if not await self._wire.drained(self._seconds_for(BLOCK_BYTES)):
                 return False
         return True

@@ -9,6 +9,7 @@ costs nothing, and a server that drips does not move it.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +60,19 @@ class Wire(asyncio.Protocol):
         """The connection is gone."""
         self.closed = True
         self._forget_timer()
+        if exc is not None:
+            self._read_rest()
         self._wake()
+
+    def _read_rest(self) -> None:
+        """What the server had said before it reset the connection: often why it did."""
+        transport = self._transport
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            return
+        try:
+            self._buffer += os.read(transport.get_extra_info("socket").fileno(), MAX_REPLY_BYTES)
+        except OSError:
+            pass  # Nothing.
 
     def pause_writing(self) -> None:
         """The kernel's buffer is full."""
