@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+import structlog
+
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.session import Session, why
 from workers.smtp.transaction import Steps, prepare
 from workers.smtp.types import Broken, Job, Stage, Transaction
+
+_log = structlog.get_logger(__name__)
 
 MAX_TRIES = 3
 """Sessions a job may lose unseen before that is told."""
@@ -105,6 +109,9 @@ class Place:
     async def _open(self) -> bool:
         try:
             trouble = await self.session.open()
+        except Exception:  # A fault of ours; to try again at once, for ever, would be another.
+            _log.exception("session_broke_at_set_up", relay=self._relay.name)
+            trouble = Transaction(Stage.CONNECT, trouble="fault at set-up")
         except BaseException:
             self._pool.not_opened(None)
             raise
