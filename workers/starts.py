@@ -1,9 +1,9 @@
-"""Claimed legs on their way to a slot: started in groups, then worked in the order of their claim.
+"""Claimed legs on their way to a slot: started in groups, then worked, class critical first.
 
 That a delivery starts is committed before it does (`Queue.start`), for a group at a time: those
-that have a slot, and as many again that will have one soon. A leg whose lease is lost, or for which
-nobody answered, is let go. Legs that have crashed a worker do not come here: they must not be
-marked before their turn.
+that have a slot, and some that will have one soon. A leg whose lease is lost, or for which nobody
+answered, is let go. Legs that have crashed a worker do not come here: they must not be marked
+before their turn. Critical legs have slots beyond those of the others, so that they wait for none.
 """
 
 from __future__ import annotations
@@ -22,10 +22,34 @@ GROUP = 100
 """Legs of one start script."""
 LEAST_AHEAD = 50
 """Started legs that wait for a slot: the store may take its time to answer."""
+CRITICAL_SHARE = 4
+"""One slot more for critical legs for each so many slots."""
 
 Leg = tuple[Claimed, Lease]
 
 _log = structlog.get_logger(__name__)
+
+
+class _Line:
+    """Legs in order, the critical ones before all others."""
+
+    def __init__(self) -> None:
+        self.critical: deque[Leg] = deque()
+        self.others: deque[Leg] = deque()
+
+    def __len__(self) -> int:
+        return len(self.critical) + len(self.others)
+
+    def append(self, leg: Leg) -> None:
+        (self.critical if is_critical(leg[0]) else self.others).append(leg)
+
+    def pop(self) -> Leg:
+        return (self.critical or self.others).popleft()
+
+
+def is_critical(claimed: Claimed) -> bool:
+    """Whether a leg is of class critical."""
+    return claimed.head.message_class == "critical"
 
 
 class Starts:
@@ -39,25 +63,26 @@ class Starts:
         let_go: Callable[[Claimed], None],
     ) -> None:
         self._queue = queue
-        self._slots = self._free = slots
-        self._ahead = max(slots, LEAST_AHEAD)
         self._work = work
         self._let_go = let_go
-        self._claimed: deque[Leg] = deque()
-        self._started: deque[Leg] = deque()
+        self._slots = self._free = 0
+        self._ahead = self._reserve = 0
+        self._claimed, self._started = _Line(), _Line()
         self._wanted = asyncio.Event()
+        self.resize(slots)
 
     def resize(self, slots: int) -> None:
-        """Work so many legs at a time from now on."""
+        """Work so many legs at a time from now on, beside the critical ones."""
         self._free += slots - self._slots
         self._slots = slots
         self._ahead = max(slots, LEAST_AHEAD)
+        self._reserve = max(1, slots // CRITICAL_SHARE)
         self._advance()
 
     def put(self, claimed: Claimed, lease: Lease) -> None:
         """A leg to start; `work` is called when it has a slot."""
         self._claimed.append((claimed, lease))
-        if len(self._started) < self._ahead:
+        if len(self._started) < self._ahead or is_critical(claimed):
             self._wanted.set()
 
     def freed(self) -> None:
@@ -65,9 +90,15 @@ class Starts:
         self._free += 1
         self._advance()
 
+    def _has_slot(self) -> bool:
+        """Whether the next started leg may go."""
+        if self._started.critical:
+            return self._free > -self._reserve
+        return self._free > 0 and bool(self._started.others)
+
     def _advance(self) -> None:
-        while self._free > 0 and self._started:
-            claimed, lease = self._started.popleft()
+        while self._has_slot():
+            claimed, lease = self._started.pop()
             if lease.holds():
                 self._free -= 1
                 self._work(claimed, lease)
@@ -82,9 +113,10 @@ class Starts:
             await self._wanted.wait()
             self._wanted.clear()
             room = max(0, self._free) + self._ahead - len(self._started)
+            room = max(room, len(self._claimed.critical))
             count = min(len(self._claimed), room, GROUP)
             if count > 0:
-                await self._start([self._claimed.popleft() for _ in range(count)])
+                await self._start([self._claimed.pop() for _ in range(count)])
                 self._advance()
 
     async def _start(self, group: list[Leg]) -> None:
@@ -93,17 +125,14 @@ class Starts:
         except StoreError as error:
             _log.warning("starts_not_committed", legs=len(group), reason=str(error))
             answers = [False] * len(group)
-        except asyncio.CancelledError:
-            self._claimed.extendleft(reversed(group))
-            raise
-        for (claimed, lease), held in zip(group, answers, strict=True):
+        for leg, held in zip(group, answers, strict=True):
             if held:
-                self._started.append((claimed, lease))
+                self._started.append(leg)
             else:
-                self._let_go(claimed)
+                self._let_go(leg[0])
 
     def stop(self) -> None:
         """Let everything go that has no slot yet."""
-        for waiting in (self._started, self._claimed):
-            while waiting:
-                self._let_go(waiting.popleft()[0])
+        for line in (self._started, self._claimed):
+            while line:
+                self._let_go(line.pop()[0])
