@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,4 +120,28 @@ def test_b15_b17_mail_waits_until_the_relay_can_be_trusted(tmp_path: Path, trust
                 assert reload(system, known).returncode == 0
             system.wait_status(identifier, "delivered")
             assert server.signed_in[0] == "PLAIN shop"
+            assert "secret" not in log(system)
+
+
+def test_a_relays_rate_holds_and_a_reload_changes_it() -> None:
+    times: list[float] = []
+    server = SmtpServer(on_message=lambda captured: times.append(time.monotonic()))
+    with server, started(server, relay(server, "rate = 2.0\n")) as system:
+        for identifier in [system.send() for _ in range(5)]:
+            system.wait_status(identifier, "delivered")
+        assert times[-1] - times[0] >= 1.8, "two a second, after the first"
+        assert reload(system, relay(server)).returncode == 0
+        poll(lambda: "settings_reloaded" in log(system))
+        for identifier in [system.send() for _ in range(40)]:
+            system.wait_status(identifier, "delivered")
+        assert times[-1] - times[5] < 15
+
+
+def test_b17_signing_in_without_tls_is_visible() -> None:
+    offered = "250-t\r\n250 AUTH PLAIN"
+    with SmtpServer(answers={"EHLO": offered}, users={"shop": "secret"}) as server:
+        text = relay(server, 'user = "shop"\npassword = "secret"\ninsecure_auth = true\n')
+        with started(server, text) as system:
+            system.wait_status(system.send(), "delivered")
+            assert "relay_signs_in_without_verified_tls" in log(system)
             assert "secret" not in log(system)
