@@ -7,11 +7,15 @@ import os
 import click
 
 from shared.config import load
+from shared.dkim import domains_from
+from shared.relays import relay_names
 from shared.supervisor.plan import module_command, web_command
 
 
 def _become(command: tuple[str, ...]) -> None:
-    load()  # A wrong setting is told here, before anything starts.
+    settings = load()  # A wrong setting is told here, before anything starts.
+    relay_names(settings.relay)
+    domains_from(settings.dkim)
     os.execv(command[0], list(command))  # noqa: S606  # The role takes this process's place.
 
 

@@ -36,8 +36,10 @@ class SmtpSink:
         deadline = time.monotonic() + 10
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
+                with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                    # A port without a listener can be connected to itself.
+                    if probe.getsockname() != probe.getpeername():
+                        return self
             except OSError:
                 assert self._process.poll() is None, "smtp-sink did not start"
                 assert time.monotonic() < deadline, "smtp-sink does not answer"
