@@ -18,10 +18,12 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from shared.errors import ConfigError
+from shared.model.message import CLASSES
 from shared.settings import Settings
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
+_LONGEST_WAIT = 7 * 86_400
 _REPEATED = ("relay", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
@@ -57,10 +59,25 @@ def load(
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{_where(error)} (from {path or 'the environment'})") from error
+    _check_values(settings)
+    return settings
+
+
+def _check_values(settings: Settings) -> None:
+    """What types alone do not tell. Raises `ConfigError`."""
     for name, application in settings.application.items():
         if application.return_path and not _ADDRESS.match(application.return_path):
             raise ConfigError(f"application.{name}.return_path must be an address, such as b@x.com")
-    return settings
+    for message_class in CLASSES:
+        waits = settings.retry.schedule_of(message_class)
+        if not waits or not all(0 < wait <= _LONGEST_WAIT for wait in waits):
+            raise ConfigError(
+                "retry: schedule_seconds needs waits of more than 0 seconds to 7 days"
+            )
+        if settings.retry.give_up_of(message_class) <= 0:
+            raise ConfigError("retry: give_up_seconds must be more than 0")
+    if not 0 <= settings.retry.jitter <= 1:
+        raise ConfigError("retry.jitter is a share from 0 to 1")
 
 
 def _anchor_files(values: dict[str, Any], directory: Path) -> None:

@@ -168,6 +168,15 @@ class ApplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """MAIL FROM of messages that do not say; empty: the From address."""
 
 
+class ClassRetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a class has of its own."""
+
+    schedule_seconds: tuple[float, ...] = ()
+    """Empty: that of all classes."""
+    give_up_seconds: int = 0
+    """0: that of all classes."""
+
+
 class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a deferred message is tried again."""
 
@@ -176,6 +185,21 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     give_up_seconds: int = 5 * 86_400
     jitter: float = 0.1
     """Each wait is stretched by up to this share."""
+    critical: ClassRetrySettings = ClassRetrySettings()
+    transactional: ClassRetrySettings = ClassRetrySettings()
+    bulk: ClassRetrySettings = ClassRetrySettings()
+
+    def schedule_of(self, message_class: MessageClass) -> tuple[float, ...]:
+        """The waits of a class, in seconds."""
+        return self._of(message_class).schedule_seconds or self.schedule_seconds
+
+    def give_up_of(self, message_class: MessageClass) -> int:
+        """Seconds after which a message of a class expires."""
+        return self._of(message_class).give_up_seconds or self.give_up_seconds
+
+    def _of(self, message_class: MessageClass) -> ClassRetrySettings:
+        found: ClassRetrySettings = getattr(self, message_class)
+        return found
 
 
 class InboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -202,7 +202,7 @@ class Pipeline:
             attempts,
             pack_history((*leg.history, attempt)),
             _encode(attempt),
-            next_wait_ms(attempts, self._retry, jitter) if again else 0,
+            next_wait_ms(attempts, leg.message_class, self._retry, jitter) if again else 0,
             counted,
         )
 

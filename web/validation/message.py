@@ -85,7 +85,7 @@ class _Validation:
         subject = self._line("subject", self._limits.max_header_bytes)
         content = self._content(subject)
         klass = self._class()
-        send_at, deliver_by, give_up = self._times()
+        send_at, deliver_by, give_up = self._times(klass)
         tags, metadata = self._tags(), self._metadata()
         on_uncertain = self._on_uncertain()
         if report.errors or report.forbidden or report.too_large or sender is None:
@@ -232,7 +232,7 @@ class _Validation:
             self._report.add("/on_uncertain", "bad_value", "Either resend or hold.")
         return "resend"
 
-    def _times(self) -> tuple[int | None, int | None, int]:
+    def _times(self, klass: MessageClass) -> tuple[int | None, int | None, int]:
         now, report = self._policy.now_ms, self._report
         times: dict[str, int | None] = {}
         for name in ("send_at", "deliver_by"):
@@ -248,7 +248,11 @@ class _Validation:
         start = max(now, send_at or 0)
         if deliver_by is not None and deliver_by <= start:
             report.add("/deliver_by", "too_early", "Must lie after now and after send_at.")
-        return send_at, deliver_by, give_up_ms(start, deliver_by, self._policy.settings)
+        return (
+            send_at,
+            deliver_by,
+            give_up_ms(start, deliver_by, self._policy.settings.retry.give_up_of(klass)),
+        )
 
     def _tags(self) -> tuple[str, ...]:
         value = self._fields.get("tags")
@@ -286,7 +290,7 @@ class _Validation:
         return found
 
 
-def give_up_ms(start_ms: int, deliver_by_ms: int | None, settings: Settings) -> int:
+def give_up_ms(start_ms: int, deliver_by_ms: int | None, give_up_seconds: int) -> int:
     """When nothing is tried any more."""
-    end = start_ms + settings.retry.give_up_seconds * 1000
+    end = start_ms + give_up_seconds * 1000
     return end if deliver_by_ms is None else min(end, deliver_by_ms)

@@ -100,9 +100,10 @@ class _Views:
         """PATCH /v1/messages/{id}."""
         stored = self._own(self._context.key(request), identifier)
         send_at = self._send_at(self._json(), stored)
-        settings = self._context.services.settings
+        retry = self._context.services.settings.retry
+        seconds = retry.give_up_of(stored.head.message_class)
         start = max(send_at, stored.head.accepted_ms)
-        give_up = give_up_ms(start, stored.head.deliver_by_ms, settings)
+        give_up = give_up_ms(start, stored.head.deliver_by_ms, seconds)
         return self._changed(self._spool.reschedule(stored.id, send_at, give_up).kind, stored.id)
 
     def _send_at(self, fields: dict[str, Any], stored: Stored) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from shared.clock import ManualClock
-from shared.settings import RetrySettings
+from shared.settings import ClassRetrySettings, RetrySettings
 from workers.backoff import Backoff
 from workers.classify import outcomes
 from workers.retry import next_wait_ms
@@ -53,13 +55,31 @@ def test_outcomes(fields: dict[str, object], expected: str) -> None:
 
 def test_waits_follow_the_schedule_and_the_last_repeats() -> None:
     settings = RetrySettings(schedule_seconds=(60, 300), jitter=0.1)
-    assert [next_wait_ms(attempt, settings, 0) for attempt in (1, 2, 3, 99)] == [
-        60_000,
-        300_000,
-        300_000,
-        300_000,
-    ]
-    assert next_wait_ms(1, settings, 1) == 66_000
+    waits = [next_wait_ms(attempt, "bulk", settings, 0) for attempt in (1, 2, 3, 99)]
+    assert waits == [60_000, 300_000, 300_000, 300_000]
+    assert next_wait_ms(1, "bulk", settings, 1) == 66_000
+
+
+def test_a_class_has_a_schedule_of_its_own() -> None:
+    own = ClassRetrySettings(schedule_seconds=(5, 10), give_up_seconds=600)
+    settings = RetrySettings(critical=own, jitter=0)
+    assert next_wait_ms(1, "critical", settings, 0) == 5_000
+    assert next_wait_ms(1, "transactional", settings, 0) == 60_000
+    assert settings.give_up_of("critical") == 600
+    assert settings.give_up_of("bulk") == 5 * 86_400
+
+
+def test_the_default_schedule_over_five_days() -> None:
+    """RFC 5321 section 4.5.4.1: two tries in the first hour, then every two or three hours."""
+    settings = RetrySettings()
+    at, tries = 0.0, [0.0]
+    while at < settings.give_up_of("bulk"):
+        at += next_wait_ms(len(tries), "bulk", settings, 0) / 1000
+        tries.append(at)
+    assert [round(each / 60) for each in tries[:6]] == [0, 1, 6, 21, 51, 111]
+    assert sum(each <= 3600 for each in tries) == 5
+    assert all(later - earlier <= 7200 for earlier, later in pairwise(tries))
+    assert 55 < len(tries) < 75
 
 
 def test_back_off_doubles_once_for_what_breaks_together() -> None:
