@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import idna
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.settings import DkimSettings
 
@@ -72,17 +72,6 @@ class Key(msgspec.Struct, frozen=True):
 
 Keys = Mapping[str, tuple[Key, ...]]
 """The keys of each domain."""
-
-
-def domain_of(text: str) -> str:
-    """A domain as A-labels, lower case. Raises `ConfigError`."""
-    try:
-        name = idna.encode(text.strip(".").lower(), uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise ConfigError(f"{text!r} is not a domain, such as example.com") from error
-    if "." not in name:
-        raise ConfigError(f"{text!r} is not a domain, such as example.com")
-    return name
 
 
 def selector_of(text: str) -> str:

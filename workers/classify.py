@@ -81,10 +81,10 @@ def _by_digit(reply: Reply) -> str:
 
 
 def _refused_recipient(reply: Reply) -> str:
-    # RFC 5321 section 4.5.3.1.10: 552 to RCPT has long meant "too many", which is temporary.
     # 503 is about the sequence of commands: it says nothing about the recipient.
     if reply.code == 503:
         return _DEFERRED
+    # RFC 5321 section 4.5.3.1.10: 552 to RCPT has long meant "too many", which is temporary.
     if reply.code == 552 and reply.enhanced not in _FULL:
         return _DEFERRED
     return _by_digit(reply)

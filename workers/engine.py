@@ -144,12 +144,12 @@ class Engine:
         for claimed in claim.legs:
             lease = self.leases.hold(claimed, asked_at)
             self._held[claimed.leg_id] = claimed
-            if claimed.leg.crashes:
+            if self._stopping:
+                self._let_go(claimed)
+            elif claimed.leg.crashes:
                 self._spawn(claimed, self._suspect(claimed, lease))
             else:
                 self._starts.put(claimed, lease)
-        if self._stopping:
-            self._starts.stop()
         return claim.more
 
     def _spawn(self, claimed: Claimed, work: Coroutine[None, None, None]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from shared.relays import Relay
-from workers.route import Way
+from workers.route import NextHop
 from workers.smtp import Pool
 
 CLOSE_SECONDS = 10.0
@@ -22,7 +22,7 @@ class Hops:
     def __init__(self, critical_share: float) -> None:
         self._share = critical_share
         self._pools: dict[str, Pool] = {}
-        self._ways: dict[str, Way] = {}
+        self._next_hops: dict[str, NextHop] = {}
         self._default = ""
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -31,13 +31,13 @@ class Hops:
         """The hop of mail without a route of its own."""
         return self._default
 
-    def find(self, hop: str) -> Way | None:
-        """The way for a hop; None when nobody delivers to it."""
-        return self._ways.get(hop)
+    def find(self, hop: str) -> NextHop | None:
+        """The next hop of a name; None when nobody delivers to it."""
+        return self._next_hops.get(hop)
 
     def apply(self, relays: Sequence[Relay]) -> None:
         """Deliver through these relays from now on."""
-        before, self._pools, self._ways = self._pools, {}, {}
+        before, self._pools, self._next_hops = self._pools, {}, {}
         self._default = relays[0].name
         for relay in relays:
             old = before.get(relay.name)
@@ -47,7 +47,7 @@ class Hops:
                 reserved = max(1, int(relay.connections * self._share))
                 pool = Pool(relay, reserved=reserved)
             self._pools[relay.name] = pool
-            self._ways[relay.name] = Way(pool, relay.dkim, relay.dkim_skip_headers)
+            self._next_hops[relay.name] = NextHop(pool, relay.dkim, relay.dkim_skip_headers)
         for pool in before.values():
             task = asyncio.get_running_loop().create_task(pool.close())
             self._closing.add(task)

@@ -27,8 +27,8 @@ from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, render
 from workers.retry import next_wait_ms
-from workers.route import Way, Ways, reroute
-from workers.sign import Dkim
+from workers.route import NextHop, NextHops, reroute
+from workers.sign import Dkim, Signed
 from workers.smtp import Envelope, Transaction
 from workers.smtp.types import LEASE_LOST
 
@@ -41,23 +41,16 @@ _encode = msgspec.msgpack.Encoder().encode
 _log = structlog.get_logger(__name__)
 
 
-class Ready(msgspec.Struct, frozen=True):
-    """A message as it goes out."""
-
-    data: bytes
-    signatures: int
-
-
 class Pipeline:
     """The stages, with what they need."""
 
     def __init__(
-        self, settings: Settings, queue: Queue, clock: Clock, ways: Ways, signer: Dkim
+        self, settings: Settings, queue: Queue, clock: Clock, next_hops: NextHops, signer: Dkim
     ) -> None:
         self._retry = settings.retry
         self._queue = queue
         self._clock = clock
-        self._ways = ways
+        self._next_hops = next_hops
         self.signer = signer
         self._backoff = Backoff(clock)
 
@@ -66,27 +59,27 @@ class Pipeline:
         if claimed.leg.give_up_ms <= self._clock.now_ms():
             return self._settle_all(claimed, Status.EXPIRED, "gave up")
         indices = claimed.leg.open_indices()
-        way = self._ways.find(claimed.leg.hop)
-        if way is None:
+        next_hop = self._next_hops.find(claimed.leg.hop)
+        if next_hop is None:
             return await self._reroute(claimed)
         try:
             content = await self._content(claimed)
-            message = await self._build(claimed.head, content, way)
+            signed = await self._build(claimed.head, content, next_hop)
         except UnknownFormat as error:
             _log.error("message_unreadable", leg=claimed.leg_id.hex(), reason=str(error))
             return self._settle_all(claimed, Status.DEAD, "unreadable")
         except StoreError as error:
             _log.warning("content_not_read", reason=str(error))
             return release(claimed)
-        transaction = await self._transmit(claimed, lease, message, way, indices)
-        if isinstance(transaction, Transaction) and transaction.seven_bit_only:
-            message = await self._build(claimed.head, content, way, seven_bit=True)
-            transaction = await self._transmit(claimed, lease, message, way, indices)
-        unsigned = way.signed and not message.signatures
+        transaction = await self._transmit(claimed, lease, signed, next_hop, indices)
+        if transaction is not None and transaction.seven_bit_only:
+            signed = await self._build(claimed.head, content, next_hop, seven_bit=True)
+            transaction = await self._transmit(claimed, lease, signed, next_hop, indices)
+        unsigned = next_hop.signed and not signed.signatures
         return await self._conclude(claimed, transaction, indices, unsigned)
 
     async def _reroute(self, claimed: Claimed) -> Settlement:
-        legs = reroute(claimed.leg, self._ways.default)
+        legs = reroute(claimed.leg, self._next_hops.default)
         try:
             await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
@@ -104,22 +97,26 @@ class Pipeline:
         return unpack_content(packed)
 
     async def _build(
-        self, head: Head, content: Content, way: Way, *, seven_bit: bool = False
-    ) -> Ready:
+        self, head: Head, content: Content, next_hop: NextHop, *, seven_bit: bool = False
+    ) -> Signed:
         """Render and sign; beside the loop when that takes long."""
         if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
-            return await asyncio.to_thread(self._built, head, content, way, seven_bit)
-        return self._built(head, content, way, seven_bit)
+            return await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
+        return self._built(head, content, next_hop, seven_bit)
 
-    def _built(self, head: Head, content: Content, way: Way, seven_bit: bool) -> Ready:
+    def _built(self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool) -> Signed:
         data = render(head, content, seven_bit=seven_bit)
-        if not way.signed:
-            return Ready(data, 0)
-        signed = self.signer.sign(data, head.sender.domain, way.unsigned_headers)
-        return Ready(signed.message, signed.signatures)
+        if not next_hop.signed:
+            return Signed(data, 0)
+        return self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
 
     async def _transmit(
-        self, claimed: Claimed, lease: Lease, message: Ready, way: Way, indices: tuple[int, ...]
+        self,
+        claimed: Claimed,
+        lease: Lease,
+        signed: Signed,
+        next_hop: NextHop,
+        indices: tuple[int, ...],
     ) -> Transaction | None:
         """The transaction; None when this process stopped while the final dot may have been out."""
         head = claimed.head
@@ -127,12 +124,12 @@ class Pipeline:
             head.return_path,
             tuple([(index, head.recipients[index].email) for index in indices]),
             needs_smtputf8(head),
-            not message.data.isascii(),
+            not signed.message.isascii(),
             message_of(claimed.leg_id).hex(),
         )
         try:
-            return await way.transport.send(
-                envelope, message.data, lease, urgent=head.message_class == "critical"
+            return await next_hop.transport.send(
+                envelope, signed.message, lease, urgent=head.message_class == "critical"
             )
         except asyncio.CancelledError:
             if not lease.dot_due:

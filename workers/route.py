@@ -1,7 +1,7 @@
 """Where a leg goes: today the first relay, whose name legs carry as their hop.
 
-`Ways` is what the pipeline knows of the next hops. Pure; a leg for a hop that nobody delivers to
-any more (its relay was removed) is given back as the legs that replace it.
+`NextHops` is what the pipeline knows of where it can go. Pure; a leg for a hop that nobody delivers
+to any more (its relay was removed) is given back as the legs that replace it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Transport(Protocol):
         ...
 
 
-class Way(msgspec.Struct, frozen=True):
-    """How mail for one hop leaves."""
+class NextHop(msgspec.Struct, frozen=True):
+    """Where mail goes, and how it leaves."""
 
     transport: Transport
     signed: bool = True
-    """Whether mail that goes this way is signed here."""
+    """Whether mail that goes this next_hop is signed here."""
     unsigned_headers: tuple[str, ...] = ()
-    """Headers, lower case, that are rewritten on this way, so not to be signed."""
+    """Headers, lower case, that are rewritten on this next_hop, so not to be signed."""
 
 
-class Ways(Protocol):
+class NextHops(Protocol):
     """The next hops."""
 
     @property
@@ -42,8 +42,8 @@ class Ways(Protocol):
         """The hop of mail without a route of its own."""
         ...
 
-    def find(self, hop: str) -> Way | None:
-        """The way for a hop; None when nobody delivers to it."""
+    def find(self, hop: str) -> NextHop | None:
+        """The next hop of a name; None when nobody delivers to it."""
         ...
 
 

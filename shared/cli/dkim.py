@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from shared.cli.store import config_for
-from shared.dkim import ALGORITHMS, Key, domain_of, keys_from, selector_of, to_pem, zone_line
+from shared.dkim import ALGORITHMS, Key, keys_from, selector_of, to_pem, zone_line
 from shared.dkim import generate as new_key
+from shared.domains import domain_of
 from shared.errors import ConfigError
 
 

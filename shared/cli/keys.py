@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import idna
 
 from shared.api_keys import generate
 from shared.cli.store import settings_for
 from shared.clock import SystemClock
+from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.model.message import CLASSES, MessageClass
 from shared.store.ports import ApiKey
@@ -29,16 +29,6 @@ def key() -> None:
 
     Example: posthaste key create --app billing --from example.com
     """
-
-
-def _domain(text: str) -> str:
-    try:
-        found = idna.encode(text.strip(".").lower(), uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise ConfigError(f"--from {text}: not a domain, such as example.com") from error
-    if "." not in found:
-        raise ConfigError(f"--from {text}: not a domain, such as example.com")
-    return found
 
 
 @key.command()
@@ -60,7 +50,7 @@ def create(
     """
     if not application.strip() or not application.isprintable() or len(application) > 64:
         raise ConfigError("--app must be 1 to 64 printable characters")
-    checked = tuple(_domain(each) for each in domains)
+    checked = tuple(domain_of(each) for each in domains)
     text, stored = generate(application.strip(), checked, classes or CLASSES, SystemClock())
     RedisKeys(settings_for(home)).add(stored)
     click.echo(text)

@@ -100,7 +100,6 @@ def test_sending_ahead_can_be_turned_off() -> None:
         async def work(pool: Pool) -> None:
             tasks = [asyncio.create_task(pool.send(envelope(), MESSAGE, Held())) for _ in range(2)]
             await until(lambda: len(server.messages) == 1)
-            assert pool.messages == 1
             assert " ".join(server.commands).count("MAIL") == 1
             server.release()
             await asyncio.gather(*tasks)

@@ -57,5 +57,5 @@ class Ramp:
         self._opening -= 1
 
     def forget_pause(self) -> None:
-        """Nobody has a connection: the next job tries, and its caller does the waiting."""
+        """Nobody has a connection: the next delivery tries, and its caller does the waiting."""
         self._not_before = 0.0

@@ -1,9 +1,9 @@
 """One mail transaction on an open session: MAIL, RCPT, DATA, the message (RFC 5321 section 3.3).
 
 With PIPELINING the envelope is one write, every reply is matched and checked by counting, and the
-next job's envelope goes along with this message's data (RFC 2920 section 3.1 allows both). `run`
-raises `Broken` when the session cannot go on; `result` tells how far this job came, and `following`
-is the job whose envelope is on the wire already.
+next delivery's envelope goes along with this message's data (RFC 2920 section 3.1 allows both).
+`run` raises `Broken` when the session cannot go on; `result` tells how far this delivery came, and
+`following` is the one whose envelope is on the wire already.
 """
 
 from __future__ import annotations
@@ -12,11 +12,20 @@ import asyncio
 
 from workers.smtp.replies import command, path, xtext
 from workers.smtp.session import Session
-from workers.smtp.types import LEASE_LOST, Ahead, Broken, Envelope, Job, Reply, Stage, Transaction
+from workers.smtp.types import (
+    LEASE_LOST,
+    Ahead,
+    Broken,
+    Delivery,
+    Envelope,
+    Reply,
+    Stage,
+    Transaction,
+)
 
 BLOCK_BYTES = 64 * 1024
 AHEAD_PATIENCE_SECONDS = 5.0
-"""How long the reply to a message may keep the job behind it waiting."""
+"""How long the reply to a message may keep the delivery behind it waiting."""
 
 _DOT = b".\r\n"
 _DATA = b"DATA\r\n"
@@ -28,21 +37,21 @@ def stuff(message: bytes) -> bytes:
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
-def prepare(job: Job, offered: dict[str, str], dsn: str) -> Transaction | None:
-    """Make the job's commands for a server; or what it comes to, when it cannot be sent there."""
-    envelope = job.envelope
+def prepare(delivery: Delivery, offered: dict[str, str], dsn: str) -> Transaction | None:
+    """Make its commands for a server; or what it comes to, when it cannot be sent there."""
+    envelope = delivery.envelope
     if envelope.smtputf8 and "SMTPUTF8" not in offered:
         # RFC 6531 section 3.2: there is no other form of it that this server could take.
         return _refused(envelope, Reply(553, "5.6.7", "the server does not support SMTPUTF8"))
     if envelope.eight_bit and "8BITMIME" not in offered:
         return Transaction(Stage.MAIL, seven_bit_only=True)
     limit = offered.get("SIZE", "")
-    if limit.isdecimal() and 0 < int(limit) < len(job.message):
+    if limit.isdecimal() and 0 < int(limit) < len(delivery.message):
         # RFC 1870 section 6.2: a message larger than the fixed maximum need not be tried.
-        text = f"message of {len(job.message)} octets, the server takes {int(limit)}"
+        text = f"message of {len(delivery.message)} octets, the server takes {int(limit)}"
         return _refused(envelope, Reply(552, "5.3.4", text))
     try:
-        job.commands = commands(envelope, len(job.message), offered, dsn)
+        delivery.commands = commands(envelope, len(delivery.message), offered, dsn)
     except Broken as broken:  # Nothing that validation lets through comes here.
         return _refused(envelope, Reply(553, "5.1.3", broken.why))
     return None
@@ -76,11 +85,11 @@ def commands(envelope: Envelope, size: int, offered: dict[str, str], dsn: str) -
 
 
 class Steps:
-    """The commands and replies of one job."""
+    """The commands and replies of one delivery."""
 
-    def __init__(self, session: Session, job: Job, *, on_the_wire: bool = False) -> None:
-        self.job = job
-        self.following: Job | None = None
+    def __init__(self, session: Session, delivery: Delivery, *, on_the_wire: bool = False) -> None:
+        self.delivery = delivery
+        self.following: Delivery | None = None
         self._session = session
         self._wire = session.wire
         self._wait = session.relay.timeouts
@@ -110,19 +119,19 @@ class Steps:
         )
 
     def is_untouched(self) -> bool:
-        """Whether the server has said nothing about this job, or only that it is closing."""
+        """Whether the server has said nothing about this delivery, or only that it is closing."""
         return self._mail is None or self._mail.code == 421
 
     async def run(self, ahead: Ahead | None) -> bool:
         """The transaction. True when the session is clean for another one. Raises `Broken`."""
-        if self.job.result.done() or not self.job.lease.holds():
+        if self.delivery.result.done() or not self.delivery.lease.holds():
             raise Broken(LEASE_LOST)
         if not self._on_the_wire:
             self._wire.expect_quiet()
         if self._on_the_wire:
             accepted = await self._read_group()
         elif "PIPELINING" in self._session.offered:
-            self._wire.write(self.envelope())
+            self._wire.write(b"".join((*self.delivery.commands, _DATA)))
             accepted = await self._read_group()
         else:
             accepted = await self._one_by_one()
@@ -144,10 +153,6 @@ class Steps:
             return await self._reset()
         return await self._message(ahead)
 
-    def envelope(self) -> bytes:
-        """MAIL, RCPT and DATA as one write."""
-        return b"".join((*self.job.commands, _DATA))
-
     async def _read_group(self) -> bool:
         """The replies to MAIL and every RCPT, each one checked (RFC 2920 section 3.1)."""
         wire, seconds = self._wire, self._wait.command
@@ -156,7 +161,7 @@ class Steps:
         if mail.code == 421:
             raise Broken("the server is closing")
         accepted = False
-        for index, _ in self.job.envelope.recipients:
+        for index, _ in self.delivery.envelope.recipients:
             reply = await wire.reply(seconds)
             if mail.code // 100 == 2:  # Otherwise it only says "MAIL first".
                 self._recipients[index] = reply
@@ -165,14 +170,14 @@ class Steps:
         return accepted
 
     async def _one_by_one(self) -> bool:
-        mail, *recipients = self.job.commands
+        mail, *recipients = self.delivery.commands
         self._wire.write(mail)
         self._mail = await self._wire.reply(self._wait.command)
         if self._mail.code // 100 != 2:
             return False
         self._stage = Stage.RCPT
         accepted = False
-        for line, (index, _) in zip(recipients, self.job.envelope.recipients, strict=True):
+        for line, (index, _) in zip(recipients, self.delivery.envelope.recipients, strict=True):
             self._wire.write(line)
             reply = await self._wire.reply(self._wait.command)
             self._recipients[index] = reply
@@ -185,11 +190,11 @@ class Steps:
     async def _message(self, ahead: Ahead | None) -> bool:
         if not self._wire.is_quiet():
             return await self._early_reply()
-        stuffed = stuff(self.job.message)
+        stuffed = stuff(self.delivery.message)
         last = max(0, len(stuffed) - 1) // BLOCK_BYTES * BLOCK_BYTES
         if last and not await self._blocks(stuffed, last):
             return await self._early_reply()
-        if not await self.job.lease.before_dot():
+        if not await self.delivery.lease.before_dot():
             raise Broken(LEASE_LOST)
         end = stuffed[last:] + _DOT
         behind = self._take_following(ahead)
@@ -212,7 +217,7 @@ class Steps:
     async def _blocks(self, stuffed: bytes, last: int) -> bool:
         """All but the last block, while the lease holds. False when the server speaks first."""
         for at in range(0, last, BLOCK_BYTES):
-            if not self.job.lease.holds():
+            if not self.delivery.lease.holds():
                 raise Broken(LEASE_LOST)
             self._wire.write(stuffed[at : at + BLOCK_BYTES])
             self._bytes_sent += BLOCK_BYTES
@@ -226,12 +231,12 @@ class Steps:
         return min(self._wait.block, 1.0 + size / self._session.relay.min_bytes_per_second)
 
     def _take_following(self, ahead: Ahead | None) -> bytes:
-        """The next job's envelope, which is from now on this session's to do."""
-        job = ahead.take() if ahead is not None else None
-        if job is None:
+        """The next delivery's envelope, which is from now on this session's to do."""
+        delivery = ahead.take() if ahead is not None else None
+        if delivery is None:
             return b""
-        self.following = job
-        return b"".join((*job.commands, _DATA))
+        self.following = delivery
+        return b"".join((*delivery.commands, _DATA))
 
     async def _final_reply(self, ahead: Ahead | None) -> Reply:
         if self.following is None or ahead is None:

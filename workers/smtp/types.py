@@ -95,7 +95,7 @@ class Broken(Exception):
         self.reply = reply
 
 
-class Job:
+class Delivery:
     """One transaction to do: asked for by a caller, done by whichever session takes it."""
 
     __slots__ = ("commands", "envelope", "lease", "message", "result", "tries", "urgent")
@@ -126,12 +126,12 @@ class Job:
 
 
 class Ahead(Protocol):
-    """Where a session gets the job whose envelope goes along with the current message's data."""
+    """Where a session gets the delivery whose envelope goes along with a message's data."""
 
-    def take(self) -> Job | None:
-        """The next job, or None when there is none or it may not go along."""
+    def take(self) -> Delivery | None:
+        """The next delivery, or None when there is none or it may not go along."""
         ...
 
-    def give_back(self, job: Job) -> None:
-        """The job has been kept waiting: let another session have it."""
+    def give_back(self, delivery: Delivery) -> None:
+        """The delivery has been kept waiting: let another session have it."""
         ...

@@ -1,7 +1,7 @@
 """One of a pool's connections: a session, and the task that works it until it ends.
 
-It takes job after job from its pool. A job whose session is lost before the server has said
-anything about it goes back to the pool, unseen by its caller; every other trouble is told.
+It takes delivery after delivery from its pool. One whose session is lost before the server has
+said anything about it goes back to the pool, unseen by its caller; every other trouble is told.
 """
 
 from __future__ import annotations
@@ -15,30 +15,29 @@ from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.session import Session, why
 from workers.smtp.transaction import Steps, prepare
-from workers.smtp.types import Broken, Job, Stage, Transaction
+from workers.smtp.types import Broken, Delivery, Stage, Transaction
 
 _log = structlog.get_logger(__name__)
 
 MAX_TRIES = 3
-"""Sessions a job may lose unseen before that is told."""
+"""Sessions a delivery may lose unseen before that is told."""
 
 
-class Jobs(Protocol):
+class Source(Protocol):
     """The pool, as its sessions see it."""
 
     relay: Relay
-    messages: int
 
-    def take(self, place: Place) -> Job | None:
-        """The next job for a session."""
+    def take(self, connection: Connection) -> Delivery | None:
+        """The next delivery for a session."""
         ...
 
-    def give_back(self, job: Job) -> None:
-        """A job that another session should do, before all others."""
+    def give_back(self, delivery: Delivery) -> None:
+        """A delivery that another session should do, before all others."""
         ...
 
     def has_more_than_openings(self) -> bool:
-        """Whether jobs wait that no session being set up will take."""
+        """Whether deliveries wait that no session being set up will take."""
         ...
 
     def opened(self) -> None:
@@ -49,15 +48,15 @@ class Jobs(Protocol):
         """A session could not be set up; None when that was given up."""
         ...
 
-    def rest(self, place: Place) -> None:
-        """A session has nothing to do; it is woken with a job."""
+    def rest(self, connection: Connection) -> None:
+        """A session has nothing to do; it is woken with a delivery."""
         ...
 
-    def stir(self, place: Place) -> None:
+    def stir(self, connection: Connection) -> None:
         """A session that rested ends, or was woken."""
         ...
 
-    def leave(self, place: Place) -> None:
+    def leave(self, connection: Connection) -> None:
         """A session has ended."""
         ...
 
@@ -67,31 +66,31 @@ class Jobs(Protocol):
         ...
 
 
-class Place:
+class Connection:
     """A session and its task."""
 
-    def __init__(self, pool: Jobs, tokens: Tokens) -> None:
+    def __init__(self, pool: Source, tokens: Tokens) -> None:
         self._pool = pool
         self._relay = pool.relay
         self._loop = asyncio.get_running_loop()
         self.session = Session(pool.relay, tokens)
-        self.job: Job | None = None
-        """The job being done."""
+        self.delivery: Delivery | None = None
+        """The delivery being done."""
         self.ordinary = False
-        """Whether the pool counts it among those busy with ordinary jobs."""
+        """Whether the pool counts it among those busy with ordinary deliveries."""
         self.task: asyncio.Task[None] | None = None
-        self._woken: asyncio.Future[Job | None] | None = None
+        self._woken: asyncio.Future[Delivery | None] | None = None
 
     def start(self) -> None:
         """Set the session up, and work until it ends."""
         self.task = self._loop.create_task(self._run())
 
-    def wake(self, job: Job | None) -> None:
-        """End the rest: do a job, or with None end the session."""
+    def wake(self, delivery: Delivery | None) -> None:
+        """End the rest: do a delivery, or with None end the session."""
         if self._woken is not None and not self._woken.done():
-            self._woken.set_result(job)
-        elif job is not None:
-            self._pool.give_back(job)
+            self._woken.set_result(delivery)
+        elif delivery is not None:
+            self._pool.give_back(delivery)
 
     def _disturbed(self) -> None:
         """The server has closed the resting session, or has said something unasked."""
@@ -120,24 +119,24 @@ class Place:
             return False
         return True
 
-    # -- from job to job --------------------------------------------------------------------
+    # -- one after the other -----------------------------------------------------------------
 
     async def _work(self) -> None:
-        job = self._next()
-        self._pool.opened()  # After it has taken a job: else another session were set up for that.
+        delivery = self._next()
+        self._pool.opened()  # Not before it has taken one: else that had another session set up.
         while True:
-            if job is None:
+            if delivery is None:
                 handed = None if self._pool.retired else await self._rest()
                 if handed is None:
                     return
-                job = self._fit(handed) or self._next()
+                delivery = self._fit(handed) or self._next()
                 continue
-            following = await self._transact(job, on_the_wire=False)
+            following = await self._transact(delivery, on_the_wire=False)
             while following is not None:
                 following = await self._transact(following, on_the_wire=True)
             if not self._may_go_on():
                 return
-            job = self._next()
+            delivery = self._next()
 
     def _may_go_on(self) -> bool:
         return self.session.usable and not self._is_spent()
@@ -150,23 +149,23 @@ class Place:
             or self._loop.time() - session.opened_at >= relay.max_age_seconds
         )
 
-    def _next(self) -> Job | None:
-        """The next job that this server can be asked to do; the others are answered."""
+    def _next(self) -> Delivery | None:
+        """The next delivery that this server can be asked to do; the others are answered."""
         while True:
-            job = self._pool.take(self)
-            if job is None or self._fit(job) is not None:
-                return job
+            delivery = self._pool.take(self)
+            if delivery is None or self._fit(delivery) is not None:
+                return delivery
 
-    def _fit(self, job: Job) -> Job | None:
-        """The job, its commands made for this server; None when that has been its answer."""
-        answer = prepare(job, self.session.offered, self._relay.dsn)
+    def _fit(self, delivery: Delivery) -> Delivery | None:
+        """The delivery, its commands made for this server; None when that has been its answer."""
+        answer = prepare(delivery, self.session.offered, self._relay.dsn)
         if answer is None:
-            return job
-        job.done(answer)
+            return delivery
+        delivery.done(answer)
         return None
 
-    async def _rest(self) -> Job | None:
-        """Wait for a job; None when the session should end."""
+    async def _rest(self) -> Delivery | None:
+        """Wait for a delivery; None when the session should end."""
         age_left = self.session.opened_at + self._relay.max_age_seconds - self._loop.time()
         seconds = max(0.0, min(self._relay.idle_seconds, age_left))
         timer = self._loop.call_later(seconds, self._disturbed)
@@ -174,21 +173,21 @@ class Place:
         self._pool.rest(self)
         self.session.wire.watch(self._disturbed)
         try:
-            job = await self._woken
+            delivery = await self._woken
         finally:
             self._woken = None
             timer.cancel()
             self.session.wire.watch(None)
             self._pool.stir(self)
-        if job is not None and not self.session.usable:
-            self._pool.give_back(job)
+        if delivery is not None and not self.session.usable:
+            self._pool.give_back(delivery)
             return None
-        return job
+        return delivery
 
     # -- one transaction --------------------------------------------------------------------
 
-    def take(self) -> Job | None:
-        """The job to send along with the current message's data."""
+    def take(self) -> Delivery | None:
+        """The delivery to send along with the current message's data."""
         if (
             not self._relay.send_ahead
             or self._is_spent()
@@ -197,29 +196,28 @@ class Place:
             return None
         return self._next()
 
-    def give_back(self, job: Job) -> None:
-        """The job behind a message whose reply is slow."""
-        self._pool.give_back(job)
+    def give_back(self, delivery: Delivery) -> None:
+        """The delivery behind a message whose reply is slow."""
+        self._pool.give_back(delivery)
 
-    async def _transact(self, job: Job, *, on_the_wire: bool) -> Job | None:
-        """Do a job; gives the one whose envelope went along with it."""
+    async def _transact(self, delivery: Delivery, *, on_the_wire: bool) -> Delivery | None:
+        """Do a delivery; gives the one whose envelope went along with it."""
         session = self.session
-        self.job = job
+        self.delivery = delivery
         session.messages += 1
         session.stage = Stage.RCPT  # Not usable until this has ended well.
-        self._pool.messages += 1
-        steps = Steps(session, job, on_the_wire=on_the_wire)
+        steps = Steps(session, delivery, on_the_wire=on_the_wire)
         clean = False
         try:
             clean = await steps.run(self)
-            job.done(steps.result())
+            delivery.done(steps.result())
         except (Broken, OSError) as error:
             self._broken(steps, error.why if isinstance(error, Broken) else why(error))
         except Exception as error:  # A fault of ours: the caller's shell reports it.
-            if not job.result.done():
-                job.result.set_exception(error)
+            if not delivery.result.done():
+                delivery.result.set_exception(error)
         finally:
-            self.job = None
+            self.delivery = None
             if not clean:
                 session.abort()
                 if steps.following is not None:
@@ -230,18 +228,18 @@ class Place:
         return None
 
     def _broken(self, steps: Steps, trouble: str) -> None:
-        job = steps.job
+        delivery = steps.delivery
         kept = self.session.messages > 1
-        if kept and steps.is_untouched() and job.lease.holds() and job.tries < MAX_TRIES:
-            job.tries += 1
-            self._pool.give_back(job)
+        if kept and steps.is_untouched() and delivery.lease.holds() and delivery.tries < MAX_TRIES:
+            delivery.tries += 1
+            self._pool.give_back(delivery)
         else:
-            job.done(steps.result(trouble))
+            delivery.done(steps.result(trouble))
 
-    def _move(self, job: Job) -> None:
-        """A job whose envelope went out on a session that then broke: nothing of it was taken."""
-        job.tries += 1
-        if job.tries <= MAX_TRIES:
-            self._pool.give_back(job)
+    def _move(self, delivery: Delivery) -> None:
+        """One whose envelope went out on a session that then broke: nothing of it was taken."""
+        delivery.tries += 1
+        if delivery.tries <= MAX_TRIES:
+            self._pool.give_back(delivery)
         else:
-            job.done(Transaction(Stage.MAIL, trouble="connection lost"))
+            delivery.done(Transaction(Stage.MAIL, trouble="connection lost"))
