@@ -26,7 +26,7 @@ def outgoing_from(settings: Settings) -> Outgoing:
     """What the settings say now; files are read anew. Raises `ConfigError`."""
     client_context.cache_clear()
     found = Outgoing(relays_from(settings.relay), keys_from(settings.dkim))
-    if settings.require_dkim and not found.relays[0].dkim:
+    if settings.require_dkim and not found.relays[0].signed:
         raise ConfigError(
             f"require_dkim needs signing, which relay {found.relays[0].name} turns off:"
             ' set its dkim to "on", or leave require_dkim out'

@@ -33,45 +33,17 @@ _HEADER = re.compile(r"[!-9;-~]+\Z")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
-class Relay(msgspec.Struct, frozen=True):
-    """One next hop; two that are equal share sessions."""
+class Relay(RelaySettings, frozen=True):
+    """One next hop: an entry whose host, port, TLS mode and password are settled.
 
-    host: str
-    port: int
-    tls: str
-    """One of `MODES`."""
-    name: str = RELAY_HOP
-    tls_name: str = ""
-    """The name its certificate must have; empty: the host."""
-    ca_file: str = ""
-    client_certificate: str = ""
-    client_key: str = ""
-    user: str = ""
-    password: str = ""
-    auth: str = ""
-    """One of `MECHANISMS`, or empty for what the server offers."""
-    token_file: str = ""
-    token_command: tuple[str, ...] = ()
-    insecure_auth: bool = False
-    source_address: str = ""
-    ehlo_name: str = ""
-    connections: int = 10
-    messages_per_connection: int = 1000
-    max_age_seconds: float = 300.0
-    idle_seconds: float = 30.0
-    rate: float = 0.0
-    send_ahead: bool = True
-    min_bytes_per_second: float = 500.0
-    dsn: str = "off"
-    """One of `DSN_WISHES`."""
-    dkim: bool = True
-    dkim_skip_headers: tuple[str, ...] = ()
-    """Lower case."""
-    timeouts: TimeoutSettings = TimeoutSettings()
+    Two that are equal share sessions. `host`, `port`, `tls`, `name`, `user` and `password` are what
+    applies; headers in `dkim_skip_headers` are lower case.
+    """
 
-    def __repr__(self) -> str:
-        """Without the password."""
-        return f"Relay({self.name}: {self.host}:{self.port}, tls={self.tls}, user={self.user!r})"
+    @property
+    def signed(self) -> bool:
+        """Whether mail to it is signed here."""
+        return self.dkim in ("on", True)
 
 
 def relay_names(entries: Sequence[RelaySettings]) -> tuple[str, ...]:
@@ -112,40 +84,18 @@ def _relay(name: str, entry: RelaySettings) -> Relay:
     _check_numbers(entry)
     _check_texts(entry)
     client_context(True, entry.ca_file, entry.client_certificate, entry.client_key)
-    return Relay(
-        name=name,
-        host=host,
-        port=port or _default_port(scheme, tls, host),
-        tls=tls,
-        tls_name=entry.tls_name,
-        ca_file=entry.ca_file,
-        client_certificate=entry.client_certificate,
-        client_key=entry.client_key,
-        user=user,
-        password=password,
-        auth=entry.auth,
-        token_file=entry.token_file,
-        token_command=tuple(shlex.split(entry.token_command)),
-        insecure_auth=entry.insecure_auth,
-        source_address=entry.source_address,
-        ehlo_name=entry.ehlo_name,
-        connections=entry.connections,
-        messages_per_connection=entry.messages_per_connection,
-        max_age_seconds=entry.max_age_seconds,
-        idle_seconds=entry.idle_seconds,
-        rate=entry.rate,
-        send_ahead=entry.send_ahead,
-        min_bytes_per_second=entry.min_bytes_per_second,
-        dsn=entry.dsn,
-        dkim=is_signed(entry),
-        dkim_skip_headers=tuple(header.lower() for header in entry.dkim_skip_headers),
-        timeouts=entry.timeouts,
-    )
-
-
-def is_signed(entry: RelaySettings) -> bool:
-    """Whether mail to this relay is signed here."""
-    return entry.dkim in ("on", True)
+    settled = {
+        "name": name,
+        "url": "",
+        "host": host,
+        "port": port or _default_port(scheme, tls, host),
+        "tls": tls,
+        "user": user,
+        "password": password,
+        "dkim_skip_headers": tuple(header.lower() for header in entry.dkim_skip_headers),
+    }
+    given = {field: getattr(entry, field) for field in entry.__struct_fields__}
+    return Relay(**(given | settled))
 
 
 def _place(entry: RelaySettings) -> tuple[str, int, str, str, str]:

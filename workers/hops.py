@@ -47,7 +47,7 @@ class Hops:
                 reserved = max(1, int(relay.connections * self._share))
                 pool = Pool(relay, reserved=reserved)
             self._pools[relay.name] = pool
-            self._next_hops[relay.name] = NextHop(pool, relay.dkim, relay.dkim_skip_headers)
+            self._next_hops[relay.name] = NextHop(pool, relay.signed, relay.dkim_skip_headers)
         for pool in before.values():
             task = asyncio.get_running_loop().create_task(pool.close())
             self._closing.add(task)

@@ -103,7 +103,7 @@ def test_xoauth2_asks_the_command_again_when_the_token_has_expired(tmp_path: Pat
     with auth_server("XOAUTH2", user="token-1") as server:
         found = with_pool(
             server.port, work, user="user", auth="xoauth2", insecure_auth=True,
-            token_command=(str(script),), messages_per_connection=1,
+            token_command=str(script), messages_per_connection=1,
             timeouts={"command": 10, "final": 5},
         )  # fmt: skip
         assert all(each.dot_sent for each in found)
@@ -124,15 +124,15 @@ def test_xoauth2_refused_twice_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "trouble"),
     [
-        (("/nowhere/at/all",), "the token command cannot be run"),
-        (("false",), "the token command ended with exit code 1"),
-        (("echo",), "the token is empty or not printable ASCII"),
-        (("printf", "a\\nb"), "the token is empty or not printable ASCII"),
-        (("sleep", "30"), "the token command takes too long"),
+        ("/nowhere/at/all", "the token command cannot be run"),
+        ("false", "the token command ended with exit code 1"),
+        ("echo", "the token is empty or not printable ASCII"),
+        ("printf a\\\\nb", "the token is empty or not printable ASCII"),
+        ("sleep 30", "the token command takes too long"),
     ],
 )
 def test_a_token_command_that_fails_is_the_relays_trouble(
-    command: tuple[str, ...], trouble: str, monkeypatch: pytest.MonkeyPatch
+    command: str, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.smtp.auth.TOKEN_SECONDS", 0.5)
     began = time.monotonic()

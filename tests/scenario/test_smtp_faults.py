@@ -293,15 +293,20 @@ def test_b18_replies_before_the_command_end_the_session(verb: str) -> None:
         assert not server.messages
 
 
+async def until_data(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Speak SMTP up to the 354."""
+    writer.write(b"220 x\r\n")
+    await reader.readline()
+    writer.write(b"250-x\r\n250 PIPELINING\r\n")
+    await reader.readuntil(b"DATA\r\n")
+    writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
+
+
 def test_a_refusal_in_the_middle_of_the_data_is_heard() -> None:
     body = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 2_000_000
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 x\r\n")
-        await reader.readline()
-        writer.write(b"250-x\r\n250 PIPELINING\r\n")
-        await reader.readuntil(b"DATA\r\n")
-        writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
+        await until_data(reader, writer)
         await reader.readexactly(100_000)
         writer.write(b"552 5.3.4 too much\r\n")
         await asyncio.sleep(60)  # Reads no more; the client must not wait for that.
@@ -322,11 +327,7 @@ def test_a_server_that_takes_the_data_too_slowly_is_given_up() -> None:
     body = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 2_000_000
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 x\r\n")
-        await reader.readline()
-        writer.write(b"250-x\r\n250 PIPELINING\r\n")
-        await reader.readuntil(b"DATA\r\n")
-        writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
+        await until_data(reader, writer)
         while await reader.read(1000):
             await asyncio.sleep(0.05)
 

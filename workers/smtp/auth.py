@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Tokens:
 
     def __init__(self, relay: Relay) -> None:
         self._file = relay.token_file
-        self._command = relay.token_command
+        self._command = shlex.split(relay.token_command)
         self._kept = ""
         self._lock = asyncio.Lock()
 

@@ -127,10 +127,10 @@ def test_relays_from_a_file(tmp_path: Path) -> None:
         '[[relay]]\nname = "b"\nhost = "b.test"\nsource_address = "127.0.0.1"\n'
     )
     first, second = outgoing_from(load(file, {})).relays
-    assert (first.password, first.dkim, first.rate) == ("secret", False, 5.0)
+    assert (first.password, first.signed, first.rate) == ("secret", False, 5.0)
     assert first.dkim_skip_headers == ("date", "message-id")
     assert (first.timeouts.final, first.timeouts.command) == (60.0, 300.0)
-    assert (second.name, second.source_address, second.dkim) == ("b", "127.0.0.1", True)
+    assert (second.name, second.source_address, second.signed) == ("b", "127.0.0.1", True)
 
 
 def test_the_environment_sets_the_first_relay(tmp_path: Path) -> None:
