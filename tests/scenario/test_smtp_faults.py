@@ -283,6 +283,14 @@ def test_b18_odd_but_legal_replies_are_understood() -> None:
         assert "SIZE=" in server.commands[1]
 
 
+def test_a_refusal_right_after_354_is_heard_before_anything_is_sent() -> None:
+    with SmtpServer(answers={"DATA": "354 go ahead\r\n554 5.7.1 on second thought"}) as server:
+        found = send_once(server.port)
+        assert found.data is not None
+        assert (found.data.code, found.dot_sent, found.bytes_sent) == (554, False, 0)
+        assert not server.messages
+
+
 @pytest.mark.parametrize("verb", ["banner", "EHLO", "MAIL", "DATA"])
 def test_b18_replies_before_the_command_end_the_session(verb: str) -> None:
     usual = USUAL[verb]

@@ -1,4 +1,4 @@
-"""Sessions and what they carry: envelopes sent ahead, jobs that move, limits, the ramp."""
+"""Sessions and what they carry: envelopes sent ahead, deliveries that move, limits, the ramp."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def send_many(
     return with_pool(server.port, work, reserved=0, **({"connections": 1} | relay))
 
 
-def test_waiting_jobs_go_through_one_session_in_order() -> None:
+def test_waiting_deliveries_go_through_one_session_in_order() -> None:
     with SmtpServer() as server:
         assert codes(send_many(server, 5)) == [250] * 5
         assert [each.recipients for each in server.messages] == [[f"r{n}@b.test"] for n in range(5)]
@@ -120,7 +120,7 @@ def test_a_session_lost_after_one_message_harms_no_other(answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["421 4.7.0 too many messages", "drop"])
-def test_a_kept_session_that_ends_at_mail_moves_the_job(answer: str) -> None:
+def test_a_kept_session_that_ends_at_mail_moves_the_delivery(answer: str) -> None:
     with SmtpServer(answers={"MAIL": ["250 ok", answer]}) as server:
         assert codes(send_many(server, 3)) == [250] * 3
         assert server.connections == 2
@@ -134,7 +134,7 @@ def test_a_fresh_session_that_says_421_to_mail_is_believed() -> None:
         assert server.connections == 1
 
 
-def test_a_slow_reply_does_not_hold_the_job_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_reply_does_not_hold_the_delivery_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "AHEAD_PATIENCE_SECONDS", 0.1)
     with SmtpServer(answers={".": ["stall"]}) as server:
 
@@ -155,7 +155,29 @@ def test_a_slow_reply_does_not_hold_the_job_behind_it(monkeypatch: pytest.Monkey
         ]  # fmt: skip
 
 
-def test_a_lost_lease_of_the_job_behind_stops_only_that() -> None:
+def test_a_session_with_an_abandoned_envelope_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transactions, "AHEAD_PATIENCE_SECONDS", 0.1)
+    with SmtpServer(answers={".": ["stall"]}) as server:
+
+        async def work(pool: Pool) -> list[Transaction]:
+            tasks = [
+                asyncio.create_task(pool.send(envelope(to), MESSAGE, Held()))
+                for to in ("slow@b.test", "next@b.test")
+            ]
+            await until(lambda: len(server.messages) == 1 and not pool._ordinary)
+            await until(lambda: len(pool._ordinary) == 1)  # It has been given back.
+            server.release()
+            return await asyncio.gather(*tasks)
+
+        assert codes(with_pool(server.port, work, reserved=0, connections=1)) == [250, 250]
+        assert server.connections == 2
+        assert [each.recipients for each in server.answered()] == [["slow@b.test"], ["next@b.test"]]
+        assert {each.data for each in server.messages} == {MESSAGE}
+
+
+def test_a_lost_lease_of_the_delivery_behind_stops_only_that() -> None:
     leases = [Held(), Held(), Held()]
     with SmtpServer() as server:
         server.on_message = lambda captured: setattr(leases[1], "held", False)

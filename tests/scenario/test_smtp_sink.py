@@ -29,8 +29,8 @@ def send(
     port: int, count: int = 1, message: bytes = MESSAGE, timeouts: TimeoutSettings = SHORT
 ) -> list[Transaction]:
     async def work(pool: Pool) -> list[Transaction]:
-        jobs = (pool.send(envelope("a@b.test", "c@b.test"), message, Held()) for _ in range(count))
-        return list(await asyncio.gather(*jobs))
+        sends = (pool.send(envelope("a@b.test", "c@b.test"), message, Held()) for _ in range(count))
+        return list(await asyncio.gather(*sends))
 
     return with_pool(port, work, connections=2, timeouts=timeouts)
 
