@@ -50,7 +50,10 @@ def create(
     """
     if not application.strip() or not application.isprintable() or len(application) > 64:
         raise ConfigError("--app must be 1 to 64 printable characters")
-    checked = tuple(domain_of(each) for each in domains)
+    try:
+        checked = tuple(domain_of(each) for each in domains)
+    except ConfigError as error:
+        raise ConfigError(f"--from: {error}") from None
     text, stored = generate(application.strip(), checked, classes or CLASSES, SystemClock())
     RedisKeys(settings_for(home)).add(stored)
     click.echo(text)
