@@ -60,7 +60,10 @@ class Installation:
         try:
             self._plan = make(self._home, self._options, str(folder / "redis.sock"))
             self._settings = self._plan.settings
-            self._supervise()
+            try:
+                self._supervise()
+            finally:
+                self._plan.release()
         finally:
             if folder != self._home.redis:
                 shutil.rmtree(folder, ignore_errors=True)

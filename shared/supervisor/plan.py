@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -17,6 +16,7 @@ from shared.settings import Settings
 from shared.supervisor.child import ChildSpec
 from shared.supervisor.home import Home
 from shared.supervisor.memory import memory_bytes
+from shared.supervisor.ports import Reserved, reserve
 
 _PYTHON = (sys.executable, "-P", "-m")
 """-P: a `web` or `shared` in the current directory is not ours."""
@@ -51,25 +51,27 @@ class Plan(msgspec.Struct, frozen=True):
     operator: str
     inbox: str | None
     inbox_smtp: str | None
+    listeners: tuple[Reserved, ...]
+    """Addresses that this installation keeps for its children."""
     specs: tuple[ChildSpec, ...]
 
+    def release(self) -> None:
+        """Keep the addresses no longer."""
+        for each in self.listeners:
+            each.release()
 
-def _choose(option: int | None, default: str, fixed: bool, flag: str) -> tuple[str, int]:
-    """The address for a listener, checked to be free now."""
+
+def _choose(option: int | None, default: str, fixed: bool, flag: str) -> Reserved:
+    """The address for a listener, free now."""
     host, port = host_and_port(default, flag)
     wanted = option if option is not None else (port if fixed else 0)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, wanted))
-            probe.listen(1)  # On some systems only this tells that another one listens.
-        except OSError as error:
-            raise ConfigError(
-                f"port {wanted} on {host} is not free ({error.strerror}):"
-                f" stop what uses it, or choose another with {flag} PORT"
-            ) from error
-        return host, int(probe.getsockname()[1])
+    try:
+        return reserve(host, wanted)
+    except OSError as error:
+        raise ConfigError(
+            f"port {wanted} on {host} is not free ({error.strerror}):"
+            f" stop what uses it, or choose another with {flag} PORT"
+        ) from error
 
 
 def _relay_is_set(home: Home) -> bool:
@@ -87,7 +89,6 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
     """The plan. Raises `ConfigError` naming the port and the flag when one is taken."""
     settings = load(home.settings)
     fixed = options.http is None  # With --http the other ports are free ones of the system.
-    # All are chosen while the earlier ones could still be taken, so compare below.
     http = _choose(options.http, settings.web.listen, fixed, "--http")
     operator = _choose(options.operator, settings.web.operator_listen, fixed, "--operator")
     listeners = [http, operator]
@@ -96,8 +97,8 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         "POSTHASTE_CONFIG": str(home.settings),
         "POSTHASTE_STORE_REDIS_URL": f"unix://{redis_socket}",
         "POSTHASTE_STORE_DATA_DIR": str(home.redis),
-        "POSTHASTE_WEB_LISTEN": _join(*http),
-        "POSTHASTE_WEB_OPERATOR_LISTEN": _join(*operator),
+        "POSTHASTE_WEB_LISTEN": _join(http),
+        "POSTHASTE_WEB_OPERATOR_LISTEN": _join(operator),
     }
     if options.web is not None:
         environment["POSTHASTE_WEB_PROCESSES"] = str(options.web)
@@ -106,31 +107,32 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         inbox = _choose(options.inbox, settings.inbox.listen, fixed, "--inbox")
         smtp = _choose(options.inbox_smtp, settings.inbox.smtp_listen, fixed, "--inbox-smtp")
         listeners += [inbox, smtp]
-        environment["POSTHASTE_INBOX_LISTEN"] = _join(*inbox)
-        environment["POSTHASTE_INBOX_SMTP_LISTEN"] = _join(*smtp)
+        environment["POSTHASTE_INBOX_LISTEN"] = _join(inbox)
+        environment["POSTHASTE_INBOX_SMTP_LISTEN"] = _join(smtp)
         environment["POSTHASTE_INBOX_DIRECTORY"] = str(home.inbox)
-    if len(set(listeners)) < len(listeners):
+    if len({(each.host, each.port) for each in listeners}) < len(listeners):
         raise ConfigError("two of --http, --operator, --inbox and --inbox-smtp are the same port")
     if options.smtp_relay is not None:
         environment["POSTHASTE_RELAY_URL"] = options.smtp_relay
     elif smtp is not None and not (_relay_is_set(home) or settings.relay != _ANY_RELAY):
-        environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(*smtp)}"
+        environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(smtp)}"
     found = load(home.settings, overrides=environment)
     relay = outgoing_from(found).relays[0]
     return Plan(
         settings=found,
         relay=f"{relay.host}:{relay.port}",
         environment=environment,
-        http=f"http://{_join(*http)}",
-        operator=f"http://{_join(*operator)}",
-        inbox=f"http://{_join(*inbox)}" if inbox else None,
-        inbox_smtp=f"smtp://{_join(*smtp)}" if smtp else None,
+        http=f"http://{_join(http)}",
+        operator=f"http://{_join(operator)}",
+        inbox=f"http://{_join(inbox)}" if inbox else None,
+        inbox_smtp=f"smtp://{_join(smtp)}" if smtp else None,
+        listeners=tuple(listeners),
         specs=_specs(home, options, environment, redis_socket, with_inbox),
     )
 
 
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _join(at: Reserved) -> str:
+    return f"[{at.host}]:{at.port}" if ":" in at.host else f"{at.host}:{at.port}"
 
 
 def web_command() -> tuple[str, ...]:

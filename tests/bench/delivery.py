@@ -29,11 +29,12 @@ from shared.dkim import Key, generate, to_pem
 from shared.model.message import Address, Content, Head, Recipient
 from shared.settings import Settings, StoreSettings, TimeoutSettings
 from shared.store.redis_spool import RedisSpool
+from shared.supervisor.ports import reserve
 from tests.bench.http_load import Load, message, request
 from tests.bench.measure import RUNS, cpu_seconds, resident_megabytes, show
 from tests.support.installation import installation
 from tests.support.smtp_client import Held, envelope, relay_to
-from tests.support.smtp_sink import SmtpSink, free_port
+from tests.support.smtp_sink import SmtpSink
 from workers.render import render
 from workers.sign import Dkim
 from workers.smtp import Pool
@@ -181,7 +182,8 @@ def drain() -> None:
 
 def distant() -> None:
     """One worker, 1,000 sessions, 200 ms of round trip."""
-    port = free_port()
+    reserved = reserve("127.0.0.1")
+    port = reserved.port
     with SmtpSink("-m", "1100", backlog=1100) as sink:
         delay = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.delay", str(port), str(sink.port),
@@ -198,6 +200,7 @@ def distant() -> None:
         finally:
             delay.kill()
             delay.wait()
+            reserved.release()
     show(f"200 ms round trip, one worker, {sessions} sessions", [r for r, _ in found], "/s",
          "must 1,500")  # fmt: skip
     show("processor time of the worker for each", [us for _, us in found], "us", "")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shared.supervisor.home import Home
-from shared.supervisor.plan import Options, make
+from shared.supervisor.plan import Options, Plan, make
 from shared.supervisor.processes import started_at
 from tests.support.installation import installation
 from tests.support.system import poll
@@ -27,6 +27,13 @@ def posthaste(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedP
     return subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, timeout=90, check=False, cwd=cwd
     )
+
+
+def planned(home: Home) -> Plan:
+    """What would run, with free ports."""
+    plan = make(home, Options(http=0), str(home.directory / "s"))
+    plan.release()
+    return plan
 
 
 def facts(home: Path) -> dict[str, Any]:
@@ -128,16 +135,16 @@ def test_a_relay_of_the_environment_is_used(
 ) -> None:
     home = Home(tmp_path)
     home.prepare()
-    inbox = make(home, Options(http=0), str(tmp_path / "s"))
+    inbox = planned(home)
     assert inbox.environment["POSTHASTE_RELAY_URL"] == inbox.inbox_smtp
     monkeypatch.setenv("POSTHASTE_RELAY_URL", "smtp://relay.example:587")
-    assert "POSTHASTE_RELAY_URL" not in make(home, Options(http=0), str(tmp_path / "s")).environment
+    assert "POSTHASTE_RELAY_URL" not in planned(home).environment
 
 
 def test_the_store_is_bounded(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.prepare()
-    make(home, Options(http=0), str(tmp_path / "s"))
+    planned(home)
     lines = (home.redis / "server.conf").read_text().splitlines()
     (most,) = [int(line.split()[1]) for line in lines if line.startswith("maxmemory ")]
     assert most > 64 * 1024 * 1024

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.supervisor.ports import reserve
 from tests.support.certificates import Authority
-from tests.support.smtp_sink import free_port
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _MAIN = """\
@@ -121,7 +121,8 @@ def postfix() -> Iterator[Postfix]:
     home = Path(tempfile.mkdtemp(prefix="ph-postfix-"))
     try:
         authority = Authority(home)
-        port = free_port()
+        reserved = reserve("127.0.0.1")
+        port = reserved.port
         _write(home, authority, port)
         environment = {"PATH": _PATH, "MAIL_CONFIG": str(home / "etc")}
         start = ["postfix", "-c", str(home / "etc"), "start"]
@@ -131,6 +132,7 @@ def postfix() -> Iterator[Postfix]:
         finally:
             stop = ["postfix", "-c", str(home / "etc"), "stop"]
             subprocess.run(stop, env=environment, check=True, capture_output=True, timeout=30)
+            reserved.release()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -10,21 +10,17 @@ import subprocess
 import time
 from types import TracebackType
 
+from shared.supervisor.ports import reserve
+
 BINARY = shutil.which("smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class SmtpSink:
     """A context manager; `options` are smtp-sink's own, such as `-r RCPT` for 4xx to RCPT."""
 
     def __init__(self, *options: str, backlog: int = 1024) -> None:
-        self.port = free_port()
+        self._reserved = reserve("127.0.0.1")
+        self.port = self._reserved.port
         user = ("-u", "nobody") if getpass.getuser() == "root" else ()
         assert BINARY is not None
         self._command = [BINARY, *user, *options, f"127.0.0.1:{self.port}", str(backlog)]
@@ -53,3 +49,4 @@ class SmtpSink:
     ) -> None:
         self._process.kill()
         self._process.wait()
+        self._reserved.release()
