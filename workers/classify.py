@@ -18,6 +18,13 @@ _BOUNCED = Status.BOUNCED.letter
 _UNCERTAIN = Status.UNCERTAIN.letter
 
 _SIGN_IN_REFUSED = frozenset({530, 535})
+_NOT_FOR_US = (
+    "relaying denied",
+    "relay access denied",
+    "unable to relay",
+    "not permitted to relay",
+)
+"""What Sendmail, Postfix, Exchange and Exim say to a client that they do not know."""
 _FULL = frozenset({"5.2.2", "5.3.4"})
 
 
@@ -28,6 +35,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """One for each recipient that was tried; none when it was the relay's trouble."""
     relay_trouble: bool
     note: str = ""
+    bytes_sent: int = 0
+    """Of the message, when the final dot may have been sent and nobody has answered."""
 
 
 def outcomes(transaction: Transaction, indices: tuple[int, ...]) -> Verdict:
@@ -36,7 +45,13 @@ def outcomes(transaction: Transaction, indices: tuple[int, ...]) -> Verdict:
     if trouble:
         return Verdict((), True, trouble)
     note = "; ".join(filter(None, (transaction.trouble, transaction.protection)))
-    return Verdict(tuple(_outcome(transaction, index) for index in indices), False, note)
+    unknown = transaction.dot_sent and transaction.data is None
+    return Verdict(
+        tuple(_outcome(transaction, index) for index in indices),
+        False,
+        note,
+        transaction.bytes_sent if unknown else 0,
+    )
 
 
 def interrupted(indices: tuple[int, ...]) -> Verdict:
@@ -52,13 +67,20 @@ def _relay_trouble(transaction: Transaction) -> str:
         return f"{transaction.stage.name.lower()}: {reply.code} {reply.enhanced}".rstrip()
     if transaction.trouble and transaction.mail is None:
         return f"{transaction.stage.name.lower()}: {transaction.trouble}"
-    answers = (transaction.mail, transaction.data, *transaction.recipients.values())
+    answers = [transaction.mail, transaction.data, *transaction.recipients.values()]
+    if transaction.dot_sent:  # Somebody may have got it: only a refusal of all of it says more.
+        answers = [transaction.data]
     for answer in answers:
-        if answer is not None and (
-            answer.code in _SIGN_IN_REFUSED or "relaying denied" in answer.text.lower()
-        ):
+        if answer is not None and _refuses_to_relay(answer):
             return f"refused to relay: {answer.code} {answer.enhanced}".rstrip()
     return ""
+
+
+def _refuses_to_relay(reply: Reply) -> bool:
+    if reply.code // 100 not in (4, 5):
+        return False
+    text = reply.text.lower()
+    return reply.code in _SIGN_IN_REFUSED or any(words in text for words in _NOT_FOR_US)
 
 
 def _outcome(transaction: Transaction, index: int) -> RecipientReply:
@@ -72,7 +94,11 @@ def _outcome(transaction: Transaction, index: int) -> RecipientReply:
         if transaction.data.code // 100 == 2 and transaction.dot_sent:
             return _evidence(index, _DELIVERED, transaction.data)
         return _evidence(index, _by_digit(transaction.data), transaction.data)
-    return RecipientReply(index, _UNCERTAIN if transaction.dot_sent else _DEFERRED)
+    if not transaction.dot_sent:
+        return RecipientReply(index, _DEFERRED)
+    if recipient is None:
+        return RecipientReply(index, _UNCERTAIN)
+    return _evidence(index, _UNCERTAIN, recipient)  # The last that was heard of it.
 
 
 def _by_digit(reply: Reply) -> str:
@@ -81,8 +107,9 @@ def _by_digit(reply: Reply) -> str:
 
 
 def _refused_recipient(reply: Reply) -> str:
-    # 503 is about the sequence of commands: it says nothing about the recipient.
-    if reply.code == 503:
+    # 503 is about the sequence of commands: it says nothing about the recipient. Nor does it that
+    # the relay does not know us, where it has taken others.
+    if reply.code == 503 or _refuses_to_relay(reply):
         return _DEFERRED
     # RFC 5321 section 4.5.3.1.10: 552 to RCPT has long meant "too many", which is temporary.
     if reply.code == 552 and reply.enhanced not in _FULL:

@@ -21,7 +21,6 @@ from shared.model.message import Content, Head, UnknownFormat
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement, Verb
-from workers.backoff import Backoff
 from workers.classify import Verdict, interrupted, outcomes
 from workers.engine import release
 from workers.leases import Lease
@@ -36,6 +35,11 @@ LEAVE_LOOP_BYTES = 256 * 1024
 """Rendering more than this takes long enough to be done beside the loop."""
 SLOW_HTML_BYTES = 32 * 1024
 """The same, where a plain text is derived from the HTML."""
+TROUBLE_FIRST_MS = 1000
+TROUBLE_LONGEST_MS = 60_000
+"""A hop in trouble stands still for a second, then twice as long each time, up to this."""
+OVERDUE_MS = 250
+"""A leg whose time ended in our hands goes back; the store, whose clock counts, expires it."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _log = structlog.get_logger(__name__)
@@ -52,12 +56,11 @@ class Pipeline:
         self._clock = clock
         self._next_hops = next_hops
         self.signer = signer
-        self._backoff = Backoff(clock)
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""
-        if claimed.leg.give_up_ms <= self._clock.now_ms():
-            return self._settle_all(claimed, Status.EXPIRED, "gave up")
+        if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
+            return release(claimed, OVERDUE_MS)
         indices = claimed.leg.open_indices()
         next_hop = self._next_hops.find(claimed.leg.hop)
         if next_hop is None:
@@ -67,7 +70,7 @@ class Pipeline:
             signed = await self._build(claimed.head, content, next_hop)
         except UnknownFormat as error:
             _log.error("message_unreadable", leg=claimed.leg_id.hex(), reason=str(error))
-            return self._settle_all(claimed, Status.DEAD, "unreadable")
+            return self._dead(claimed, "unreadable")
         except StoreError as error:
             _log.warning("content_not_read", reason=str(error))
             return release(claimed)
@@ -149,36 +152,50 @@ class Pipeline:
             return release(claimed)
         verdict = outcomes(transaction, indices)
         if verdict.relay_trouble:
-            return await self._suspend(claimed, verdict)
-        self._backoff.well(claimed.leg.hop)
+            return await self._trouble(claimed, transaction, verdict)
         counted = []
         if transaction.dot_sent and unsigned:
             counted.append("unsigned")
         if transaction.dot_sent and "plain text" in transaction.protection:
             counted.append("without_tls")
-        return self._settle(claimed, verdict, tuple(counted))
+        return self._settle(claimed, verdict, tuple(counted), answered=True)
 
-    async def _suspend(self, claimed: Claimed, verdict: Verdict) -> Settlement:
-        """The relay's trouble is not the message's: it keeps its attempts and its place."""
+    async def _trouble(
+        self, claimed: Claimed, transaction: Transaction, verdict: Verdict
+    ) -> Settlement:
+        """The relay's trouble is not the message's: it keeps its attempts and its place.
+
+        One to whose own commands the relay objected waits a minute, so that others probe it too.
+        """
         hop = claimed.leg.hop
-        seconds = self._backoff.trouble(hop)
-        if seconds is not None:
-            _log.warning("relay_trouble", hop=hop, reason=verdict.note, suspended_seconds=seconds)
-            try:
-                await self._queue.suspend(hop, int(seconds * 1000))
-            except StoreError:
-                return release(claimed, int(seconds * 1000))
+        try:
+            wait_ms = await self._queue.trouble(
+                hop, verdict.note, TROUBLE_FIRST_MS, TROUBLE_LONGEST_MS
+            )
+        except StoreError:
+            return release(claimed, TROUBLE_FIRST_MS)
+        if wait_ms:
+            _log.warning(
+                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000
+            )
+        if transaction.mail is not None:
+            return release(claimed, TROUBLE_LONGEST_MS)
         return release(claimed)
 
-    def _settle_all(self, claimed: Claimed, status: Status, note: str) -> Settlement:
-        """One status for every recipient that is still open, without a reply."""
+    def _dead(self, claimed: Claimed, note: str) -> Settlement:
+        """We cannot deliver it: a dead letter for every recipient that is still open."""
         replies = tuple(
-            RecipientReply(index, status.letter) for index in claimed.leg.open_indices()
+            RecipientReply(index, Status.DEAD.letter) for index in claimed.leg.open_indices()
         )
         return self._settle(claimed, Verdict(replies, False, note))
 
     def _settle(
-        self, claimed: Claimed, verdict: Verdict, counted: tuple[str, ...] = ()
+        self,
+        claimed: Claimed,
+        verdict: Verdict,
+        counted: tuple[str, ...] = (),
+        *,
+        answered: bool = False,
     ) -> Settlement:
         leg = claimed.leg
         hold = LegFlag.HOLD in leg.flags
@@ -187,7 +204,9 @@ class Pipeline:
             _status(by_index.get(index), status, hold)
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
         )
-        attempt = Attempt(self._clock.now_ms(), leg.hop, verdict.replies, verdict.note)
+        attempt = Attempt(
+            self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, verdict.bytes_sent
+        )
         attempts = leg.attempts + 1
         again = any(status in OPEN for status in statuses)
         jitter = random.random()  # noqa: S311  # Jitter.
@@ -197,10 +216,11 @@ class Pipeline:
             Verb.SETTLE,
             statuses,
             attempts,
-            pack_history((*leg.history, attempt)),
+            pack_history((*leg.history, attempt), leg.earlier),
             _encode(attempt),
             next_wait_ms(attempts, leg.message_class, self._retry, jitter) if again else 0,
             counted,
+            answered,
         )
 
 

@@ -15,7 +15,8 @@ Layout, big-endian, 29 fixed bytes, then the variable part:
     B  length, then the hop (the next hop's name)
     H  length, then one status letter a recipient
     H  length, then one H a recipient: its index in Head.recipients; empty: all, in order
-    .. the last attempts, msgpack: an array of `Attempt`
+    .. the history: the last attempts, msgpack, an array of `Attempt`; when there were more, before
+       it the byte 193, H length, and the earlier ones, an array too, compressed
 
 The scripts in `shared/store/lua` read the same layout; `tests/unit/shared/model/test_leg.py`
 and the contract tests hold the two together. A format byte nobody knows raises `UnknownFormat`.
@@ -24,6 +25,7 @@ and the contract tests hold the two together. A format byte nobody knows raises 
 from __future__ import annotations
 
 import struct
+import zlib
 from enum import IntEnum, IntFlag
 
 import msgspec
@@ -34,7 +36,11 @@ from shared.model.status import BY_LETTER, OPEN, Status
 _FIXED = struct.Struct(">BBBBBIHHdd")
 FORMAT = 1
 KEPT_ATTEMPTS = 5
-"""Attempts kept inline; the events stream has them all."""
+"""Attempts kept as they are; earlier ones are compressed: servers repeat themselves."""
+MOST_EARLIER = 500
+MOST_EARLIER_BYTES = 16 * 1024
+"""Of the earlier attempts the oldest go first."""
+_EARLIER = 193
 
 
 class LegState(IntEnum):
@@ -80,6 +86,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     replies: tuple[RecipientReply, ...]
     note: str = ""
     """Why there was no reply: `connection refused`, `timed out`, ...; empty otherwise."""
+    bytes_sent: int = 0
+    """Of the message, when nobody knows whether the server took it."""
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -99,6 +107,9 @@ class Leg(msgspec.Struct, frozen=True):
     attempts: int = 0
     legs: int = 1
     history: tuple[Attempt, ...] = ()
+    """The last attempts."""
+    earlier: bytes = b""
+    """Those before them; see `all_attempts`."""
 
     def indices(self) -> tuple[int, ...]:
         """For each status, the recipient's index in `Head.recipients`."""
@@ -109,20 +120,51 @@ class Leg(msgspec.Struct, frozen=True):
         pairs = zip(self.indices(), self.statuses, strict=True)
         return tuple([index for index, status in pairs if status in OPEN])
 
+    def all_attempts(self) -> tuple[Attempt, ...]:
+        """Every attempt that is still known, the first one first."""
+        return (*_unpack_earlier(self.earlier), *self.history)
+
+    def cause(self) -> str:
+        """Why the last attempt came to nothing, in the words of its note; empty without one."""
+        return self.history[-1].note.partition(";")[0] if self.history else ""
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_history = msgspec.msgpack.Decoder(tuple[Attempt, ...]).decode
 _EMPTY_HISTORY = _encode(())
 
 
-def pack_history(history: tuple[Attempt, ...]) -> bytes:
-    """The tail of a record: the last `KEPT_ATTEMPTS` of `history`."""
-    return _encode(history[-KEPT_ATTEMPTS:]) if history else _EMPTY_HISTORY
+def pack_history(history: tuple[Attempt, ...], earlier: bytes = b"") -> bytes:
+    """The tail of a record: the last `KEPT_ATTEMPTS`, behind what is earlier."""
+    if not history:
+        return _EMPTY_HISTORY
+    if len(history) > KEPT_ATTEMPTS:
+        earlier = _pack_earlier((*_unpack_earlier(earlier), *history[:-KEPT_ATTEMPTS]))
+        history = history[-KEPT_ATTEMPTS:]
+    if not earlier:
+        return _encode(history)
+    return struct.pack(">BH", _EARLIER, len(earlier)) + earlier + _encode(history)
 
 
-def unpack_history(packed: bytes) -> tuple[Attempt, ...]:
-    """The inverse of `pack_history`."""
-    return () if packed == _EMPTY_HISTORY else _decode_history(packed)
+def unpack_history(packed: bytes) -> tuple[tuple[Attempt, ...], bytes]:
+    """The inverse of `pack_history`: the last attempts, and the earlier ones as they are kept."""
+    if packed == _EMPTY_HISTORY:
+        return (), b""
+    if packed[0] != _EARLIER:
+        return _decode_history(packed), b""
+    (length,) = struct.unpack_from(">H", packed, 1)
+    return _decode_history(packed[3 + length :]), packed[3 : 3 + length]
+
+
+def _pack_earlier(attempts: tuple[Attempt, ...]) -> bytes:
+    kept = attempts[-MOST_EARLIER:]
+    while len(packed := zlib.compress(_encode(kept))) > MOST_EARLIER_BYTES:
+        kept = kept[len(kept) // 4 + 1 :]
+    return packed
+
+
+def _unpack_earlier(packed: bytes) -> tuple[Attempt, ...]:
+    return _decode_history(zlib.decompress(packed)) if packed else ()
 
 
 def pack_statuses(statuses: tuple[Status, ...]) -> bytes:
@@ -155,7 +197,7 @@ def pack_leg(leg: Leg) -> bytes:
             statuses,
             struct.pack(">H", len(leg.recipients)),
             indices,
-            pack_history(leg.history),
+            pack_history(leg.history, leg.earlier),
         )
     )
 
@@ -175,7 +217,7 @@ def unpack_leg(packed: bytes) -> Leg:
     at = hop_end + 2 + count
     (count,) = struct.unpack_from(">H", packed, at)
     recipients = struct.unpack_from(f">{count}H", packed, at + 2)
-    tail = packed[at + 2 + 2 * count :]
+    history, earlier = unpack_history(packed[at + 2 + 2 * count :])
     return Leg(
         state=LegState(state),
         message_class=CLASSES[klass],
@@ -189,7 +231,8 @@ def unpack_leg(packed: bytes) -> Leg:
         fence=fence,
         attempts=attempts,
         legs=legs,
-        history=unpack_history(tail),
+        history=history,
+        earlier=earlier,
     )
 
 

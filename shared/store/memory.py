@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.clock import Clock
 from shared.model.message import MessageClass
 from shared.settings import Settings
+from shared.store.memory_operations import MemoryOperations
 from shared.store.memory_queue import MemoryQueue
 from shared.store.memory_spool import MemoryKeys, MemorySpool
 from shared.store.memory_state import State
@@ -17,6 +18,7 @@ class MemoryStore:
         self._state = State(settings, clock)
         self.spool = MemorySpool(self._state)
         self.queue = MemoryQueue(self._state)
+        self.operations = MemoryOperations(self._state)
         self.keys = MemoryKeys(self._state)
 
     def tickets(self, message_class: MessageClass) -> list[str]:

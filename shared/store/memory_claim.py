@@ -8,12 +8,13 @@ from collections import deque
 import msgspec
 
 from shared.model.leg import Leg, LegState, message_of
-from shared.model.message import MessageClass
+from shared.model.message import CLASSES, MessageClass
 from shared.store.memory_state import State, resting
 from shared.store.ports import Claimed
 
 INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
+MOST_EXPIRED = 200
 
 _replace = msgspec.structs.replace
 
@@ -36,6 +37,7 @@ class ClaimRun:
         self._lease_ms = lease_ms
         self._bytes = 0
         self._over = False
+        self._expired = 0
         self.legs: list[Claimed] = []
         self.alone = False
 
@@ -50,15 +52,20 @@ class ClaimRun:
     def _visit(self, hop: str) -> None:
         state = self._state
         room, wake = min(self._quantum, self._limit - len(self.legs)), None
-        until = state.suspended.get(hop, 0)
-        if until > state.now():
+        until = state.still_until(hop)
+        probing = not until and hop in state.trouble
+        if until:
             room, wake = 0, until
-        else:
-            state.suspended.pop(hop, None)
-            room, wake = self._permitted(hop, room)
+        elif probing:
+            room, wake = 1, state.now() + 1000
+        if not until:
+            room, later = self._permitted(hop, room)
+            wake = wake or later
         queue = state.ready[self._class, hop]
         taken, apart = self._take_from(queue, room)
-        permit = self._book(hop, taken) if room or until <= state.now() else None
+        if probing and taken:
+            state.probes[hop] = self.legs[-1].leg_id
+        permit = None if until else self._book(hop, taken)
         if taken < room:
             wake = None
         if queue:
@@ -76,7 +83,7 @@ class ClaimRun:
         if limit is None:
             return room, None
         if limit.concurrency:
-            free = limit.concurrency - state.inflight.get(hop, 0)
+            free = limit.concurrency - sum(state.inflight.get((name, hop), 0) for name in CLASSES)
             if free < room:
                 room, wake = max(0, free), state.now() + 1000
         if limit.per_second:
@@ -106,6 +113,11 @@ class ClaimRun:
             if leg is None or leg.state is not LegState.READY:
                 queue.popleft()
                 continue
+            if 0 < leg.give_up_ms <= self._state.now():
+                self._state.expire(queue.popleft(), leg)
+                self._expired += 1
+                self._over = self._over or self._expired >= MOST_EXPIRED
+                continue
             if leg.crashes:
                 if self.legs:
                     return len(self.legs) - before, True
@@ -122,7 +134,7 @@ class ClaimRun:
         state.legs[identifier] = leg
         state.leases[leg.message_class][identifier] = due
         state.ready_legs[leg.message_class] -= 1
-        state.inflight[leg.hop] = state.inflight.get(leg.hop, 0) + 1
+        state.fly(leg, 1)
         content: bytes | None = state.contents.get(message)
         if content is not None and len(content) > INLINE_CONTENT_BYTES:
             content = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from shared.model.leg import Leg, LegFlag, LegState, leg_id
@@ -41,6 +43,8 @@ class PumpRun:
             for hop in [each for each, at in state.wake[name].items() if at <= now]:
                 del state.wake[name][hop]
                 state.ring[name].append(hop)
+        self._expire_due()
+        self._expire_still()
         self._forget()
         trimmed = self._trim()
         paused = now < state.reap_after
@@ -56,10 +60,8 @@ class PumpRun:
     def _move_due(self, name: MessageClass) -> None:
         state = self._state
         for identifier in self._first(state.deferred[name], BATCH - self._due):
-            del state.deferred[name][identifier]
-            leg = state.legs.get(identifier)
-            if leg is None or leg.state is not LegState.WAITING:
-                continue
+            leg = state.legs[identifier]
+            state.undefer(identifier, leg)
             wanted = tuple(
                 Status.QUEUED if status is Status.SCHEDULED else status for status in leg.statuses
             )
@@ -94,12 +96,47 @@ class PumpRun:
         state.bump("crashes")
         state.event("crashed", identifier)
         if leg.flags & LegFlag.DOT_IMMINENT and leg.flags & LegFlag.HOLD:
+            leg = state.note(leg, "worker ended at the final dot")
             return state.restate_open(leg, Status.UNCERTAIN)
         if leg.crashes >= state.settings.worker.max_crashes:
+            leg = state.note(leg, "poison")
             state.event("dead", identifier)
             self._dead += 1
             return state.restate_open(leg, Status.DEAD)
-        return leg
+        return state.note(leg, "worker ended")
+
+    def _expire_due(self) -> None:
+        state = self._state
+        for identifier in self._first(state.expiry, BATCH):
+            leg = state.legs.get(identifier)
+            del state.expiry[identifier]
+            if leg is None or not any(status in OPEN for status in leg.statuses):
+                continue
+            if leg.give_up_ms > state.now():
+                state.expiry[identifier] = leg.give_up_ms
+            elif leg.state in (LegState.READY, LegState.WAITING):
+                state.expire(identifier, leg)
+            else:
+                state.expiry[identifier] = state.now() + 1000
+
+    def _expire_still(self) -> None:
+        """On a hop that stands still, what has had its time is at the head of its queues."""
+        state = self._state
+        for hop in [*state.suspended, *state.trouble]:
+            for name in CLASSES:
+                queue, popped = state.ready.get((name, hop), deque()), False
+                for _ in range(100):
+                    leg = state.legs.get(queue[0]) if queue else None
+                    gone = leg is None or leg.state is not LegState.READY
+                    if not queue or (leg and not gone and not 0 < leg.give_up_ms <= state.now()):
+                        break
+                    identifier, popped = queue.popleft(), True
+                    if leg is not None and not gone:
+                        state.expire(identifier, leg)
+                if popped and not queue:
+                    state.wake[name].pop(hop, None)
+                    while hop in state.ring[name]:
+                        state.ring[name].remove(hop)
 
     def _forget(self) -> None:
         state, store = self._state, self._state.settings.store

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.model.leg import Leg, LegFlag, LegState, leg_id, message_of, unpack_history
-from shared.model.message import CLASSES, MessageClass
+from shared.model.message import MessageClass
 from shared.model.status import OPEN, Status
 from shared.store.memory_claim import ClaimRun
 from shared.store.memory_pump import PumpRun
@@ -15,6 +15,7 @@ from shared.store.memory_state import State, resting
 from shared.store.ports import (
     Claim,
     DestinationLimit,
+    Pause,
     Pumped,
     Settled,
     Settlement,
@@ -85,7 +86,7 @@ class MemoryQueue:
         state = self._state
         if leg.state is LegState.READY:
             state.ready_legs[leg.message_class] -= 1
-            state.inflight[leg.hop] = state.inflight.get(leg.hop, 0) + 1
+            state.fly(leg, 1)
         due = state.now() + self._lease_ms
         state.legs[identifier] = _replace(leg, state=LegState.LEASED, due_ms=due)
         state.leases[leg.message_class][identifier] = due
@@ -116,19 +117,26 @@ class MemoryQueue:
         state = self._state
         state.withdraw(given.leg_id, leg)
         leg = state.heed(state.restate(leg, given.statuses))
+        history, earlier = unpack_history(given.history) if given.history else ((), b"")
         leg = _replace(
             leg,
             fence=leg.fence + 1,
             crashes=0,
             flags=resting(leg),
             attempts=given.attempts,
-            history=unpack_history(given.history) if given.history else (),
+            history=history,
+            earlier=earlier,
         )
         state.legs[given.leg_id] = state.place(given.leg_id, leg, given.retry_after_ms)
         if given.event:
             state.event("attempt", given.leg_id, given.event)
         for name in given.counted:
             state.bump(name)
+        if given.answered:
+            state.answered.append((state.now(), leg.message_class, leg.hop))
+            state.probes.pop(leg.hop, None)
+            if state.trouble.pop(leg.hop, None) is not None and not state.still_until(leg.hop):
+                state.to_ring(leg.hop)
 
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state
@@ -141,9 +149,7 @@ class MemoryQueue:
         if not any(status in OPEN for status in leg.statuses):
             leg = state.place(given.leg_id, leg)
         elif given.retry_after_ms > 0:
-            due = state.due_in(leg, given.retry_after_ms)
-            state.deferred[leg.message_class][given.leg_id] = due
-            leg = _replace(leg, state=LegState.WAITING, due_ms=due)
+            leg = state.defer(given.leg_id, leg, state.due_in(leg, given.retry_after_ms))
         else:
             leg = _replace(leg, state=LegState.READY, due_ms=0)
             state.push_ready(given.leg_id, leg, at_head=True)
@@ -225,23 +231,21 @@ class MemoryQueue:
         if limit.per_second or limit.concurrency:
             self._state.limits[hop] = limit
 
-    async def suspend(self, hop: str, for_ms: int) -> None:
+    async def trouble(self, hop: str, reason: str, first_ms: int, longest_ms: int) -> int:
         """See the port."""
         state = self._state
         with state.lock:
-            state.suspended.pop(hop, None)
-            until = state.now() + for_ms
-            if for_ms > 0:
-                state.suspended[hop] = until
-            for name in CLASSES:
-                if hop not in state.wake[name]:
-                    continue
-                if for_ms > 0:
-                    state.wake[name][hop] = until
-                else:
-                    del state.wake[name][hop]
-                    state.ring[name].append(hop)
-            state.top_up()
+            before = state.trouble.get(hop, Pause("trouble", 0, "", 0, state.now()))
+            if (before.until_ms or 0) > state.now():
+                return 0
+            wait: int = min(longest_ms, first_ms * 2**before.strikes)
+            state.trouble[hop] = Pause(
+                "trouble", state.now() + wait, reason, before.strikes + 1, before.since_ms
+            )
+            state.probes.pop(hop, None)
+            state.postpone(hop)
+            state.bump("relay_troubles")
+            return wait
 
     async def drop(self, message_class: MessageClass, ticket: str) -> None:
         """See the port."""

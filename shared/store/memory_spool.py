@@ -57,6 +57,8 @@ class MemorySpool:
         pack_head(message.head)  # What cannot be stored is refused here as there.
         for number, leg in enumerate(submission.legs):
             self._store(leg_id(message.id, number), leg)
+            if message.head.deliver_by_ms is not None:
+                state.expiry[leg_id(message.id, number)] = leg.give_up_ms
         if len(submission.legs) > 1:
             state.open_legs[message.id] = len(submission.legs)
         state.event("accepted", message.id)
@@ -86,7 +88,14 @@ class MemorySpool:
             head, legs = self._state.heads.get(message_id), self._legs(message_id)
             if head is None or not legs:
                 return None
-            return Stored(message_id, head, tuple(leg for _, leg in legs))
+            ready = {leg.hop for _, leg in legs if leg.state is LegState.READY}
+            pauses = {hop: self._state.pause(hop) for hop in ready}
+            return Stored(
+                message_id,
+                head,
+                tuple(leg for _, leg in legs),
+                {hop: pause for hop, pause in pauses.items() if pause is not None},
+            )
 
     def cancel(self, message_id: bytes) -> Changed:
         """See the port."""
@@ -173,6 +182,9 @@ class MemorySpool:
                 live_workers=len(state.workers),
                 events_length=len(state.events),
                 dead_legs=len(state.dead),
+                held_legs=len(state.held),
+                suspended_hops=len(state.suspended),
+                troubled_hops=len(state.trouble),
                 finished_messages=len(state.finished),
             )
 

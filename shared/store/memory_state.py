@@ -13,13 +13,15 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
-from shared.model.leg import Leg, LegFlag, LegState, message_of
+from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, Head, MessageClass
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
-from shared.store.ports import DestinationLimit, Event, Idempotency
+from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
 
 TICKET_MS = 5000
+LONGEST_SHORT_ARRAY = 15
+"""Attempts that a packed history can hold without another form of array."""
 
 
 def resting(leg: Leg) -> LegFlag:
@@ -43,17 +45,23 @@ class State:
         self.wake: dict[MessageClass, dict[str, int]] = {name: {} for name in CLASSES}
         self.deferred: dict[MessageClass, dict[bytes, int]] = {name: {} for name in CLASSES}
         self.leases: dict[MessageClass, dict[bytes, int]] = {name: {} for name in CLASSES}
-        self.dead: set[bytes] = set()
-        self.held: set[bytes] = set()
+        self.waiting: dict[tuple[MessageClass, str], set[bytes]] = {}
+        """Deferred legs by destination; those that wait for `send_at` are not among them."""
+        self.expiry: dict[bytes, int] = {}
+        self.dead: dict[bytes, int] = {}
+        self.held: dict[bytes, int] = {}
         self.finished: deque[tuple[bytes, int]] = deque()
         self.events: list[Event] = []
         self.sequence = 0
         self.acknowledged: str | None = None
         self.idempotency: dict[bytes, tuple[Idempotency, bytes, bool, int]] = {}
         self.limits: dict[str, DestinationLimit] = {}
-        self.suspended: dict[str, int] = {}
+        self.suspended: dict[str, Pause] = {}
+        self.trouble: dict[str, Pause] = {}
+        self.probes: dict[str, bytes] = {}
         self.gcra: dict[str, float] = {}
-        self.inflight: dict[str, int] = {}
+        self.inflight: dict[tuple[MessageClass, str], int] = {}
+        self.answered: list[tuple[int, MessageClass, str]] = []
         self.workers: dict[str, int] = {}
         self.last_pump: int | None = None
         self.reap_after = 0
@@ -124,21 +132,83 @@ class State:
             self.ready_legs[leg.message_class] -= 1
         elif leg.state is LegState.LEASED:
             self.leases[leg.message_class].pop(leg_id, None)
-            self.inflight[leg.hop] = self.inflight.get(leg.hop, 0) - 1
+            self.fly(leg, -1)
             self.unblock(leg.hop)
         elif leg.state is LegState.WAITING:
-            self.deferred[leg.message_class].pop(leg_id, None)
-        self.dead.discard(leg_id)
-        self.held.discard(leg_id)
+            self.undefer(leg_id, leg)
+        self.dead.pop(leg_id, None)
+        self.held.pop(leg_id, None)
+
+    def fly(self, leg: Leg, by: int) -> None:
+        """Change the number of a destination's legs in flight."""
+        place = (leg.message_class, leg.hop)
+        self.inflight[place] = self.inflight.get(place, 0) + by
+
+    def defer(self, leg_id: bytes, leg: Leg, due_ms: int) -> Leg:
+        """A leg that was deferred."""
+        self.deferred[leg.message_class][leg_id] = due_ms
+        self.waiting.setdefault((leg.message_class, leg.hop), set()).add(leg_id)
+        return msgspec.structs.replace(leg, state=LegState.WAITING, due_ms=due_ms)
+
+    def undefer(self, leg_id: bytes, leg: Leg) -> None:
+        """It waits no longer."""
+        self.deferred[leg.message_class].pop(leg_id, None)
+        self.waiting.get((leg.message_class, leg.hop), set()).discard(leg_id)
+
+    def expire(self, leg_id: bytes, leg: Leg) -> None:
+        """Its message's time is over."""
+        self.withdraw(leg_id, leg)
+        self.legs[leg_id] = self.place(leg_id, self.restate_open(leg, Status.EXPIRED))
+        self.event("expired", leg_id)
+
+    def note(self, leg: Leg, text: str) -> Leg:
+        """The leg with an attempt that no worker could report."""
+        if len(leg.history) >= LONGEST_SHORT_ARRAY:
+            return leg
+        attempt = Attempt(self.now(), leg.hop, (), text)
+        return msgspec.structs.replace(leg, history=(*leg.history, attempt))
+
+    def still_until(self, hop: str) -> int:
+        """Until when a hop stands still; 0: it does not, or is to be probed."""
+        pause = self.suspended.get(hop)
+        if pause is not None:
+            if pause.until_ms is None:
+                return self.now() + 3_600_000
+            if pause.until_ms > self.now():
+                return pause.until_ms
+            del self.suspended[hop]
+        pause = self.trouble.get(hop)
+        if pause is None:
+            return 0
+        if (pause.until_ms or 0) > self.now():
+            return pause.until_ms or 0
+        probe = self.legs.get(self.probes.get(hop, b""))
+        return self.now() + 1000 if probe is not None and probe.state is LegState.LEASED else 0
+
+    def postpone(self, hop: str) -> None:
+        """A hop that waits goes on waiting until it stands still no longer."""
+        for name in CLASSES:
+            if hop in self.wake[name]:
+                self.wake[name][hop] = self.still_until(hop)
+
+    def to_ring(self, hop: str) -> None:
+        """A hop that waits for a time goes to the ring's tail, in every class."""
+        for name in CLASSES:
+            if self.wake[name].pop(hop, None) is not None:
+                self.ring[name].append(hop)
+
+    def pause(self, hop: str) -> Pause | None:
+        """Why a hop stands still."""
+        pause = self.suspended.get(hop)
+        if pause is not None and (pause.until_ms is None or pause.until_ms > self.now()):
+            return pause
+        return self.trouble.get(hop)
 
     def unblock(self, hop: str) -> None:
         """A leg of a hop with limited concurrency has ended."""
         limit = self.limits.get(hop)
-        if limit is None or not limit.concurrency or self.suspended.get(hop, 0) > self.now():
-            return
-        for name in CLASSES:
-            if self.wake[name].pop(hop, None) is not None:
-                self.ring[name].append(hop)
+        if limit is not None and limit.concurrency and not self.still_until(hop):
+            self.to_ring(hop)
 
     def due_in(self, leg: Leg, wait_ms: int) -> int:
         """When a leg is due: after the wait, yet not beyond its end."""
@@ -148,14 +218,12 @@ class State:
     def place(self, leg_id: bytes, leg: Leg, wait_ms: int = 0) -> Leg:
         """Where a leg goes once its statuses are known."""
         if any(status in OPEN for status in leg.statuses):
-            due = self.due_in(leg, wait_ms)
-            self.deferred[leg.message_class][leg_id] = due
-            return msgspec.structs.replace(leg, state=LegState.WAITING, due_ms=due)
+            return self.defer(leg_id, leg, self.due_in(leg, wait_ms))
         if Status.UNCERTAIN in leg.statuses:
-            self.held.add(leg_id)
+            self.held[leg_id] = self.now()
             return msgspec.structs.replace(leg, state=LegState.HELD, due_ms=0)
         if Status.DEAD in leg.statuses:
-            self.dead.add(leg_id)
+            self.dead[leg_id] = self.now()
             return msgspec.structs.replace(leg, state=LegState.DEAD, due_ms=0)
         self._finish(leg_id)
         return msgspec.structs.replace(leg, state=LegState.FINAL, due_ms=0)

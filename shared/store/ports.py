@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -56,12 +56,28 @@ class Accepted(msgspec.Struct, frozen=True):
     """Whether it was scheduled when it was first accepted."""
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """Why a hop stands still."""
+
+    kind: Literal["suspended", "trouble"]
+    """Suspended by an operator; in trouble: it could not be used, and is probed now and then."""
+    until_ms: int | None
+    """None: until an operator resumes it. In the past: it is being probed, or will be."""
+    reason: str = ""
+    strikes: int = 0
+    """Trouble: how often in a row it could not be used."""
+    since_ms: int | None = None
+
+
 class Stored(msgspec.Struct, frozen=True):
     """A message as the store knows it now."""
 
     id: bytes
     head: Head
     legs: tuple[Leg, ...]
+
+    pauses: dict[str, Pause] = {}
+    """Hops of its ready legs that stand still."""
 
     def statuses(self) -> dict[int, Status]:
         """Status by index in `Head.recipients`."""
@@ -94,7 +110,8 @@ class Event(msgspec.Struct, frozen=True):
     id: str
     """The stream's id: milliseconds, a dash, a number."""
     kind: str
-    """accepted, attempt, cancelled, rescheduled, crashed, dead, late, rerouted."""
+    """accepted, attempt, cancelled, rescheduled, expired, crashed, dead, late, rerouted,
+    requeued, dropped."""
     leg: bytes
     """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
     payload: bytes
@@ -122,7 +139,7 @@ class Depth(msgspec.Struct, frozen=True):
     """class -> status name -> recipients; final ones are counted for ever."""
     ready_legs: dict[str, int]
     counters: dict[str, int]
-    """crashes, late_delivered, late_refused, events_trimmed, tickets_minted, ..."""
+    """crashes, late_delivered, events_trimmed, tickets_minted, relay_troubles, ..."""
     oldest_ready_ms: dict[str, int]
     """Age of the head of the oldest ready queue seen, by class; absent when none is ready."""
     deferred_legs: dict[str, int]
@@ -130,6 +147,10 @@ class Depth(msgspec.Struct, frozen=True):
     live_workers: int
     events_length: int
     dead_legs: int
+    held_legs: int
+    """Uncertain, and held for an operator."""
+    suspended_hops: int
+    troubled_hops: int
     finished_messages: int
 
 
@@ -259,6 +280,8 @@ class Settlement(msgspec.Struct, frozen=True):
     to stay away (0: at once)."""
     counted: tuple[str, ...] = ()
     """SETTLE: counters to raise by one; no spaces in their names."""
+    answered: bool = False
+    """SETTLE: the next hop has answered MAIL, so its trouble is over."""
 
 
 class Settled(Enum):
@@ -347,8 +370,13 @@ class Queue(Protocol):
         """Set the limits of a hop."""
         ...
 
-    async def suspend(self, hop: str, for_ms: int) -> None:
-        """Keep a hop's mail queued for this long; 0 lifts the suspension."""
+    async def trouble(self, hop: str, reason: str, first_ms: int, longest_ms: int) -> int:
+        """A hop could not be used: its mail stays queued, twice as long each time.
+
+        From `first_ms` up to `longest_ms`; then one leg probes it, of all workers' together, until
+        the hop answers one (`Settlement.answered`). Gives how many ms it stands still from now; 0
+        when it did already, so that transactions that broke together count once.
+        """
         ...
 
     async def drop(self, message_class: MessageClass, ticket: str) -> None:

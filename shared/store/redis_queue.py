@@ -106,6 +106,7 @@ class RedisQueue:
                     each.event,
                     each.retry_after_ms,
                     " ".join(each.counted),
+                    1 if each.answered else 0,
                 )
             answers += [_SETTLED[letter] for letter in await self._run("settle", *flat)]
         return answers
@@ -156,9 +157,10 @@ class RedisQueue:
         text = f"{interval!r}|{burst!r}|{limit.concurrency}"
         await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
 
-    async def suspend(self, hop: str, for_ms: int) -> None:
+    async def trouble(self, hop: str, reason: str, first_ms: int, longest_ms: int) -> int:
         """See the port."""
-        await self._run("suspend", hop, for_ms)
+        wait_ms: int = await self._run("trouble", hop, reason, first_ms, longest_ms)
+        return wait_ms
 
     async def drop(self, message_class: MessageClass, ticket: str) -> None:
         """See the port."""

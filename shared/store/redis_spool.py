@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.compression import pack_content
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
-from shared.model.leg import LegState, leg_id, pack_leg, unpack_leg
+from shared.model.leg import Leg, LegState, leg_id, pack_leg, unpack_leg
 from shared.model.message import CLASSES, pack_head, unpack_head
 from shared.model.status import BY_LETTER
 from shared.settings import Settings
@@ -28,9 +28,11 @@ from shared.store.ports import (
     Depth,
     Event,
     Health,
+    Pause,
     Stored,
     Submission,
 )
+from shared.store.redis_operations import pause_of
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
 
@@ -64,6 +66,7 @@ def pack_submission(submission: Submission) -> list[Value]:
         key.key if key else b"",
         key.fingerprint if key else b"",
         b"1" if scheduled else b"0",
+        b"0" if head.deliver_by_ms is None else b"1",
         len(submission.legs),
         *(pack_leg(leg) for leg in submission.legs),
     ]
@@ -145,7 +148,21 @@ class RedisSpool:
             ids = [leg_id(message_id, number) for number in range(1, legs[0].legs)]
             found = self._redis.command("HMGET", f"{PREFIX}leg:{bucket}", *ids)
             legs += [unpack_leg(each) for each in found if each is not None]
-        return Stored(message_id, unpack_head(head), tuple(legs)), head
+        stored = Stored(message_id, unpack_head(head), tuple(legs))
+        return msgspec.structs.replace(stored, pauses=self._pauses(legs)), head
+
+    def _pauses(self, legs: Sequence[Leg]) -> dict[str, Pause]:
+        """Which hops of ready legs stand still."""
+        hops = sorted({leg.hop for leg in legs if leg.state is LegState.READY})
+        if not hops:
+            return {}
+        answers = self._redis.commands(
+            [("HMGET", f"{PREFIX}{kind}", *hops) for kind in ("suspended", "trouble")]
+        )
+        found = zip(hops, *answers, strict=True)
+        now_ms = (self._clock or SystemClock()).now_ms()
+        pauses = {hop: pause_of(suspended, trouble, now_ms) for hop, suspended, trouble in found}
+        return {hop: pause for hop, pause in pauses.items() if pause is not None}
 
     def cancel(self, message_id: bytes) -> Changed:
         """See the port."""
@@ -240,7 +257,7 @@ def _info(text: bytes) -> dict[str, str]:
 
 def _depth(reply: Any) -> Depth:
     """The depth script's answer as a value."""
-    flat, live, events, finished, dead, *by_class = reply
+    flat, live, events, finished, dead, held, suspended, troubled, *by_class = reply
     numbers = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
     accepted: dict[str, int] = {}
     by_status: dict[str, dict[str, int]] = {}
@@ -265,5 +282,8 @@ def _depth(reply: Any) -> Depth:
         live_workers=live,
         events_length=events,
         dead_legs=dead,
+        held_legs=held,
+        suspended_hops=suspended,
+        troubled_hops=troubled,
         finished_messages=finished,
     )

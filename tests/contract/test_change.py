@@ -48,12 +48,12 @@ def test_cancel_of_an_unknown_message(store: Store) -> None:
 def test_reschedule(store: Store) -> None:
     identifier = store.accept()
     later = store.clock.now_ms() + 60_000
-    changed = store.spool.reschedule(identifier, later, later + 1000)
+    changed = store.spool.reschedule(identifier, later, later + 10_000)
     assert changed.kind is ChangeKind.CHANGED
     assert store.statuses(identifier) == ["scheduled"]
     assert changed.stored is not None
     assert changed.stored.head.send_at_ms == later
-    assert changed.stored.legs[0].give_up_ms == later + 1000
+    assert changed.stored.legs[0].give_up_ms == later + 10_000
     assert store.claim().legs == ()
     store.pump()
     store.pump_for(61)

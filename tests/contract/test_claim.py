@@ -18,13 +18,6 @@ def limit(store: Store, hop: str, **values: float) -> None:
     store.run(work())
 
 
-def suspend(store: Store, hop: str, for_ms: int) -> None:
-    async def work() -> None:
-        await store.queue().suspend(hop, for_ms)
-
-    store.run(work())
-
-
 def test_destinations_take_turns(store: Store) -> None:
     for _ in range(30):
         store.accept(hops=("big",))
@@ -89,24 +82,6 @@ def test_concurrency_is_shared_by_the_classes(store: Store) -> None:
     assert store.claim("critical").legs == ()
     store.settle(settlement(first[0], Status.DELIVERED))
     assert len(store.claim("critical").legs) == 1
-
-
-def test_a_suspended_hop_waits_and_comes_back(store: Store) -> None:
-    store.accept(hops=("ill",))
-    store.accept(hops=("well",))
-    suspend(store, "ill", 4000)
-    assert [each.leg.hop for each in store.claim().legs] == ["well"]
-    store.pump()
-    store.pump_for(5)
-    assert [each.leg.hop for each in store.claim().legs] == ["ill"]
-
-
-def test_lifting_a_suspension_lets_mail_go_at_once(store: Store) -> None:
-    store.accept(hops=("ill",))
-    suspend(store, "ill", 600_000)
-    assert store.claim().legs == ()
-    suspend(store, "ill", 0)
-    assert len(store.claim().legs) == 1
 
 
 def test_a_leg_that_crashed_a_worker_is_claimed_alone(store: Store) -> None:

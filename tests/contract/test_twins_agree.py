@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.clock import ManualClock
 from shared.model.message import CLASSES
 from shared.model.status import Status
+from shared.store.operations import Aside, Destination, Place, SetAside
 from shared.store.ports import Claimed, DestinationLimit
 from tests.support.redis_server import RedisServer
 from tests.support.stores import (
@@ -28,7 +29,7 @@ OUTCOMES = (Status.DELIVERED, Status.DEFERRED, Status.BOUNCED, Status.UNCERTAIN)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("accept"), st.sampled_from(HOPS), st.sampled_from(CLASSES),
-                  st.integers(1, 3), st.booleans()),
+                  st.integers(1, 3), st.booleans(), st.booleans(), st.booleans()),
         st.tuples(st.just("claim"), st.sampled_from(CLASSES), st.integers(1, 5),
                   st.booleans()),
         st.tuples(st.just("settle"), st.integers(0, 9), st.sampled_from(OUTCOMES)),
@@ -38,7 +39,12 @@ steps = st.lists(
         st.tuples(st.just("stall"), st.integers(2, 9)),
         st.tuples(st.just("cancel"), st.integers(0, 9)),
         st.tuples(st.just("reschedule"), st.integers(0, 9), st.integers(0, 9000)),
-        st.tuples(st.just("suspend"), st.sampled_from(HOPS), st.sampled_from((0, 4000))),
+        st.tuples(st.just("suspend"), st.sampled_from(HOPS), st.sampled_from((None, 4000))),
+        st.tuples(st.just("resume"), st.sampled_from(HOPS)),
+        st.tuples(st.just("trouble"), st.sampled_from(HOPS)),
+        st.tuples(st.just("flush"), st.sampled_from(HOPS), st.sampled_from(CLASSES)),
+        st.tuples(st.just("requeue"), st.sampled_from(("dead", "uncertain"))),
+        st.tuples(st.just("drop"), st.sampled_from(("dead", "uncertain"))),
         st.tuples(st.just("limit"), st.sampled_from(HOPS), st.sampled_from((0.0, 2.0, 50.0)),
                   st.integers(0, 2)),
     ),
@@ -65,9 +71,14 @@ class Pair:
         """One step of the history."""
         getattr(self, f"do_{step[0]}")(*step[1:])
 
-    def do_accept(self, hop: str, name: str, recipients: int, scheduled: bool) -> None:
+    def do_accept(
+        self, hop: str, name: str, recipients: int, scheduled: bool, hold: bool, soon: bool
+    ) -> None:
         when = 3000 if scheduled else None
-        options = {"hops": (hop, "d"), "message_class": name, "recipients": recipients}
+        options: dict[str, Any] = {
+            "hops": (hop, "d"), "message_class": name, "recipients": recipients, "hold": hold,
+            "deliver_by_in_ms": 7000 if soon else None,
+        }  # fmt: skip
         self.ids.append(self.both("accept", **options, send_in_ms=when))
 
     def do_claim(self, name: str, limit: int, start: bool) -> None:
@@ -81,7 +92,7 @@ class Pair:
     def do_settle(self, at: int, status: Status) -> None:
         if self.claims:
             first, _ = self.claims[at % len(self.claims)]
-            self.both("settle", settlement(first, status, retry_ms=2000))
+            self.both("settle", settlement(first, status, retry_ms=2000, note="lost; TLS"))
 
     def do_release(self, at: int, wait: int) -> None:
         if self.claims:
@@ -118,13 +129,54 @@ class Pair:
             )
             assert first is second
 
-    def do_suspend(self, hop: str, wait: int) -> None:
+    def do_suspend(self, hop: str, wait: int | None) -> None:
+        until = None if wait is None else self.clock.now_ms() + wait
         for store in self.stores:
-            store.run(store.queue().suspend(hop, wait))
+            store.operations.suspend(hop, until, "by hand")
+
+    def do_resume(self, hop: str) -> None:
+        first, second = (store.operations.resume(hop) for store in self.stores)
+        assert first == second
+
+    def do_trouble(self, hop: str) -> None:
+        self.both("trouble", hop)
+
+    def do_flush(self, hop: str, name: Any) -> None:
+        first, second = (store.operations.flush(hop, name, 3) for store in self.stores)
+        assert first == second
+
+    def do_requeue(self, kind: Aside) -> None:
+        legs = [(each.leg_id, self.clock.now_ms() + 9000) for each in self.aside(kind)]
+        first, second = (store.operations.requeue(legs) for store in self.stores)
+        assert first == second == [True] * len(legs)
+
+    def do_drop(self, kind: Aside) -> None:
+        legs = [each.leg_id for each in self.aside(kind)]
+        first, second = (store.operations.drop([*legs, *legs]) for store in self.stores)
+        assert first == second == [True] * len(legs) + [False] * len(legs)
+
+    def aside(self, kind: Aside) -> list[SetAside]:
+        """What is set aside, two at a time."""
+        found: list[SetAside] = []
+        place: Place | None = None
+        while True:
+            first, second = (store.operations.aside(kind, 2, place) for store in self.stores)
+            assert first == second
+            if not first:
+                return found
+            found += first
+            place = (first[-1].since_ms, first[-1].leg_id)
 
     def do_limit(self, hop: str, rate: float, concurrency: int) -> None:
         for store in self.stores:
             store.run(store.queue().limit(hop, DestinationLimit(rate, concurrency)))
+
+    @staticmethod
+    def seen(each: Destination | None) -> tuple[Any, ...]:
+        """What must agree; of ready ids some may be tombstones, and rates are by the minute."""
+        if each is None:
+            return (0, 0, None)
+        return (each.deferred, each.in_flight, each.pause)
 
     def compare(self) -> None:
         """Everything that can be seen is the same, and nothing is unaccounted for."""
@@ -133,8 +185,14 @@ class Pair:
             assert first == second
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
         for name in ("accepted", "by_status", "ready_legs", "deferred_legs", "leased_legs",
-                     "dead_legs", "finished_messages", "live_workers"):  # fmt: skip
+                     "dead_legs", "held_legs", "finished_messages", "live_workers",
+                     "troubled_hops"):  # fmt: skip
             assert getattr(first_depth, name) == getattr(second_depth, name), name
+        views = [{(each.hop, each.message_class): each for each in store.operations.destinations()}
+                 for store in self.stores]  # fmt: skip
+        for place in views[0].keys() | views[1].keys():
+            first_one, second_one = (view.get(place) for view in views)
+            assert self.seen(first_one) == self.seen(second_one), place
         self.stores[1].reconcile()
 
 

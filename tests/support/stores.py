@@ -16,6 +16,7 @@ from shared.model.message import Address, Content, Head, Message, MessageClass, 
 from shared.model.status import Status
 from shared.settings import RetrySettings, Settings, StoreSettings, WorkerSettings
 from shared.store.memory import MemoryStore
+from shared.store.operations import Operations
 from shared.store.ports import (
     Accepted,
     Claim,
@@ -31,6 +32,7 @@ from shared.store.ports import (
     Verb,
 )
 from shared.store.redis_keys import RedisKeys
+from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool
 
@@ -51,8 +53,11 @@ def settings(url: str = "", **store: Any) -> Settings:
 class Store:
     """Both halves of one store, the clock, and shorthands for what tests do often."""
 
-    def __init__(self, spool: Spool, keys: Keys, clock: ManualClock) -> None:
+    def __init__(
+        self, spool: Spool, keys: Keys, operations: Operations, clock: ManualClock
+    ) -> None:
         self.spool = spool
+        self.operations = operations
         self.keys = keys
         self.clock = clock
         self._counter = 0
@@ -73,6 +78,7 @@ class Store:
         recipients: int = 1,
         send_in_ms: int | None = None,
         hold: bool = False,
+        deliver_by_in_ms: int | None = None,
         idempotency: Idempotency | None = None,
         identifier: bytes | None = None,
         text: str = "hello",
@@ -87,8 +93,9 @@ class Store:
         send_at = None if send_in_ms is None else now + send_in_ms
         head = Head(
             "app", message_class, message_id_header(identifier, "a.test"), Address("a@a.test"),
-            "a@a.test", people, "subject", now, send_at, None, now + 5 * DAY_MS,
-            "hold" if hold else "resend",
+            "a@a.test", people, "subject", now, send_at,
+            None if deliver_by_in_ms is None else now + deliver_by_in_ms,
+            now + (deliver_by_in_ms or 5 * DAY_MS), "hold" if hold else "resend",
         )  # fmt: skip
         waiting = send_at is not None
         legs = tuple(
@@ -155,6 +162,14 @@ class Store:
 
         return self.run(work())
 
+    def trouble(self, hop: str, reason: str = "connection refused") -> int:
+        """A hop could not be used; for how long it stands still, in ms."""
+
+        async def work() -> int:
+            return await self.queue().trouble(hop, reason, 1000, 60_000)
+
+        return self.run(work())
+
     def pump(self, worker: str = "w1") -> Pumped:
         """Run the pump once."""
 
@@ -193,7 +208,7 @@ class MemoryTestStore(Store):
 
     def __init__(self, used: Settings, clock: ManualClock) -> None:
         self.memory = MemoryStore(used, clock)
-        super().__init__(self.memory.spool, self.memory.keys, clock)
+        super().__init__(self.memory.spool, self.memory.keys, self.memory.operations, clock)
 
     def queue(self) -> Queue:
         """The twin's queue."""
@@ -207,7 +222,9 @@ class RedisTestStore(Store):
         self._settings = used
         self._loop = asyncio.new_event_loop()
         self._redis_queue: RedisQueue | None = None
-        super().__init__(RedisSpool(used, clock), RedisKeys(used, clock), clock)
+        super().__init__(
+            RedisSpool(used, clock), RedisKeys(used, clock), RedisOperations(used, clock), clock
+        )
 
     def queue(self) -> Queue:
         """The server's queue."""
@@ -226,6 +243,8 @@ class RedisTestStore(Store):
         self._loop.close()
         assert isinstance(self.spool, RedisSpool)
         assert isinstance(self.keys, RedisKeys)
+        assert isinstance(self.operations, RedisOperations)
+        self.operations.close()
         self.spool.close()
         self.keys.close()
 
@@ -236,7 +255,11 @@ def _uuid7(now_ms: int, counter: int) -> bytes:
 
 
 def settlement(
-    claimed: Claimed, *statuses: Status, retry_ms: int = 60_000, note: str = ""
+    claimed: Claimed,
+    *statuses: Status,
+    retry_ms: int = 60_000,
+    note: str = "",
+    answered: bool = True,
 ) -> Settlement:
     """An attempt that came to `statuses` (one for all, or one each)."""
     count = len(claimed.leg.statuses)
@@ -249,9 +272,10 @@ def settlement(
         Verb.SETTLE,
         each,
         claimed.leg.attempts + 1,
-        pack_history((*claimed.leg.history, attempt)),
+        pack_history((*claimed.leg.history, attempt), claimed.leg.earlier),
         msgspec.msgpack.encode(attempt),
         retry_ms,
+        answered=answered,
     )
 
 

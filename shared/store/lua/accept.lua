@@ -1,10 +1,10 @@
 #!lua
 -- accept: store submissions, each atomically. Not allow-oom: a full store refuses new mail first.
 -- KEYS[1] prefix. Writes head:<b> body:<b> leg:<b> ready:<c>:<hop> ring:<c> deferred:<c> open
---   idem:<n> events counters tickets:<c> dramatiq:<class>[.msgs]
+--   expiry idem:<n> events counters tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] width of an idempotency hash in ms, ARGV[5] how many hashes to look in, then for each
 --   submission: message id, head, body, idempotency key ('' for none), fingerprint, '1' when
---   scheduled, number of legs, then the packed legs.
+--   scheduled, '1' when it has a deliver_by, number of legs, then the packed legs.
 -- Returns for each submission 'a', 'm', or 'r' .. '0'/'1' (scheduled) .. the first message's id.
 
 local width, kept = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -27,8 +27,9 @@ local function remember(key, fingerprint, id, scheduled)
   end
 end
 
-local function store_leg(id, rec)
+local function store_leg(id, rec, timed)
   local l = decode(rec)
+  if timed then call('ZADD', P .. 'expiry', l.give_up, id) end
   call('HSET', leg_key(id), id, rec)
   local status = sub(l.statuses, 1, 1)
   bump('s:' .. l.c .. ':' .. status, #l.statuses)
@@ -42,7 +43,7 @@ end
 
 while i <= n do
   local id, key = ARGV[i], ARGV[i + 3]
-  local scheduled, legs = ARGV[i + 5], tonumber(ARGV[i + 6])
+  local scheduled, legs = ARGV[i + 5], tonumber(ARGV[i + 7])
   local found = key ~= '' and remembered(key)
   if found then
     if sub(found, 1, 16) == ARGV[i + 4] then
@@ -55,14 +56,14 @@ while i <= n do
     call('HSET', P .. 'head:' .. b, id, ARGV[i + 1])
     call('HSET', P .. 'body:' .. b, id, ARGV[i + 2])
     for number = 0, legs - 1 do
-      store_leg(id .. struct.pack('>H', number), ARGV[i + 7 + number])
+      store_leg(id .. struct.pack('>H', number), ARGV[i + 8 + number], ARGV[i + 6] == '1')
     end
     if legs > 1 then call('HSET', P .. 'open', id, legs) end
     if key ~= '' then remember(key, ARGV[i + 4], id, scheduled) end
     event('accepted', id, '')
     answers[#answers + 1] = 'a'
   end
-  i = i + 7 + legs
+  i = i + 8 + legs
 end
 commit()
 return answers

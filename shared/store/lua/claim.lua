@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- claim: lease legs of one class, a quantum from each destination of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<hop> leg:<b> leases:<c>
---   inflight gcra counters tickets:<c> deferred:<c>; reads head:<b> body:<b> limits suspended
+--   inflight gcra counters tickets:<c> deferred:<c> trouble suspended finished events;
+--   reads head:<b> body:<b> limits
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
 -- Returns {more, alone, id, record, head, content or nil, ...}.
@@ -14,8 +15,8 @@ local ring = P .. 'ring:' .. c
 for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 
 local limited = call('HLEN', P .. 'limits') > 0
-local suspensions = call('HLEN', P .. 'suspended') > 0
-local out, got, bytes, alone, over = { 0, 0 }, 0, 0, 0, false
+local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
+local out, got, bytes, alone, over, expired = { 0, 0 }, 0, 0, 0, false, 0
 
 -- GCRA: how many legs may go now; when it is short, the time of the next permit; a closure that
 -- books what was taken.
@@ -23,7 +24,7 @@ local function permitted(hop, room)
   local interval, burst, concurrency = limit_of(hop)
   local wake
   if concurrency > 0 then
-    local free = concurrency - tonumber(call('HGET', P .. 'inflight', hop) or '0')
+    local free = concurrency - in_flight(hop)
     if free < room then room, wake = math.max(0, free), now + 1000 end
   end
   if not interval or interval <= 0 then return room, wake, nil end
@@ -50,6 +51,12 @@ local function take(id)
   end
   if byte(rec, 2) ~= READY then return true end
   local _, _, class, crashes, flags, fence, attempts, legs, _, give_up = struct.unpack(FIXED, rec)
+  if give_up > 0 and give_up <= now then
+    expire(id, decode(rec))
+    expired = expired + 1
+    over = over or expired >= 200
+    return true
+  end
   if crashes > 0 then
     if got > 0 then return false end
     alone, over = 1, true
@@ -97,15 +104,18 @@ while turns > 0 and got < limit and not over do
   turns = turns - 1
   local hop = call('LPOP', ring)
   local room, wake, book = math.min(quantum, limit - got), nil, nil
-  if suspensions then
-    local till = tonumber(call('HGET', P .. 'suspended', hop) or '0')
-    if till > now then
-      room, wake = 0, till
-    elseif till > 0 then
-      call('HDEL', P .. 'suspended', hop)
-    end
+  local trouble
+  if pauses then
+    local till
+    till, trouble = still_until(hop)
+    if till > 0 then room, wake = 0, till end
+    if trouble then room, wake = 1, now + 1000 end
   end
-  if limited and room > 0 then room, wake, book = permitted(hop, room) end
+  if limited and room > 0 then
+    local later
+    room, later, book = permitted(hop, room)
+    wake = wake or later
+  end
   local list = P .. 'ready:' .. c .. ':' .. hop
   local taken, apart = 0, false
   if room > 0 then taken, apart = take_from(list, room) end
@@ -121,7 +131,11 @@ while turns > 0 and got < limit and not over do
       call('RPUSH', ring, hop)
     end
   end
-  if taken > 0 then fly(hop, taken) end
+  if taken > 0 then fly(c, hop, taken) end
+  if trouble and taken > 0 then
+    trouble.probe = out[#out - 3]
+    save_trouble(hop, trouble)
+  end
 end
 bump('r:' .. c, -got)
 commit()

@@ -1,27 +1,25 @@
 #!lua flags=allow-oom
 -- depth: the numbers for metrics and status, read in one step so that they agree.
--- KEYS[1] prefix. Reads counters live events finished dead deferred:<c> leases:<c> ring:<c>
---   ready:<c>:<hop>
--- Returns {counters as a flat list, live, events, finished, dead, then for each class: deferred,
--- leased, age in ms of the oldest head among the first 100 ready queues or -1}.
+-- KEYS[1] prefix. Reads counters live events finished dead held suspended trouble deferred:<c>
+--   leases:<c> ring:<c> ready:<c>:<hop>
+-- Returns {counters as a flat list, live, events, finished, dead, held, suspended, in trouble, then
+-- for each class: deferred, leased, age in ms of the oldest head among the first 100 ready queues
+-- or -1}.
 
 local function oldest(c)
   local hops = call('LRANGE', P .. 'ring:' .. c, 0, 99)
   local age = -1
   for i = 1, #hops do
     local id = call('LINDEX', P .. 'ready:' .. c .. ':' .. hops[i], 0)
-    if id then
-      -- A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
-      local high, low = struct.unpack('>I4H', id)
-      age = math.max(age, now - (high * 65536 + low))
-    end
+    if id then age = math.max(age, now - accepted_at(id)) end
   end
   return age
 end
 
 local out = {
   call('HGETALL', P .. 'counters'), call('ZCARD', P .. 'workers'), call('XLEN', P .. 'events'),
-  call('LLEN', P .. 'finished'), call('ZCARD', P .. 'dead'),
+  call('LLEN', P .. 'finished'), call('ZCARD', P .. 'dead'), call('ZCARD', P .. 'held'),
+  call('HLEN', P .. 'suspended'), call('HLEN', P .. 'trouble'),
 }
 for _, c in ipairs({ '0', '1', '2' }) do
   out[#out + 1] = call('ZCARD', P .. 'deferred:' .. c)

@@ -5,8 +5,11 @@
 --   counters HASH field -> number        ring:<c> LIST of hops      wake:<c> ZSET hop -> ms
 --   ready:<c>:<hop> LIST of leg ids      deferred:<c> leases:<c> ZSET leg id -> ms
 --   leg:<b> head:<b> body:<b> HASH       open HASH message id -> legs not final
---   finished LIST of message id and ms   events STREAM              inflight HASH hop -> legs
---   suspended limits gcra HASH by hop    tickets:<c> ZSET id -> ms  live STRING
+--   finished LIST of message id and ms   events STREAM              inflight HASH <c><hop> -> legs
+--   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
+--   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
+--   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
+--   trouble limits gcra HASH by hop      tickets:<c> ZSET id -> ms  live STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
 
@@ -65,9 +68,31 @@ end
 local function save_leg(id, l) call('HSET', leg_key(id), id, encode(l)) end
 
 -- Changes of numbers are gathered and written once a script.
-local counts, flights, touched = {}, {}, {}
+local counts, flights, waits, rates, touched = {}, {}, {}, {}, {}
 local function bump(field, by) counts[field] = (counts[field] or 0) + by end
-local function fly(hop, by) flights[hop] = (flights[hop] or 0) + by end
+local function fly(c, hop, by) flights[c .. hop] = (flights[c .. hop] or 0) + by end
+
+-- A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
+local function accepted_at(id)
+  local high, low = struct.unpack('>I4H', id)
+  return high * 65536 + low
+end
+
+-- A leg that was deferred: due at l.due, and findable by its destination, oldest first.
+local function defer(id, l)
+  l.state = WAITING
+  call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
+  if call('ZADD', P .. 'waiting:' .. l.c .. ':' .. l.hop, accepted_at(id), id) == 1 then
+    waits[l.c .. l.hop] = (waits[l.c .. l.hop] or 0) + 1
+  end
+end
+
+local function undefer(id, l)
+  call('ZREM', P .. 'deferred:' .. l.c, id)
+  if call('ZREM', P .. 'waiting:' .. l.c .. ':' .. l.hop, id) == 1 then
+    waits[l.c .. l.hop] = (waits[l.c .. l.hop] or 0) - 1
+  end
+end
 
 local function event(kind, id, payload)
   call('XADD', P .. 'events', '*', 'k', kind, 'l', id, 'p', payload)
@@ -125,10 +150,9 @@ end
 -- Where a leg goes once its statuses are known. `wait` is in ms.
 local function place(id, l, wait)
   if has_open(l) then
-    l.state = WAITING
     l.due = now + wait
     if l.give_up > now and l.due > l.give_up then l.due = l.give_up end
-    call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
+    defer(id, l)
     return
   end
   l.due = 0
@@ -150,15 +174,68 @@ local function withdraw(id, l)
     bump('r:' .. l.c, -1)
   elseif l.state == LEASED then
     call('ZREM', P .. 'leases:' .. l.c, id)
-    fly(l.hop, -1)
+    fly(l.c, l.hop, -1)
     touched[l.c] = true
   elseif l.state == WAITING then
-    call('ZREM', P .. 'deferred:' .. l.c, id)
+    undefer(id, l)
   elseif l.state == DEAD then
     call('ZREM', P .. 'dead', id)
   elseif l.state == HELD then
     call('ZREM', P .. 'held', id)
   end
+end
+
+-- The message's time is over: whoever still waits for it gets it no more.
+local function expire(id, l)
+  withdraw(id, l)
+  restate(l, all_open_to(l, 'x'), OPEN)
+  place(id, l, 0)
+  save_leg(id, l)
+  event('expired', id, '')
+end
+
+-- Add to the history what no worker can report: an `Attempt` without replies, as msgpack.
+local function note(l, text)
+  local at = 1
+  if byte(l.tail, 1) == 193 then at = 4 + byte(l.tail, 2) * 256 + byte(l.tail, 3) end
+  local n = byte(l.tail, at) - 144
+  if n < 0 or n > 14 then return end  -- Not a short array: the history is kept as it is.
+  l.tail = sub(l.tail, 1, at - 1) .. string.char(145 + n) .. sub(l.tail, at + 1)
+    .. '\148\207' .. struct.pack('>I4I4', math.floor(now / 4294967296), now % 4294967296)
+    .. '\217' .. string.char(#l.hop) .. l.hop .. '\144\217' .. string.char(#text) .. text
+end
+
+-- trouble HASH: hop -> until ms, strikes, since ms, the leg that probes (or zeros), the reason.
+local NOBODY = string.rep('\0', 18)
+local function trouble_of(hop)
+  local found = call('HGET', P .. 'trouble', hop)
+  if not found then return nil end
+  local till, strikes, since = struct.unpack('>dBd', found)
+  return { till = till, strikes = strikes, since = since, probe = sub(found, 18, 35),
+    reason = sub(found, 36) }
+end
+local function save_trouble(hop, t)
+  call('HSET', P .. 'trouble', hop,
+    struct.pack('>dBd', t.till, t.strikes, t.since) .. t.probe .. t.reason)
+end
+
+-- Until when a hop stands still: by an operator (asked again within the hour when that has no
+-- end), or because it is in trouble and somebody probes it or nobody should yet. Else 0; then the
+-- second value is its trouble, when it is to be probed.
+local function still_until(hop)
+  local text = call('HGET', P .. 'suspended', hop)
+  if text then
+    local till = tonumber(string.match(text, '^%d+'))
+    if till == 0 then return now + 3600000 end
+    if till > now then return till end
+    call('HDEL', P .. 'suspended', hop)
+  end
+  local t = trouble_of(hop)
+  if not t then return 0 end
+  if t.till > now then return t.till end
+  local l = t.probe ~= NOBODY and load_leg(t.probe)
+  if l and l.state == LEASED then return now + 1000 end
+  return 0, t
 end
 
 -- limits HASH: hop -> '<interval ms>|<burst>|<concurrency>'.
@@ -183,9 +260,17 @@ end
 local function unblock(hop)
   local _, _, concurrency = limit_of(hop)
   if concurrency == 0 then return end
-  local till = call('HGET', P .. 'suspended', hop)
-  if till and tonumber(till) > now then return end
+  if still_until(hop) > 0 then return end
   to_ring(hop)
+end
+
+-- Legs under lease of a hop, of all classes.
+local function in_flight(hop)
+  local sum = 0
+  for _, n in ipairs(call('HMGET', P .. 'inflight', '0' .. hop, '1' .. hop, '2' .. hop)) do
+    sum = sum + tonumber(n or '0')
+  end
+  return sum
 end
 
 -- Tickets: enough for the ready mail, no more than the workers can use, none for mail that may
@@ -218,11 +303,20 @@ local function commit()
     if by ~= 0 then call('HINCRBY', P .. 'counters', field, by) end
   end
   local limited = call('HLEN', P .. 'limits') > 0
-  for hop, by in pairs(flights) do
-    if by ~= 0 and call('HINCRBY', P .. 'inflight', hop, by) <= 0 then
-      call('HDEL', P .. 'inflight', hop)
+  for place, by in pairs(flights) do
+    if by ~= 0 and call('HINCRBY', P .. 'inflight', place, by) <= 0 then
+      call('HDEL', P .. 'inflight', place)
     end
-    if by < 0 and limited then unblock(hop) end
+    if by < 0 and limited then unblock(sub(place, 2)) end
+  end
+  for place, by in pairs(waits) do
+    if by ~= 0 and call('HINCRBY', P .. 'waiting', place, by) <= 0 then
+      call('HDEL', P .. 'waiting', place)
+    end
+  end
+  for place, by in pairs(rates) do
+    local minute = P .. 'rate:' .. math.floor(now / 60000)
+    if call('HINCRBY', minute, place, by) == by then call('PEXPIRE', minute, 180000) end
   end
   local minted = 0
   for c in pairs(touched) do minted = minted + top_up(c) end

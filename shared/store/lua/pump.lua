@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- pump: the one backward arrow, deferred -> ready; also reaps leases, mints tickets, forgets.
 -- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
---   body:<b> ready:<c>:<hop> ring:<c> wake:<c> held dead finished events counters inflight
---   tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged suspended
+--   body:<b> ready:<c>:<hop> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
+--   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
+--   suspended trouble
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -34,7 +35,7 @@ local function move_due(c)
     if rec and not l then
       call('ZADD', set, now + 60000, id)  -- Written by a newer release: look again in a minute.
     else
-      call('ZREM', set, id)
+      if l then undefer(id, l) else call('ZREM', set, id) end
       if l and l.state == WAITING then
         restate(l, (string.gsub(l.statuses, 's', 'q')), OPEN)
         l.state, l.due = READY, 0
@@ -53,11 +54,15 @@ local function end_crashed(id, l)
   bump('crashes', 1)
   event('crashed', id, '')
   if has(l.flags, DOT) and has(l.flags, HOLD) then
+    note(l, 'worker ended at the final dot')
     restate(l, all_open_to(l, 'u'), OPEN)
   elseif l.crashes >= max_crashes then
+    note(l, 'poison')
     restate(l, all_open_to(l, 'l'), OPEN)
     event('dead', id, '')
     dead = dead + 1
+  else
+    note(l, 'worker ended')
   end
 end
 
@@ -85,6 +90,50 @@ local function reap(c)
     end
   end
   if reaped >= most then more = 1 end
+end
+
+-- `deliver_by` holds wherever a leg stands, on a hop that is suspended too.
+local function expire_due()
+  local ids = call('ZRANGEBYSCORE', P .. 'expiry', '-inf', now, 'LIMIT', 0, most)
+  for i = 1, #ids do
+    local id = ids[i]
+    local l = load_leg(id)
+    if not l or not has_open(l) then
+      call('ZREM', P .. 'expiry', id)
+    elseif l.give_up > now then
+      call('ZADD', P .. 'expiry', l.give_up, id)
+    elseif l.state == READY or l.state == WAITING then
+      call('ZREM', P .. 'expiry', id)
+      expire(id, l)
+    else
+      call('ZADD', P .. 'expiry', now + 1000, id)  -- A worker has it: it will be settled soon.
+    end
+  end
+  if #ids >= most then more = 1 end
+end
+
+-- On a hop that stands still nobody claims: what has had its time is at the head of its queues.
+local function expire_still(kind)
+  local hops = call('HRANDFIELD', P .. kind, 20)
+  for i = 1, #hops do
+    for c in pairs(CLASS) do
+      local list, popped = P .. 'ready:' .. c .. ':' .. hops[i], false
+      for _ = 1, 100 do
+        local id = call('LINDEX', list, 0)
+        if not id then break end
+        local l = load_leg(id)
+        local gone = not l or l.state ~= READY
+        if not gone and (l.give_up == 0 or l.give_up > now) then break end
+        call('LPOP', list)
+        popped = true
+        if not gone then expire(id, l) end
+      end
+      if popped and call('LLEN', list) == 0 then
+        call('ZREM', P .. 'wake:' .. c, hops[i])
+        call('LREM', P .. 'ring:' .. c, 0, hops[i])
+      end
+    end
+  end
 end
 
 local function wake(c)
@@ -133,6 +182,9 @@ for _, c in ipairs({ '0', '1', '2' }) do
   find_lost_tickets(c)
   touched[c] = true
 end
+expire_due()
+expire_still('suspended')
+expire_still('trouble')
 forget()
 
 -- Only what a recorder has acknowledged may go; without one the stream is capped, and the

@@ -15,7 +15,7 @@ for i = 5, #ARGV, 2 do
     held = 1
     if l.state == READY then
       bump('r:' .. l.c, -1)
-      fly(l.hop, 1)
+      fly(l.c, l.hop, 1)
       l.state = LEASED
     end
     l.due = now + lease

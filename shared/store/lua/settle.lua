@@ -1,11 +1,21 @@
 #!lua flags=allow-oom
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
---   wake:<c> held dead open body:<b> finished events counters inflight gcra tickets:<c>
---   dramatiq:<class>[.msgs]; reads limits suspended live
+--   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
+--   trouble rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
---   counters to raise, separated by spaces.
+--   counters to raise, separated by spaces, '1' when the next hop has answered MAIL.
 -- Returns a letter each: d done, l late but counted, r refused.
+
+local troubles = call('HLEN', P .. 'trouble') > 0
+
+-- The next hop has answered a transaction: it is counted, and its trouble is over.
+local function answered(l)
+  rates[l.c .. l.hop] = (rates[l.c .. l.hop] or 0) + 1
+  if troubles and call('HDEL', P .. 'trouble', l.hop) == 1 and still_until(l.hop) == 0 then
+    to_ring(l.hop)
+  end
+end
 
 local function settled(id, l, i)
   withdraw(id, l)
@@ -20,6 +30,7 @@ local function settled(id, l, i)
   save_leg(id, l)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
   for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
+  if ARGV[i + 9] == '1' then answered(l) end
 end
 
 local function released(id, l, wait)
@@ -37,9 +48,9 @@ local function released(id, l, wait)
   if not has_open(l) then
     place(id, l, 0)
   elseif wait > 0 then
-    l.state, l.due = WAITING, now + wait
+    l.due = now + wait
     if l.give_up > now and l.due > l.give_up then l.due = l.give_up end
-    call('ZADD', P .. 'deferred:' .. l.c, l.due, id)
+    defer(id, l)
   else
     l.state, l.due = READY, 0
     push_ready(id, l, true)
@@ -87,7 +98,7 @@ local function overtaken(id, l, i)
 end
 
 local answers = {}
-for i = 4, #ARGV, 9 do
+for i = 4, #ARGV, 10 do
   local id, fence = ARGV[i], tonumber(ARGV[i + 1])
   local l = load_leg(id)
   local answer = 'r'

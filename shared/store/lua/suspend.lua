@@ -1,17 +1,12 @@
 #!lua flags=allow-oom
--- suspend: keep a hop's mail queued until a time, or lift that.
--- KEYS[1] prefix. Writes suspended wake:<c> ring:<c> counters tickets:<c> dramatiq:<class>[.msgs]
--- ARGV[4] hop, [5] for how many ms; 0 lifts the suspension.
+-- suspend: an operator keeps a hop's mail queued until a time, or until it is resumed.
+-- KEYS[1] prefix. Writes suspended wake:<c>
+-- ARGV[4] hop, [5] until when in ms, 0 without an end, [6] the reason.
 
-local hop, duration = ARGV[4], tonumber(ARGV[5])
-if duration > 0 then
-  call('HSET', P .. 'suspended', hop, now + duration)
-  for c in pairs(CLASS) do
-    -- A hop that already waits keeps its place; its time becomes the suspension's end.
-    call('ZADD', P .. 'wake:' .. c, 'XX', now + duration, hop)
-  end
-else
-  call('HDEL', P .. 'suspended', hop)
-  to_ring(hop)
+local hop, till = ARGV[4], tonumber(ARGV[5])
+call('HSET', P .. 'suspended', hop, string.format('%d', till) .. '|' .. ARGV[6])
+for c in pairs(CLASS) do
+  -- A hop that already waits keeps its place; one in the ring is put aside by the next claim.
+  call('ZADD', P .. 'wake:' .. c, 'XX', still_until(hop), hop)
 end
-return commit()
+return 1

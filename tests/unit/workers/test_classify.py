@@ -6,9 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from shared.clock import ManualClock
 from shared.settings import ClassRetrySettings, RetrySettings
-from workers.backoff import Backoff
 from workers.classify import outcomes
 from workers.retry import next_wait_ms
 from workers.smtp import Reply, Stage, Transaction
@@ -53,6 +51,47 @@ def test_outcomes(fields: dict[str, object], expected: str) -> None:
     assert verdict(**fields) == [expected]
 
 
+def replies(transaction: Transaction, count: int) -> list[tuple[str, int]]:
+    found = outcomes(transaction, tuple(range(count)))
+    return [] if found.relay_trouble else [(each.status, each.code) for each in found.replies]
+
+
+DENIED = Reply(554, "5.7.1", "<x@y.test>: Relay access denied")
+
+
+def test_a_relay_that_took_one_recipient_is_not_in_trouble_over_another() -> None:
+    """P4: who has been given the mail is not given it again."""
+    taken = Transaction(Stage.MESSAGE, OK, {0: OK, 1: DENIED}, OK, dot_sent=True)
+    assert replies(taken, 2) == [("d", 250), ("f", 554)]
+    lost = Transaction(Stage.MESSAGE, OK, {0: OK, 1: DENIED}, None, "timed out", dot_sent=True)
+    assert replies(lost, 2) == [("u", 250), ("f", 554)]
+    refused = Transaction(Stage.RCPT, OK, {0: Reply(550, "5.1.1"), 1: DENIED})
+    assert replies(refused, 2) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Relaying denied", "<a@b.test>: Relay access denied", "5.7.54 Unable to relay recipient",
+     "relay not permitted to relay"],
+)  # fmt: skip
+def test_what_relays_say_to_strangers_is_the_relays_trouble(text: str) -> None:
+    refused = Transaction(Stage.RCPT, OK, {0: Reply(550, "5.7.1", text)})
+    assert outcomes(refused, (0,)).note == "refused to relay: 550 5.7.1"
+    fine = Transaction(Stage.MESSAGE, OK, {0: Reply(250, "2.1.5", text)}, OK, dot_sent=True)
+    assert replies(fine, 1) == [("d", 250)]
+
+
+def test_uncertain_keeps_what_was_heard_and_how_much_was_sent() -> None:
+    lost = Transaction(
+        Stage.MESSAGE, OK, {0: Reply(250, "2.1.5", "Ok")}, None, "connection lost", None, True, 4213
+    )
+    found = outcomes(lost, (0,))
+    assert (found.note, found.bytes_sent) == ("connection lost", 4213)
+    assert (found.replies[0].status, found.replies[0].text) == ("u", "Ok")
+    settled = Transaction(Stage.MESSAGE, OK, {0: OK}, OK, "", None, True, 4213)
+    assert outcomes(settled, (0,)).bytes_sent == 0
+
+
 def test_waits_follow_the_schedule_and_the_last_repeats() -> None:
     settings = RetrySettings(schedule_seconds=(60, 300), jitter=0.1)
     waits = [next_wait_ms(attempt, "bulk", settings, 0) for attempt in (1, 2, 3, 99)]
@@ -80,18 +119,3 @@ def test_the_default_schedule_over_five_days() -> None:
     assert sum(each <= 3600 for each in tries) == 5
     assert all(later - earlier <= 7200 for earlier, later in pairwise(tries))
     assert 55 < len(tries) < 75
-
-
-def test_back_off_doubles_once_for_what_breaks_together() -> None:
-    clock = ManualClock()
-    backoff = Backoff(clock)
-    assert [backoff.trouble("a"), backoff.trouble("a")] == [1.0, None]
-    clock.advance(1.1)
-    assert backoff.trouble("a") == 2.0
-    assert backoff.trouble("b") == 1.0
-    backoff.well("a")
-    assert backoff.trouble("a") == 1.0
-    for _ in range(20):
-        clock.advance(61)
-        last = backoff.trouble("a")
-    assert last == 60.0

@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- redrive: what an operator decides about legs that are dead letters or held as uncertain.
+-- KEYS[1] prefix. Reads and writes dead held leg:<b> ready:<c>:<hop> ring:<c> open body:<b>
+--   finished events expiry counters tickets:<c> dramatiq:<class>[.msgs]
+-- ARGV[4] 'q' to queue them again or 'c' to drop them, then leg id, give-up ms, ...
+-- Returns one 0 or 1 each: 0 means that the leg is neither, or not any more.
+
+local SET_ASIDE = { u = true, l = true }
+local letter = ARGV[4]
+local answers = {}
+for i = 5, #ARGV, 2 do
+  local id = ARGV[i]
+  local l = load_leg(id)
+  local done = 0
+  if l and (l.state == DEAD or l.state == HELD) then
+    done = 1
+    withdraw(id, l)
+    restate(l, (string.gsub(l.statuses, '[ul]', letter)), SET_ASIDE)
+    l.crashes, l.fence = 0, l.fence + 1
+    if letter == 'q' then
+      l.give_up = math.max(l.give_up, tonumber(ARGV[i + 1]))
+      l.state, l.due = READY, 0
+      save_leg(id, l)
+      push_ready(id, l)
+      event('requeued', id, '')
+    else
+      place(id, l, 0)
+      save_leg(id, l)
+      event('dropped', id, '')
+    end
+  end
+  answers[#answers + 1] = done
+end
+commit()
+return answers

@@ -1,0 +1,140 @@
+"""The port of operators on the in-memory spool: `shared.store.operations.Operations`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from shared.model.leg import Leg, LegState, message_of
+from shared.model.message import MessageClass
+from shared.model.status import Status
+from shared.store.memory_state import State
+from shared.store.operations import Aside, Destination, Place, SetAside
+from shared.store.ports import Pause
+
+_ASIDE = frozenset({Status.DEAD, Status.UNCERTAIN})
+_replace = msgspec.structs.replace
+
+
+class MemoryOperations:
+    """`shared.store.operations.Operations` in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def destinations(self) -> list[Destination]:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            places = {place for place, queue in state.ready.items() if queue}
+            places |= {place for place, legs in state.waiting.items() if legs}
+            places |= {place for place, count in state.inflight.items() if count}
+            places |= {(name, hop) for at, name, hop in state.answered if self._lately(at)}
+            still = {*state.suspended, *state.trouble} - {hop for _, hop in places}
+            found = [self._destination(name, hop) for name, hop in places]
+            found += [self._destination("transactional", hop) for hop in still]
+        return sorted(found, key=lambda each: (-each.ready - each.deferred, each.hop))
+
+    def _lately(self, at_ms: int) -> bool:
+        return at_ms > self._state.now() - 60_000
+
+    def _destination(self, name: MessageClass, hop: str) -> Destination:
+        state, place = self._state, (name, hop)
+        queue, waiting = state.ready.get(place), state.waiting.get(place, set())
+        first = [*([queue[0]] if queue else []), *sorted(waiting)[:1]]
+        limit = state.limits.get(hop)
+        return Destination(
+            hop,
+            name,
+            len(queue or ()),
+            len(waiting),
+            state.inflight.get(place, 0),
+            state.now() - min(int.from_bytes(each[:6], "big") for each in first) if first else None,
+            sum(1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]),
+            limit.per_second if limit else 0.0,
+            state.wake[name].get(hop),
+            state.pause(hop),
+        )
+
+    def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:
+        """See the port."""
+        with self._state.lock:
+            self._state.suspended[hop] = Pause("suspended", until_ms, reason)
+            self._state.postpone(hop)
+
+    def resume(self, hop: str) -> bool:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            lifted = [each.pop(hop, None) for each in (state.suspended, state.trouble)]
+            state.probes.pop(hop, None)
+            state.to_ring(hop)
+            state.top_up()
+            return any(pause is not None for pause in lifted)
+
+    def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            ids = sorted(state.waiting.get((message_class, hop), ()))[:most]
+            for identifier in ids:
+                leg = state.legs[identifier]
+                state.withdraw(identifier, leg)
+                self._ready(identifier, leg)
+            state.top_up()
+            return len(ids)
+
+    def _ready(self, identifier: bytes, leg: Leg) -> None:
+        leg = _replace(leg, state=LegState.READY, due_ms=0)
+        self._state.legs[identifier] = leg
+        self._state.push_ready(identifier, leg)
+
+    def aside(self, kind: Aside, limit: int, before: Place | None = None) -> list[SetAside]:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            entries = (state.dead if kind == "dead" else state.held).items()
+            places = sorted(((since, each) for each, since in entries), reverse=True)
+            return [
+                SetAside(each, kind, since, state.legs[each], state.heads[message_of(each)])
+                for since, each in places
+                if before is None or (since, each) < before
+            ][:limit]
+
+    def requeue(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """See the port."""
+
+        def again(identifier: bytes, leg: Leg, give_up_ms: int) -> None:
+            self._ready(identifier, _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms)))
+
+        return self._redrive(legs, Status.QUEUED, "requeued", again)
+
+    def drop(self, legs: Sequence[bytes]) -> list[bool]:
+        """See the port."""
+
+        def end(identifier: bytes, leg: Leg, _: int) -> None:
+            self._state.legs[identifier] = self._state.place(identifier, leg)
+
+        return self._redrive([(each, 0) for each in legs], Status.CANCELLED, "dropped", end)
+
+    def _redrive(
+        self,
+        legs: Sequence[tuple[bytes, int]],
+        status: Status,
+        event: str,
+        act: Callable[[bytes, Leg, int], None],
+    ) -> list[bool]:
+        state, answers = self._state, []
+        with state.lock:
+            for identifier, give_up_ms in legs:
+                leg = state.legs.get(identifier)
+                found = leg is not None and leg.state in (LegState.DEAD, LegState.HELD)
+                if leg is not None and found:
+                    state.withdraw(identifier, leg)
+                    leg = state.restate(leg, (status,) * len(leg.statuses), _ASIDE)
+                    act(identifier, _replace(leg, crashes=0, fence=leg.fence + 1), give_up_ms)
+                    state.event(event, identifier)
+                answers.append(found)
+            state.top_up()
+        return answers

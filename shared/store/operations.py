@@ -1,0 +1,99 @@
+"""The port of operators: destinations, and legs that are set aside. Blocking, like `Spool`.
+
+Any method may raise the `StoreError` family and nothing else. Times are milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from shared.model.leg import Leg
+from shared.model.message import Head, MessageClass
+from shared.model.status import Status
+from shared.store.ports import Pause
+
+Aside = Literal["dead", "uncertain"]
+"""Dead letters, and legs that are held because nobody knows whether they were delivered."""
+Place = tuple[int, bytes]
+"""Where a list goes on: since when, and the id of the last leg that was given."""
+State = Literal["active", "idle", "limited", "suspended", "backing_off", "probing"]
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """One next hop and class, as of now. Legs, not recipients."""
+
+    hop: str
+    message_class: MessageClass
+    ready: int = 0
+    deferred: int = 0
+    in_flight: int = 0
+    oldest_ms: int | None = None
+    """How long the oldest message that waits was accepted ago; None when none waits."""
+    per_minute: float = 0.0
+    """Legs that the hop has answered, over the last minute."""
+    rate: float = 0.0
+    """Legs a second that it may get; 0: no limit."""
+    wakes_ms: int | None = None
+    """When its next leg may go, when that is not now."""
+    pause: Pause | None = None
+
+    def state(self, now_ms: int) -> State:
+        """What it does; `suspended`, `backing_off` and `probing` say that it stands still."""
+        if self.pause is not None and self.pause.kind == "suspended":
+            return "suspended"
+        if self.pause is not None:
+            return "backing_off" if (self.pause.until_ms or 0) > now_ms else "probing"
+        if self.wakes_ms is not None and self.wakes_ms > now_ms and self.ready:
+            return "limited"
+        return "active" if self.ready or self.in_flight else "idle"
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A leg that an operator has to decide about."""
+
+    leg_id: bytes
+    kind: Aside
+    since_ms: int
+    leg: Leg
+    head: Head
+
+    def addresses(self) -> list[str]:
+        """Whose mail it is: the recipients that are dead or uncertain."""
+        asides = (Status.DEAD, Status.UNCERTAIN)
+        pairs = zip(self.leg.indices(), self.leg.statuses, strict=True)
+        return [self.head.recipients[index].email for index, each in pairs if each in asides]
+
+
+class Operations(Protocol):
+    """What operators ask and decide."""
+
+    def destinations(self) -> list[Destination]:
+        """Every destination that has mail, stands still or was busy lately; the deepest first."""
+        ...
+
+    def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:
+        """Keep a hop's mail queued; what is in flight ends."""
+        ...
+
+    def resume(self, hop: str) -> bool:
+        """Lift a hop's suspension and its back-off; whether there was one."""
+        ...
+
+    def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
+        """Make at most `most` deferred legs of a destination due now; how many."""
+        ...
+
+    def aside(self, kind: Aside, limit: int, before: Place | None = None) -> list[SetAside]:
+        """Legs that are set aside, the last ones first; with `before` those after that one."""
+        ...
+
+    def requeue(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """Queue legs again: (leg id, the earliest time to give up). False: not set aside."""
+        ...
+
+    def drop(self, legs: Sequence[bytes]) -> list[bool]:
+        """Cancel what is open in them. False: not set aside (any more)."""
+        ...

@@ -1,0 +1,228 @@
+"""The port of operators on Redis or Valkey. What changes is one script; views are read in pieces.
+
+A view may mix moments some milliseconds apart: it is for people. Failures are the `StoreError`
+family.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shared.clock import Clock, SystemClock
+from shared.model.leg import message_of, unpack_leg
+from shared.model.message import CLASSES, MessageClass, unpack_head
+from shared.settings import Settings
+from shared.store.connection import SyncRedis, Value
+from shared.store.operations import Aside, Destination, Place, SetAside
+from shared.store.ports import Pause
+from shared.store.scripts import PREFIX, SCRIPTS
+from shared.store.tickets import template
+
+REDRIVE_BATCH = 100
+VIEW_BATCH = 1000
+_SETS: dict[Aside, str] = {"dead": "dead", "uncertain": "held"}
+_TROUBLE = struct.Struct(">dBd18s")
+
+
+def pause_of(suspended: bytes | None, trouble: bytes | None, now_ms: int) -> Pause | None:
+    """The pause behind a hop's entries in `suspended` and `trouble` (lua/prelude.lua)."""
+    if suspended is not None:
+        until, _, reason = suspended.decode().partition("|")
+        if int(until) == 0 or int(until) > now_ms:
+            return Pause("suspended", int(until) or None, reason)
+    if trouble is not None:
+        until_ms, strikes, since_ms, _ = _TROUBLE.unpack_from(trouble)
+        reason = trouble[_TROUBLE.size :].decode()
+        return Pause("trouble", int(until_ms), reason, strikes, int(since_ms))
+    return None
+
+
+class RedisOperations:
+    """`shared.store.operations.Operations` on a server. With a `clock` the scripts use its time."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._quantum = settings.worker.quantum
+        self._redis = SyncRedis(
+            settings.store.redis_url,
+            timeout_seconds=max(5.0, settings.store.timeout_seconds),
+            connections=4,
+        )
+        self._template = template()
+
+    def _run(self, name: str, *arguments: Value) -> Any:
+        now = b"" if self._clock is None else self._clock.now_ms()
+        return self._redis.run(SCRIPTS[name], [now, self._template, self._quantum, *arguments])
+
+    def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:
+        """See the port."""
+        self._run("suspend", hop, until_ms or 0, reason)
+
+    def resume(self, hop: str) -> bool:
+        """See the port."""
+        return bool(self._run("resume", hop))
+
+    def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
+        """See the port."""
+        moved, c = 0, CLASSES.index(message_class)
+        while moved < most:
+            step = int(self._run("flush", c, hop, min(REDRIVE_BATCH, most - moved)))
+            if step == 0:
+                break
+            moved += step
+        return moved
+
+    def requeue(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """See the port."""
+        return self._redrive("q", legs)
+
+    def drop(self, legs: Sequence[bytes]) -> list[bool]:
+        """See the port."""
+        return self._redrive("c", [(leg, 0) for leg in legs])
+
+    def _redrive(self, letter: str, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        answers: list[bool] = []
+        for start in range(0, len(legs), REDRIVE_BATCH):
+            flat = [part for leg in legs[start : start + REDRIVE_BATCH] for part in leg]
+            answers += [done == 1 for done in self._run("redrive", letter, *flat)]
+        return answers
+
+    # -- views ------------------------------------------------------------------------------
+
+    def aside(self, kind: Aside, limit: int, before: Place | None = None) -> list[SetAside]:
+        """See the port."""
+        found = self._places(f"{PREFIX}{_SETS[kind]}", limit, before)
+        if not found:
+            return []
+        packed = self._redis.commands(
+            [
+                command
+                for leg_id, _ in found
+                for command in (
+                    ("HGET", f"{PREFIX}leg:{leg_id[15]}", leg_id),
+                    ("HGET", f"{PREFIX}head:{leg_id[15]}", message_of(leg_id)),
+                )
+            ]
+        )
+        return [
+            SetAside(leg_id, kind, int(since), unpack_leg(leg), unpack_head(head))
+            for (leg_id, since), leg, head in zip(found, packed[::2], packed[1::2], strict=True)
+            if leg is not None and head is not None  # Decided by somebody else meanwhile.
+        ]
+
+    def _places(self, key: str, limit: int, before: Place | None) -> list[tuple[bytes, float]]:
+        """(leg id, since) of a sorted set, backwards; equal times are ordered by id."""
+        if before is None:
+            return _pairs(self._redis.command("ZREVRANGE", key, 0, limit - 1, "WITHSCORES"))
+        since, last = before
+        same = self._redis.command("ZREVRANGEBYSCORE", key, since, since, "WITHSCORES")
+        found = [pair for pair in _pairs(same) if pair[0] < last][:limit]
+        if len(found) < limit:
+            rest = ("-inf", "WITHSCORES", "LIMIT", 0, limit - len(found))
+            found += _pairs(self._redis.command("ZREVRANGEBYSCORE", key, f"({since}", *rest))
+        return found
+
+    def destinations(self) -> list[Destination]:
+        """See the port."""
+        view = _View(self._redis, self._now())
+        found = [view.destination(c, hop) for c, hop in view.places()]
+        return sorted(found, key=lambda each: (-each.ready - each.deferred, each.hop))
+
+    def _now(self) -> int:
+        return (self._clock or SystemClock()).now_ms()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+
+def _pairs(flat: Sequence[bytes]) -> list[tuple[bytes, float]]:
+    return [(flat[at], float(flat[at + 1])) for at in range(0, len(flat), 2)]
+
+
+class _View:
+    """Everything that is known of destinations, read in a few round trips."""
+
+    def __init__(self, redis: SyncRedis, now_ms: int) -> None:
+        self._redis = redis
+        self._now_ms = now_ms
+        minute = now_ms // 60_000
+        names = ("suspended", "trouble", "limits", "inflight", "waiting",
+                 f"rate:{minute}", f"rate:{minute - 1}")  # fmt: skip
+        hashes = redis.commands([("HGETALL", f"{PREFIX}{name}") for name in names])
+        (self._suspended, self._trouble, self._limits, self._inflight, self._waiting,
+         self._this, self._last) = [_table(each) for each in hashes]  # fmt: skip
+        self._rings = [
+            {hop.decode() for hop in each}
+            for each in redis.commands(
+                [("LRANGE", f"{PREFIX}ring:{c}", 0, -1) for c in range(len(CLASSES))]
+            )
+        ]
+        self._wakes = [
+            {hop.decode(): int(at) for hop, at in _pairs(each)}
+            for each in redis.commands(
+                [("ZRANGE", f"{PREFIX}wake:{c}", 0, -1, "WITHSCORES") for c in range(len(CLASSES))]
+            )
+        ]
+        self._queues = self._read_queues()
+
+    def places(self) -> list[tuple[int, str]]:
+        """(class, hop) of every destination."""
+        named = self._inflight.keys() | self._waiting.keys() | self._this.keys() | self._last.keys()
+        found = {(int(each[0]), each[1:]) for each in named}
+        for c in range(len(CLASSES)):
+            found |= {(c, hop) for hop in self._rings[c] | self._wakes[c].keys()}
+        still = (self._suspended.keys() | self._trouble.keys()) - {hop for _, hop in found}
+        return sorted(found | {(1, hop) for hop in still})
+
+    def _read_queues(self) -> dict[tuple[int, str], tuple[int, bytes | None, bytes | None]]:
+        """(class, hop) -> ready legs, the first of them, and the longest deferred one."""
+        found = {}
+        for places in _batches(self.places()):
+            answers = self._redis.commands(
+                [
+                    command
+                    for c, hop in places
+                    for command in (
+                        ("LLEN", f"{PREFIX}ready:{c}:{hop}"),
+                        ("LINDEX", f"{PREFIX}ready:{c}:{hop}", 0),
+                        ("ZRANGE", f"{PREFIX}waiting:{c}:{hop}", 0, 0),
+                    )
+                ]
+            )
+            for at, place in enumerate(places):
+                ready, head, waiting = answers[3 * at : 3 * at + 3]
+                found[place] = (ready, head, waiting[0] if waiting else None)
+        return found
+
+    def destination(self, c: int, hop: str) -> Destination:
+        """One of them."""
+        ready, *first = self._queues[c, hop]
+        # A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
+        accepted = [int.from_bytes(each[:6], "big") for each in first if each is not None]
+        key = f"{c}{hop}"
+        share = 1 - self._now_ms % 60_000 / 60_000
+        interval = float((self._limits.get(hop) or b"0").split(b"|")[0])
+        return Destination(
+            hop,
+            CLASSES[c],
+            ready,
+            int(self._waiting.get(key, 0)),
+            int(self._inflight.get(key, 0)),
+            self._now_ms - min(accepted) if accepted else None,
+            int(self._this.get(key, 0)) + share * int(self._last.get(key, 0)),
+            1000 / interval if interval else 0.0,
+            self._wakes[c].get(hop),
+            pause_of(self._suspended.get(hop), self._trouble.get(hop), self._now_ms),
+        )
+
+
+def _table(flat: Sequence[bytes]) -> dict[str, bytes]:
+    return {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)}
+
+
+def _batches(places: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    for start in range(0, len(places), VIEW_BATCH):
+        yield places[start : start + VIEW_BATCH]

@@ -1,0 +1,310 @@
+"""What operators ask and decide: suspensions, trouble and its probe, flushing, redriving."""
+
+from __future__ import annotations
+
+from shared.model.leg import LegState
+from shared.model.status import Status
+from shared.store.operations import Destination
+from shared.store.ports import DestinationLimit, Pause
+from tests.support.stores import Store, release, settlement
+
+
+def destination(store: Store, hop: str, name: str = "transactional") -> Destination:
+    (found,) = [
+        each
+        for each in store.operations.destinations()
+        if (each.hop, each.message_class) == (hop, name)
+    ]
+    return found
+
+
+def hops(store: Store) -> list[str]:
+    return [each.leg.hop for each in store.claim(start=False).legs]
+
+
+def test_a_suspended_hop_waits_and_comes_back(store: Store) -> None:
+    store.accept(hops=("ill",))
+    store.accept(hops=("well",))
+    store.operations.suspend("ill", store.clock.now_ms() + 4000, "maintenance")
+    assert hops(store) == ["well"]
+    found = destination(store, "ill")
+    assert (found.state(store.clock.now_ms()), found.ready) == ("suspended", 1)
+    assert found.pause == Pause("suspended", store.clock.now_ms() + 4000, "maintenance")
+    store.pump()
+    store.pump_for(5)
+    assert destination(store, "ill").pause is None
+    assert hops(store) == ["ill"]
+
+
+def test_a_suspension_without_an_end_ends_by_resume_only(store: Store) -> None:
+    identifier = store.accept(hops=("ill",))
+    store.operations.suspend("ill", None, "")
+    assert hops(store) == []
+    store.pump()
+    store.clock.advance(7200)
+    store.pump()
+    assert hops(store) == []
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    assert stored.pauses == {"ill": Pause("suspended", None)}
+    assert store.operations.resume("ill")
+    assert not store.operations.resume("ill")
+    assert hops(store) == ["ill"]
+
+
+def test_trouble_doubles_and_counts_what_breaks_together_once(store: Store) -> None:
+    store.accept(hops=("ill",))
+    assert [store.trouble("ill"), store.trouble("ill")] == [1000, 0]
+    waits = []
+    for _ in range(8):
+        store.clock.advance(61)
+        waits.append(store.trouble("ill", "timed out"))
+    assert waits == [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]
+    pause = destination(store, "ill").pause
+    assert pause is not None
+    assert (pause.kind, pause.strikes, pause.reason) == ("trouble", 9, "timed out")
+    assert store.spool.depth().counters["relay_troubles"] == 9
+    assert store.spool.depth().troubled_hops == 1
+
+
+def test_one_leg_probes_a_hop_in_trouble(store: Store) -> None:
+    store.pump()
+    for name in ("transactional", "critical"):
+        for _ in range(5):
+            store.accept(hops=("ill",), message_class=name)
+    store.trouble("ill")
+    assert store.claim().legs == store.claim("critical").legs == ()
+    store.pump_for(1.5)
+    assert destination(store, "ill").state(store.clock.now_ms()) == "probing"
+    (probe,) = store.claim().legs
+    assert store.claim().legs == store.claim("critical").legs == ()  # All classes share a hop.
+    store.pump_for(2)
+    store.renew(probe)
+    assert store.claim().legs == store.claim("critical").legs == ()
+    store.settle(settlement(probe, Status.DELIVERED))
+    assert destination(store, "ill").pause is None
+    assert (len(store.claim().legs), len(store.claim("critical").legs)) == (4, 5)
+    store.reconcile()
+
+
+def test_a_probe_that_fails_or_is_lost_is_followed_by_another(store: Store) -> None:
+    store.pump()
+    for _ in range(3):
+        store.accept(hops=("ill",))
+    store.trouble("ill")
+    store.pump_for(1.5)
+    (probe,) = store.claim(start=False).legs
+    assert store.trouble("ill") == 2000
+    store.settle(release(probe))
+    store.pump_for(1)
+    assert store.claim().legs == ()
+    store.pump_for(1.5)
+    (probe,) = store.claim(start=False).legs
+    store.pump_for(8)  # Its worker is gone.
+    (again,) = store.claim(start=False).legs
+    assert again.leg.attempts == 0
+    assert store.trouble("ill") == 4000
+
+
+def test_a_verdict_without_an_answer_leaves_the_trouble(store: Store) -> None:
+    store.pump()
+    store.accept(hops=("ill",))
+    store.accept(hops=("ill",))
+    store.trouble("ill")
+    store.pump_for(1.5)
+    (probe,) = store.claim().legs
+    store.settle(settlement(probe, Status.DEAD, note="unreadable", answered=False))
+    assert destination(store, "ill").pause is not None
+
+
+def test_a_suspension_stands_over_trouble(store: Store) -> None:
+    store.pump()
+    store.accept(hops=("ill",))
+    store.trouble("ill")
+    store.operations.suspend("ill", None, "")
+    store.pump_for(5)
+    assert hops(store) == []
+    assert store.operations.resume("ill")
+    assert hops(store) == ["ill"]
+
+
+def test_a_limited_hop_in_trouble_gets_one_probe(store: Store) -> None:
+    async def limit() -> None:
+        await store.queue().limit("ill", DestinationLimit(100.0, 5))
+
+    store.pump()
+    store.run(limit())
+    for _ in range(9):
+        store.accept(hops=("ill",))
+    store.trouble("ill")
+    store.pump_for(1.5)
+    (probe,) = store.claim().legs
+    store.settle(settlement(probe, Status.DELIVERED))
+    assert len(store.claim().legs) == 5
+
+
+def test_flush_makes_deferred_mail_due_now_the_oldest_first(store: Store) -> None:
+    store.pump()
+    ids = []
+    for _ in range(3):
+        ids.append(store.accept(hops=("a",)))
+        store.clock.advance(0.1)
+    scheduled = store.accept(hops=("a",), send_in_ms=60_000)
+    other = store.accept(hops=("b",))
+    store.settle(*(settlement(each, Status.DEFERRED) for each in store.claim().legs))
+    found = destination(store, "a")
+    assert (found.deferred, found.ready, found.in_flight) == (3, 0, 0)
+    assert found.oldest_ms == 300
+    assert store.operations.flush("a", "transactional", 2) == 2
+    assert [each.leg_id[:16] for each in store.claim(start=False).legs] == ids[:2]
+    assert store.operations.flush("a", "transactional", 100) == 1
+    assert store.operations.flush("a", "transactional", 100) == 0
+    assert store.operations.flush("a", "bulk", 100) == 0
+    assert store.statuses(scheduled) == ["scheduled"]
+    assert store.statuses(other) == ["deferred"]
+    store.reconcile()
+
+
+def poisoned(store: Store, **options: object) -> bytes:
+    """A dead letter: three workers ended while they delivered it."""
+    identifier = store.accept(**options)
+    store.pump()
+    for _ in range(3):
+        store.claim()
+        store.pump_for(13)
+    assert store.statuses(identifier) == ["dead"]
+    return identifier
+
+
+def test_a_dead_letter_tells_why_and_is_kept(store: Store) -> None:
+    identifier = poisoned(store)
+    store.clock.advance(90 * 86_400)
+    store.pump()
+    (aside,) = store.operations.aside("dead", 10)
+    assert (aside.kind, aside.leg_id[:16]) == ("dead", identifier)
+    assert aside.leg.cause() == "poison"
+    assert [each.note for each in aside.leg.history] == ["worker ended", "worker ended", "poison"]
+    assert aside.addresses() == ["r0@example.test"]
+    assert store.operations.aside("uncertain", 10) == []
+
+
+def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None:
+    identifier = poisoned(store)
+    store.clock.advance(6 * 86_400)
+    store.pump()
+    (aside,) = store.operations.aside("dead", 10)
+    later = store.clock.now_ms() + 3_600_000
+    assert store.operations.requeue([(aside.leg_id, later)] * 2) == [True, False]
+    assert store.operations.aside("dead", 10) == []
+    assert store.statuses(identifier) == ["queued"]
+    (claimed,) = store.claim().legs
+    assert (claimed.leg.crashes, claimed.leg.give_up_ms) == (0, later)
+    store.settle(settlement(claimed, Status.DELIVERED))
+    assert store.statuses(identifier) == ["delivered"]
+    assert store.ledger()[-3:] == ["dead", "requeued", "attempt"]
+    store.reconcile()
+
+
+def test_drop_cancels_what_is_set_aside(store: Store) -> None:
+    identifier = poisoned(store)
+    (aside,) = store.operations.aside("dead", 10)
+    assert store.operations.drop([aside.leg_id, b"\0" * 18]) == [True, False]
+    assert store.statuses(identifier) == ["cancelled"]
+    assert store.ledger()[-2:] == ["dead", "dropped"]
+    assert store.spool.depth().finished_messages == 1
+    store.reconcile()
+
+
+def test_held_as_uncertain_is_resent_or_dropped_only_by_hand(store: Store) -> None:
+    ids = [store.accept(hold=True, recipients=2) for _ in range(2)]
+    legs = store.claim().legs
+    lost = [
+        settlement(each, Status.DELIVERED, Status.UNCERTAIN, note="connection lost")
+        for each in legs
+    ]
+    store.settle(*lost)
+    store.clock.advance(30 * 86_400)
+    store.pump()
+    second, first = store.operations.aside("uncertain", 10)
+    assert (first.leg.cause(), first.leg.state) == ("connection lost", LegState.HELD)
+    assert first.addresses() == ["r1@example.test"]
+    store.operations.requeue([(first.leg_id, store.clock.now_ms() + 1000)])
+    store.operations.drop([second.leg_id])
+    assert store.statuses(ids[0]) == ["delivered", "queued"]
+    assert store.statuses(ids[1]) == ["delivered", "cancelled"]
+    assert store.spool.depth().held_legs == 0
+    (again,) = store.claim().legs
+    assert again.leg.open_indices() == (1,)
+    store.reconcile()
+
+
+def test_set_aside_is_listed_in_pages_the_last_first(store: Store) -> None:
+    ids = [store.accept() for _ in range(5)]
+    store.settle(*(settlement(each, Status.DEAD) for each in store.claim().legs))
+    found, place = [], None
+    while page := store.operations.aside("dead", 2, place):
+        assert len(page) <= 2
+        found += [each.leg_id[:16] for each in page]
+        place = (page[-1].since_ms, page[-1].leg_id)
+    assert found == ids[::-1]
+
+
+def test_deliver_by_holds_on_a_suspended_hop(store: Store) -> None:
+    store.pump()
+    timed = store.accept(hops=("ill",), deliver_by_in_ms=5000)
+    other = store.accept(hops=("ill",))
+    store.operations.suspend("ill", None, "")
+    assert store.claim().legs == ()
+    store.pump_for(6)
+    assert (store.statuses(timed), store.statuses(other)) == (["expired"], ["queued"])
+    assert store.ledger() == ["accepted", "accepted", "expired"]
+    store.reconcile()
+
+
+def test_mail_on_a_suspended_hop_gives_up_in_the_end(store: Store) -> None:
+    identifier = store.accept(hops=("ill",))
+    store.operations.suspend("ill", None, "")
+    store.claim()
+    store.clock.advance(5 * 86_400 + 1)
+    store.pump()
+    assert store.statuses(identifier) == ["expired"]
+    newer = store.accept(hops=("ill",))
+    store.operations.resume("ill")
+    (claimed,) = store.claim().legs
+    assert claimed.leg_id[:16] == newer
+    store.reconcile()
+
+
+def test_a_claim_expires_what_has_had_its_time(store: Store) -> None:
+    old = store.accept()
+    store.clock.advance(5 * 86_400 + 1)
+    new = store.accept()
+    assert [each.leg_id[:16] for each in store.claim().legs] == [new]
+    assert store.statuses(old) == ["expired"]
+    store.reconcile()
+
+
+def test_what_a_worker_holds_expires_when_it_is_given_back(store: Store) -> None:
+    store.pump()
+    identifier = store.accept(deliver_by_in_ms=2000)
+    (claimed,) = store.claim().legs
+    store.pump_for(3)
+    assert store.statuses(identifier) == ["queued"]
+    store.settle(release(claimed, 250))
+    store.pump_for(2)
+    assert store.statuses(identifier) == ["expired"]
+    assert store.claim().legs == ()
+    store.reconcile()
+
+
+def test_the_rate_of_a_destination_is_that_of_the_last_minute(store: Store) -> None:
+    for _ in range(4):
+        store.accept(hops=("a",))
+    first, *rest = store.claim().legs
+    store.settle(*(settlement(each, Status.DELIVERED) for each in rest))
+    assert destination(store, "a").per_minute >= 3
+    assert destination(store, "a").in_flight == 1
+    store.settle(release(first))
+    store.clock.advance(180)
+    assert destination(store, "a").per_minute == 0
+    assert destination(store, "a").state(store.clock.now_ms()) == "active"
