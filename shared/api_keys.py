@@ -9,7 +9,7 @@ import secrets
 
 from shared.clock import Clock
 from shared.model.message import MessageClass
-from shared.store.ports import ApiKey
+from shared.store.ports import ApiKey, Scope
 
 _KEY = re.compile(r"ph_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
 _NO_SECRET = bytes(32)
@@ -20,6 +20,7 @@ def generate(
     from_domains: tuple[str, ...],
     classes: tuple[MessageClass, ...],
     clock: Clock,
+    scopes: tuple[Scope, ...] = ("send",),
 ) -> tuple[str, ApiKey]:
     """A new key: its text, to be shown once, and what is stored of it."""
     identifier, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
@@ -30,6 +31,7 @@ def generate(
         from_domains=from_domains,
         classes=classes,
         created_ms=clock.now_ms(),
+        scopes=scopes,
     )
     return f"ph_{identifier}_{secret}", key
 

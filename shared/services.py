@@ -6,8 +6,10 @@ import msgspec
 
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
+from shared.store.operations import Operations
 from shared.store.ports import Keys, Spool
 from shared.store.redis_keys import RedisKeys
+from shared.store.redis_operations import RedisOperations
 from shared.store.redis_spool import RedisSpool
 
 
@@ -18,8 +20,15 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     spool: Spool
     keys: Keys
+    operations: Operations
 
 
 def connect(settings: Settings) -> Services:
     """Services on the configured store; nothing is contacted yet. Call it after a fork."""
-    return Services(settings, SystemClock(), RedisSpool(settings), RedisKeys(settings))
+    return Services(
+        settings,
+        SystemClock(),
+        RedisSpool(settings),
+        RedisKeys(settings),
+        RedisOperations(settings),
+    )

@@ -17,7 +17,7 @@ from web import errors
 from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
-from web.views import batches, health, messages
+from web.views import batches, dead_letters, destinations, health, messages
 from web.views.context import Context
 
 DRAINED_BYTES = 128 * 1024 * 1024
@@ -41,6 +41,8 @@ def create_app(settings: Settings, services: Services, context: Context | None =
     app = _flask("posthaste", settings)
     app.register_blueprint(batches.blueprint(context))
     app.register_blueprint(messages.blueprint(context))
+    app.register_blueprint(destinations.blueprint(context))
+    app.register_blueprint(dead_letters.blueprint(context))
     app.register_blueprint(health.blueprint(context))
     return app
 

@@ -15,7 +15,7 @@ from shared.clock import SystemClock
 from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.model.message import CLASSES, MessageClass
-from shared.store.ports import ApiKey
+from shared.store.ports import SCOPES, ApiKey, Scope
 from shared.store.redis_keys import RedisKeys
 
 _home = click.option(
@@ -37,11 +37,16 @@ def key() -> None:
 @click.option(
     "--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Default all classes."
 )
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(SCOPES), default=("send",),
+    show_default=True, help="operate: suspend, flush, redrive, for all applications.",
+)  # fmt: skip
 @_home
 def create(
     application: str,
     domains: tuple[str, ...],
     classes: tuple[MessageClass, ...],
+    scopes: tuple[Scope, ...],
     home: Path | None,
 ) -> None:
     """Create a key and print it: it is not shown again.
@@ -54,7 +59,7 @@ def create(
         checked = tuple(domain_of(each) for each in domains)
     except ConfigError as error:
         raise ConfigError(f"--from: {error}") from None
-    text, stored = generate(application.strip(), checked, classes or CLASSES, SystemClock())
+    text, stored = generate(application.strip(), checked, classes or CLASSES, SystemClock(), scopes)
     RedisKeys(settings_for(home)).add(stored)
     click.echo(text)
 
@@ -75,8 +80,8 @@ def list_keys(as_json: bool, home: Path | None) -> None:
         domains = ",".join(row["from"]) or "any"
         state = f"revoked {row['revoked_at']}" if row["revoked_at"] else "in force"
         click.echo(
-            f"{row['id']}  {row['app']}  from {domains}  {','.join(row['classes'])}"
-            f"  created {row['created_at']}  {state}"
+            f"{row['id']}  {row['app']}  may {','.join(row['scopes'])}  from {domains}"
+            f"  {','.join(row['classes'])}  created {row['created_at']}  {state}"
         )
 
 
@@ -86,6 +91,7 @@ def _row(stored: ApiKey) -> dict[str, Any]:
         "app": stored.application,
         "from": list(stored.from_domains),
         "classes": list(stored.classes),
+        "scopes": list(stored.scopes),
         "created_at": _time(stored.created_ms),
         "revoked_at": _time(stored.revoked_ms),
     }

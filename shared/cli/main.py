@@ -12,9 +12,12 @@ from importlib.metadata import version
 
 import click
 
+from shared.cli.aside import dead, uncertain
+from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
+from shared.cli.message import message
 from shared.cli.roles import inbox, web, worker
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
@@ -26,7 +29,10 @@ def cli() -> None:
     """Posthaste: a self-hosted, high-volume transactional mail sender."""
 
 
-for command in (up, status, reload, down, web, worker, inbox, key, dkim):
+for command in (
+    up, status, reload, down, web, worker, inbox, key, dkim, queue, message, dead, uncertain,
+    suspend, resume, flush,
+):  # fmt: skip
     cli.add_command(command)
 
 

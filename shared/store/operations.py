@@ -60,11 +60,15 @@ class SetAside(msgspec.Struct, frozen=True):
     leg: Leg
     head: Head
 
-    def addresses(self) -> list[str]:
-        """Whose mail it is: the recipients that are dead or uncertain."""
+    def indices(self) -> list[int]:
+        """Indices in `Head.recipients` of those that are dead or uncertain."""
         asides = (Status.DEAD, Status.UNCERTAIN)
         pairs = zip(self.leg.indices(), self.leg.statuses, strict=True)
-        return [self.head.recipients[index].email for index, each in pairs if each in asides]
+        return [index for index, each in pairs if each in asides]
+
+    def addresses(self) -> list[str]:
+        """Whose mail it is."""
+        return [self.head.recipients[index].email for index in self.indices()]
 
 
 class Operations(Protocol):

@@ -195,6 +195,11 @@ class Spool(Protocol):
         ...
 
 
+Scope = Literal["send", "operate"]
+"""What a key may do: submit and look after its application's messages, or operate all of it."""
+SCOPES: tuple[Scope, ...] = ("send", "operate")
+
+
 class ApiKey(msgspec.Struct, frozen=True):
     """An API key without its secret."""
 
@@ -207,6 +212,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     classes: tuple[MessageClass, ...]
     created_ms: int
     revoked_ms: int | None = None
+    scopes: tuple[Scope, ...] = ("send",)
 
 
 class Keys(Protocol):

@@ -19,6 +19,7 @@ from shared.clock import SystemClock
 from shared.config import load
 from shared.model.message import CLASSES
 from shared.outgoing import outgoing_from
+from shared.store.ports import SCOPES
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_spool import RedisSpool
 from shared.supervisor.child import Child
@@ -132,7 +133,7 @@ class Installation:
                 stored = keys.find(parsed[0]) if parsed else None
                 if stored is not None and stored.revoked_ms is None:
                     return text
-            text, stored = generate("default", (), CLASSES, SystemClock())
+            text, stored = generate("default", (), CLASSES, SystemClock(), SCOPES)
             keys.add(stored)
         finally:
             keys.close()

@@ -12,6 +12,7 @@ from shared.model.message import CLASSES, MessageClass
 from shared.services import Services
 from shared.settings import Settings
 from shared.store.memory import MemoryStore
+from shared.store.ports import Scope
 from web.app import create_app, create_context, create_operator_app
 
 
@@ -22,7 +23,10 @@ class Api:
         self.settings = settings or Settings()
         self.clock = ManualClock()
         self.store = MemoryStore(self.settings, self.clock)
-        self.services = Services(self.settings, self.clock, self.store.spool, self.store.keys)
+        store = self.store
+        self.services = Services(
+            self.settings, self.clock, store.spool, store.keys, store.operations
+        )
         self.context = create_context(self.services)
         self.app = create_app(self.settings, self.services, self.context)
         self.client: FlaskClient = self.app.test_client()
@@ -36,9 +40,10 @@ class Api:
         application: str,
         domains: tuple[str, ...] = (),
         classes: tuple[MessageClass, ...] = CLASSES,
+        scopes: tuple[Scope, ...] = ("send",),
     ) -> str:
         """Another key."""
-        text, stored = generate(application, domains, classes, self.clock)
+        text, stored = generate(application, domains, classes, self.clock, scopes)
         self.store.keys.add(stored)
         return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Collection
 
 from web.errors import FieldError
 
@@ -22,6 +23,12 @@ class Report:
     def add(self, pointer: str, code: str, detail: str) -> None:
         """Note a wrong field."""
         self.errors.append(FieldError(pointer, code, detail))
+
+    def only(self, fields: Collection[str], known: Collection[str]) -> None:
+        """Note every field that is not `known`."""
+        for name in fields:
+            if name not in known:
+                self.add(f"/{escape(name)}", "unknown_field", f"Known: {', '.join(known)}.")
 
     def forbid(self, pointer: str, code: str, detail: str) -> None:
         """Note a field that this key may not set so."""

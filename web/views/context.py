@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from flask import Request
 
 from shared.model.message import CLASSES
+from shared.relays import relay_names
 from shared.services import Services
-from shared.store.ports import ApiKey
+from shared.store.ports import ApiKey, Scope
 from web.admission import Admission
 from web.auth import Authenticator
+from web.errors import Problem
+from web.parse import read_json
 from web.validation import Policy
 
 
@@ -20,9 +25,30 @@ class Context(msgspec.Struct, frozen=True):
     authenticator: Authenticator
     admission: Admission
 
-    def key(self, request: Request) -> ApiKey:
-        """The request's API key. Raises `Problem` 401."""
-        return self.authenticator.key(request)
+    def key(self, request: Request, scope: Scope = "send") -> ApiKey:
+        """The request's API key. Raises `Problem` 401, or 403 when it lacks the scope."""
+        key = self.authenticator.key(request)
+        if scope not in key.scopes:
+            raise Problem(403, "missing_scope", f"The API key needs the scope {scope}.")
+        return key
+
+    def fields(self, request: Request, *, optional: bool = False) -> dict[str, Any]:
+        """The request's body as an object; where it is `optional`, none is an empty one.
+
+        Raises `Problem`.
+        """
+        if optional and not request.content_length and not request.mimetype:
+            return {}
+        limits = self.services.settings.web
+        found: dict[str, Any] = read_json(
+            request, max_bytes=limits.max_request_bytes, max_depth=limits.max_json_depth
+        )
+        return found
+
+    @property
+    def relay_names(self) -> tuple[str, ...]:
+        """The configured relays."""
+        return relay_names(self.services.settings.relay)
 
     def policy(self, key: ApiKey) -> Policy:
         """What applies to a request with this key."""

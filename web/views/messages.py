@@ -6,14 +6,13 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from shared import report
 from shared.ids import external, new_message_id, parse_external
 from shared.model.status import FINAL, Status
 from shared.store.ports import ApiKey, ChangeKind, Stored
-from web import report
 from web.accept import accept, check_key, idempotency
 from web.answers import answer
 from web.errors import Problem, invalid
-from web.parse import read_json
 from web.validation import Validated, validate
 from web.validation.message import give_up_ms
 from web.validation.report import Report, escape
@@ -48,14 +47,6 @@ class _Views:
         self._limits = context.services.settings.web
         self._spool = context.services.spool
 
-    def _json(self) -> dict[str, Any]:
-        body: dict[str, Any] = read_json(
-            request,
-            max_bytes=self._limits.max_request_bytes,
-            max_depth=self._limits.max_json_depth,
-        )
-        return body
-
     def submit(self) -> Response:
         """POST /v1/messages."""
         key = self._context.key(request)
@@ -65,7 +56,7 @@ class _Views:
             raise Problem(
                 400, "bad_idempotency_key", "Idempotency-Key is 1 to 256 printable characters."
             )
-        fields = self._json()
+        fields = self._context.fields(request)
         policy = self._context.policy(key)
         validated = validate(fields, new_message_id(), policy)
         if validated.message is None:
@@ -81,13 +72,17 @@ class _Views:
 
     def look(self, identifier: str) -> Response:
         """GET /v1/messages/{id}."""
-        return answer(report.message(self._own(self._context.key(request), identifier)))
+        key = self._context.authenticator.key(request)
+        return answer(report.message(self._find(identifier, key, others="operate" in key.scopes)))
 
     def _own(self, key: ApiKey, identifier: str) -> Stored:
         """The message, if it is this application's; 404 otherwise, whoever else's it may be."""
+        return self._find(identifier, key, others=False)
+
+    def _find(self, identifier: str, key: ApiKey, *, others: bool) -> Stored:
         message_id = parse_external(identifier)
         stored = None if message_id is None else self._spool.get(message_id)
-        if stored is None or stored.head.application != key.application:
+        if stored is None or not (others or stored.head.application == key.application):
             raise Problem(404, "not_found", "There is no such message, or not any more.")
         return stored
 
@@ -99,7 +94,7 @@ class _Views:
     def reschedule(self, identifier: str) -> Response:
         """PATCH /v1/messages/{id}."""
         stored = self._own(self._context.key(request), identifier)
-        send_at = self._send_at(self._json(), stored)
+        send_at = self._send_at(self._context.fields(request), stored)
         retry = self._context.services.settings.retry
         seconds = retry.give_up_of(stored.head.message_class)
         start = max(send_at, stored.head.accepted_ms)

@@ -1,0 +1,184 @@
+"""`posthaste dead ...` and `posthaste uncertain ...`: what an operator has to decide about.
+
+Both list, show, queue again and drop, by id or by cause. What would touch more than named messages
+can be counted first (`--dry-run`), and is dropped only with `--yes`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared import report
+from shared.cli.message import print_attempts
+from shared.cli.operate import (
+    NOT_FOUND,
+    choice,
+    choosing,
+    home_option,
+    json_option,
+    message_id,
+    opened,
+    print_json,
+    table,
+)
+from shared.errors import ConfigError
+from shared.redrive import Redriven
+from shared.store.operations import Aside, SetAside
+
+_ID = "msg_0199f0c2a5d07b6e8d53a0b7c1e2f344"
+_dry_run = click.option("--dry-run", is_flag=True, help="Only count.")
+_everything = click.option("--all", "everything", is_flag=True, help="Without any other choice.")
+_yes = click.option("--yes", is_flag=True, help="Drop by cause, not only by id.")
+
+
+@click.group()
+def dead() -> None:
+    """Dead letters: list, show, requeue, drop. They never expire by themselves.
+
+    Example: posthaste dead requeue --cause poison --dry-run
+    """
+
+
+@click.group()
+def uncertain() -> None:
+    """Mail held because nobody knows whether it was delivered: list, show, resend, drop.
+
+    Example: posthaste uncertain resend msg_0199f0c2a5d07b6e8d53a0b7c1e2f344
+    """
+
+
+def _list(kind: Aside, limit: int, as_json: bool, home: Path | None, **chosen: Any) -> None:
+    with opened(home) as store:
+        wanted = choice(kind, store.clock.now_ms(), **chosen)
+        found = list(store.redrive.chosen(wanted))
+    if as_json:
+        print_json([report.set_aside(each) for each in islice(found, limit)])
+    else:
+        _print_list(found, limit)
+    if not found:
+        raise SystemExit(NOT_FOUND)
+
+
+def _print_list(found: Sequence[SetAside], limit: int) -> None:
+    rows = [report.set_aside(each) for each in islice(found, limit)]
+    if rows:
+        table(
+            ("ID", "SINCE", "CAUSE", "DESTINATION", "CLASS", "APP", "RECIPIENTS"),
+            [(row["id"], row["since"], row["cause"], row["destination"], row["class"],
+              row["application"], ", ".join(row["recipients"])) for row in rows],
+        )  # fmt: skip
+    causes = Counter(each.leg.cause() or "unknown" for each in found)
+    by_cause = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common())
+    more = f", {len(found) - limit:,} not shown" if len(found) > limit else ""
+    click.echo(f"{len(found):,} in all{more}{': ' if by_cause else ''}{by_cause}")
+
+
+def _show(kind: Aside, identifier: str, as_json: bool, home: Path | None) -> None:
+    with opened(home) as store:
+        legs = [each for each in store.redrive.of_message(message_id(identifier))
+                if each.kind == kind]  # fmt: skip
+    rows = [report.set_aside(each, attempts=True) for each in legs]
+    if as_json:
+        print_json(rows)
+    for row in [] if as_json else rows:
+        click.echo(f"{row['id']}  {row['kind']} since {row['since']}: {row['cause']}")
+        if row["explanation"]:
+            click.echo(f"  {row['explanation']}")
+        click.echo(f"  from {row['from']} to {', '.join(row['recipients'])}")
+        click.echo(f"  via {row['destination']}, {row['attempt_count']} attempts answered")
+        print_attempts(row["attempts"])
+    if not rows:
+        click.echo(f"{identifier} is not among them", err=True)
+        raise SystemExit(NOT_FOUND)
+
+
+def _decide(
+    kind: Aside,
+    verb: str,
+    ids: Sequence[str],
+    everything: bool,
+    dry_run: bool,
+    as_json: bool,
+    home: Path | None,
+    *,
+    sure: bool = True,
+    **chosen: Any,
+) -> None:
+    if not ids and not everything and not any(chosen.values()):
+        raise ConfigError("say which: ids, --cause or another choice, or --all")
+    with opened(home) as store:
+        wanted = choice(kind, store.clock.now_ms(), ids, **chosen)
+        redrive = store.redrive
+        if not dry_run and not sure and not ids:
+            count = redrive.count(wanted).chosen
+            raise ConfigError(f"this would drop {count:,}: add --yes, or look with --dry-run")
+        act = redrive.count if dry_run else redrive.drop if verb == "drop" else redrive.requeue
+        redriven = act(wanted)
+    _tell(verb, redriven, dry_run, as_json)
+
+
+def _tell(verb: str, redriven: Redriven, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"chosen": redriven.chosen, "done": redriven.done, "overdue": redriven.overdue})
+    elif dry_run:
+        click.echo(f"would {verb} {redriven.chosen:,}")
+    else:
+        click.echo(f"{verb}: {redriven.done:,} of {redriven.chosen:,}")
+    if redriven.overdue and verb != "drop" and not as_json:
+        click.echo(f"{redriven.overdue:,} of them are past their deliver_by and expire")
+    if not redriven.chosen:
+        raise SystemExit(NOT_FOUND)
+
+
+def _declare(group: click.Group, kind: Aside, again: str, what: str) -> None:
+    """The commands of one group."""
+    name = group.name
+
+    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+    @choosing
+    @json_option
+    @home_option
+    def list_(limit: int, as_json: bool, home: Path | None, **chosen: Any) -> None:
+        _list(kind, limit, as_json, home, **chosen)
+
+    @click.argument("identifier", metavar="ID")
+    @json_option
+    @home_option
+    def show(identifier: str, as_json: bool, home: Path | None) -> None:
+        _show(kind, identifier, as_json, home)
+
+    @choosing
+    @_everything
+    @_dry_run
+    @json_option
+    @home_option
+    def requeue(**given: Any) -> None:
+        _decide(kind, again, **given)
+
+    @choosing
+    @_everything
+    @_yes
+    @_dry_run
+    @json_option
+    @home_option
+    def drop(yes: bool, **given: Any) -> None:
+        _decide(kind, "drop", sure=yes, **given)
+
+    for command, function, text, example in (
+        ("list", list_, f"List {what}, the last ones first.", "--since 2h --json"),
+        ("show", show, "Show one with its evidence and every attempt.", _ID),
+        (again, requeue, "Queue them again, as new as their class allows.", "--app shop --dry-run"),
+        ("drop", drop, "Give them up: their recipients are cancelled.", _ID),
+    ):
+        example = f"Example: posthaste {name} {command} {example}"
+        group.command(name=command, help=f"{text}\n\n    {example}")(function)
+
+
+_declare(dead, "dead", "requeue", "dead letters")
+_declare(uncertain, "uncertain", "resend", "what is held as uncertain")

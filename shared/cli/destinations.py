@@ -1,0 +1,160 @@
+"""`posthaste queue|suspend|resume|flush`: what waits, where, why, and moving it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shared import report
+from shared.cli.operate import (
+    NOT_FOUND,
+    home_option,
+    json_option,
+    opened,
+    print_json,
+    seconds,
+    table,
+)
+from shared.model.message import CLASSES, MessageClass
+from shared.store.operations import Destination
+from shared.store.ports import Depth
+from shared.times import short_duration, shown
+
+FLUSH_MOST = 1_000_000
+
+
+@click.command()
+@json_option
+@home_option
+def queue(as_json: bool, home: Path | None) -> None:
+    """Show what waits: depth, oldest, rate and state of every destination, the deepest first.
+
+    Example: posthaste queue --json
+    """
+    with opened(home) as store:
+        rows, depth, now = store.destinations(), store.spool.depth(), store.clock.now_ms()
+    if as_json:
+        print_json({"destinations": [report.destination(each, now) for each in rows],
+                    "totals": _totals(depth)})  # fmt: skip
+        return
+    table(
+        ("DESTINATION", "CLASS", "STATE", "READY", "DEFERRED", "IN FLIGHT", "OLDEST", "PER MIN",
+         "WHY"),
+        [_row(each, now) for each in rows],
+    )  # fmt: skip
+    totals = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in _totals(depth).items())
+    click.echo(f"\n{totals}")
+
+
+def _totals(depth: Depth) -> dict[str, int]:
+    """Legs over all destinations."""
+    return {
+        "ready": sum(depth.ready_legs.values()),
+        "waiting": sum(depth.deferred_legs.values()),
+        "in_flight": sum(depth.leased_legs.values()),
+        "dead_letters": depth.dead_legs,
+        "held_as_uncertain": depth.held_legs,
+        "live_workers": depth.live_workers,
+    }
+
+
+def _row(each: Destination, now_ms: int) -> tuple[object, ...]:
+    oldest = "-" if each.oldest_ms is None else short_duration(each.oldest_ms / 1000)
+    state = each.state(now_ms).replace("_", " ")
+    return (
+        each.hop, each.message_class, state, f"{each.ready:,}", f"{each.deferred:,}",
+        f"{each.in_flight:,}", oldest, f"{each.per_minute:,.0f}", _why(each, now_ms),
+    )  # fmt: skip
+
+
+def _why(each: Destination, now_ms: int) -> str:
+    pause = each.pause
+    if pause is None:
+        return f"at most {each.rate:g}/s" if each.rate else ""
+    if pause.kind == "suspended":
+        until = f"until {shown(pause.until_ms)}" if pause.until_ms else "until it is resumed"
+        return f"{until}{': ' if pause.reason else ''}{pause.reason}"
+    times = "once" if pause.strikes == 1 else f"{pause.strikes} times in a row"
+    left = short_duration(((pause.until_ms or 0) - now_ms) / 1000)
+    probe = f"next probe in {left}" if (pause.until_ms or 0) > now_ms else "being probed"
+    return f"{pause.reason}, {times} since {shown(pause.since_ms)}; {probe}"
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--for", "duration", help="90s, 30m, 2h, 1d; without it until `resume`.")
+@click.option("--reason", default="", help="Shown in `queue` and to whoever asks why mail waits.")
+@home_option
+def suspend(destination: str, duration: str | None, reason: str, home: Path | None) -> None:
+    """Keep a destination's mail queued; what is in flight ends.
+
+    Example: posthaste suspend relay --for 30m --reason "relay is being moved"
+    """
+    period = seconds(duration, "--for")
+    with opened(home) as store:
+        store.known(destination)
+        until = None if period is None else store.clock.now_ms() + period * 1000
+        store.operations.suspend(destination, until, reason[:200])
+    end = f"until {shown(until)}" if until else "until `posthaste resume` lifts it"
+    click.echo(f"suspended {destination} {end}")
+
+
+@click.command()
+@click.argument("destination")
+@home_option
+def resume(destination: str, home: Path | None) -> None:
+    """Lift a suspension, or a back-off: mail goes at once.
+
+    Example: posthaste resume relay
+    """
+    with opened(home) as store:
+        store.known(destination)
+        if not store.operations.resume(destination):
+            click.echo(f"{destination} does not stand still")
+            raise SystemExit(NOT_FOUND)
+    click.echo(f"resumed {destination}")
+
+
+@click.command()
+@click.argument("destination", required=False)
+@click.option("--class", "message_class", type=click.Choice(CLASSES), help="Only this class.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@json_option
+@home_option
+def flush(
+    destination: str | None,
+    message_class: MessageClass | None,
+    dry_run: bool,
+    as_json: bool,
+    home: Path | None,
+) -> None:
+    """Make deferred mail due now, of one destination or of all; scheduled mail keeps its time.
+
+    Example: posthaste flush relay --class critical
+    """
+    with opened(home) as store:
+        if destination is not None:
+            store.known(destination)
+        rows = [
+            each
+            for each in store.operations.destinations()
+            if each.deferred
+            and destination in (None, each.hop)
+            and message_class in (None, each.message_class)
+        ]
+        count = sum(each.deferred for each in rows)
+        if not dry_run:
+            count = sum(
+                store.operations.flush(each.hop, each.message_class, min(each.deferred, FLUSH_MOST))
+                for each in rows
+            )
+        still = sorted({each.hop for each in rows if each.pause is not None})
+    if as_json:
+        print_json({"flushed": 0 if dry_run else count, "chosen": count, "stand_still": still})
+    else:
+        click.echo(f"{'would flush' if dry_run else 'flushed'} {count:,} deferred legs")
+        for name in still:
+            click.echo(f"{name} stands still: `posthaste resume {name}` lets its mail go")
+    if not count:
+        raise SystemExit(NOT_FOUND)

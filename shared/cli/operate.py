@@ -1,0 +1,156 @@
+"""What the operators' commands share: the store's ports, how to choose, how to print.
+
+Exit codes: 0 done, 1 nothing was found, 2 a wrong call, a wrong setting or no store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from shared.cli.store import settings_for
+from shared.clock import Clock, SystemClock
+from shared.errors import ConfigError
+from shared.ids import parse_external
+from shared.model.message import CLASSES
+from shared.redrive import Choice, Redrive
+from shared.relays import relay_names
+from shared.report import with_idle
+from shared.settings import Settings
+from shared.store.operations import Destination
+from shared.store.redis_operations import RedisOperations
+from shared.store.redis_spool import RedisSpool
+from shared.times import duration_seconds, parsed
+
+NOT_FOUND = 1
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+home_option = click.option(
+    "--home", type=click.Path(path_type=Path), help="Use the store of the `up` in this directory."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Store(msgspec.Struct, frozen=True):
+    """The store as operators see it."""
+
+    settings: Settings
+    clock: Clock
+    spool: RedisSpool
+    operations: RedisOperations
+
+    @property
+    def redrive(self) -> Redrive:
+        """Decisions about what is set aside."""
+        return Redrive(self.spool, self.operations, self.settings.retry, self.clock)
+
+    def destinations(self) -> list[Destination]:
+        """Every destination, the configured ones that are idle too."""
+        return with_idle(self.operations.destinations(), relay_names(self.settings.relay))
+
+    def known(self, name: str) -> None:
+        """Raise `ConfigError` when there is no such destination."""
+        names = sorted({each.hop for each in self.destinations()})
+        if name not in names:
+            raise ConfigError(f"there is no destination {name}; there are: {', '.join(names)}")
+
+
+@contextmanager
+def opened(home: Path | None) -> Iterator[Store]:
+    """The store of an installation, or the configured one."""
+    settings = settings_for(home)
+    spool, operations = RedisSpool(settings, connections=2), RedisOperations(settings)
+    try:
+        yield Store(settings, SystemClock(), spool, operations)
+    finally:
+        spool.close()
+        operations.close()
+
+
+def print_json(body: Any) -> None:
+    """JSON for other programs."""
+    click.echo(json.dumps(body, indent=2))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as their widest entry; what came from outside cannot move the cursor."""
+    texts = [[printable(each) for each in row] for row in [head, *rows]]
+    widths = [max(len(row[at]) for row in texts) for at in range(len(head))]
+    for row in texts:
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def printable(value: object) -> str:
+    """Text for a terminal: servers and senders do not write to it."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in str(value))
+
+
+def message_id(text: str) -> bytes:
+    """The id behind `msg_...`. Raises `ConfigError`."""
+    found = parse_external(text)
+    if found is None:
+        raise ConfigError(f"{printable(text)} is no message id: they look like msg_0199...")
+    return found
+
+
+def moment(text: str | None, flag: str, now_ms: int) -> int | None:
+    """A time, or how long ago (`2h`), in ms. Raises `ConfigError`."""
+    if text is None:
+        return None
+    ago = duration_seconds(text)
+    try:
+        found = now_ms - ago * 1000 if ago is not None else parsed(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise ConfigError(
+            f"{flag} takes a time such as 2027-01-31T12:00:00Z, or how long ago: 90s, 30m, 2h, 1d"
+        )
+    return found
+
+
+def seconds(text: str | None, flag: str) -> int | None:
+    """A duration in seconds. Raises `ConfigError`."""
+    if text is None:
+        return None
+    found = duration_seconds(text)
+    if not found:
+        raise ConfigError(f"{flag} takes a duration such as 90s, 30m, 2h or 1d")
+    return found
+
+
+def choosing(command: _Command) -> _Command:
+    """The options that choose what is set aside."""
+    for option in (
+        click.argument("ids", nargs=-1, metavar="[ID]..."),
+        click.option("--cause", help="As `list` shows it, such as poison."),
+        click.option("--destination", help="Only what was on its way there."),
+        click.option("--app", "application", help="Only this application's."),
+        click.option(
+            "--class", "message_class", type=click.Choice(CLASSES), help="Only this class."
+        ),
+        click.option("--since", help="Set aside then or later: a time, or how long ago (2h)."),
+        click.option("--until", help="Set aside before: a time, or how long ago."),
+    ):
+        command = option(command)
+    return command
+
+
+def choice(kind: Any, now_ms: int, ids: Sequence[str], **fields: str | None) -> Choice:
+    """What the options of `choosing` say. Raises `ConfigError`."""
+    since, until = fields.pop("since"), fields.pop("until")
+    return Choice(
+        (kind,),
+        tuple(message_id(each) for each in ids) or None,
+        since_ms=moment(since, "--since", now_ms),
+        until_ms=moment(until, "--until", now_ms),
+        **fields,  # type: ignore[arg-type]  # The class is compared as text.
+    )

@@ -1,0 +1,167 @@
+"""What is told about messages, destinations and what is set aside: one shape for API and command.
+
+Takes values of the store, gives what JSON can hold. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.ids import external
+from shared.model.leg import Attempt, Leg, LegState
+from shared.model.status import BY_LETTER, OPEN, Status
+from shared.store.operations import Destination, SetAside
+from shared.store.ports import Pause, Stored
+from shared.times import shown
+
+REASONS = {
+    "poison": "Workers ended while they delivered it, as often as worker.max_crashes says.",
+    "unreadable": "Its content is missing or damaged.",
+    "connection lost": "The connection was lost after the final dot: nobody knows whether the "
+    "server took it.",
+    "timed out": "The server did not answer after the final dot: nobody knows whether it took it.",
+    "worker ended at the final dot": "The worker ended when the final dot was about to be sent.",
+    "stopped while waiting for the final reply": "The worker was stopped before the server had "
+    "answered the final dot.",
+}
+"""Causes, in words for whoever has to decide."""
+
+
+def message(stored: Stored) -> dict[str, Any]:
+    """The whole message."""
+    head = stored.head
+    return {
+        "id": external(stored.id),
+        "message_id": head.message_id,
+        "class": head.message_class,
+        "from": head.sender.email,
+        "subject": head.subject,
+        "tags": list(head.tags),
+        "metadata": head.metadata,
+        "created_at": shown(head.accepted_ms),
+        "send_at": shown(head.send_at_ms),
+        "deliver_by": shown(head.deliver_by_ms),
+        "gives_up_at": shown(max(leg.give_up_ms for leg in stored.legs)),
+        "on_uncertain": head.on_uncertain,
+        "recipients": _recipients(stored),
+    }
+
+
+def statuses(stored: Stored) -> list[dict[str, Any]]:
+    """Address and status of every recipient, in the order they were given."""
+    by_index = stored.statuses()
+    return [
+        {"address": recipient.email, "status": by_index[index].value}
+        for index, recipient in enumerate(stored.head.recipients)
+    ]
+
+
+def _recipients(stored: Stored) -> list[dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for leg in stored.legs:
+        attempts = leg.all_attempts()
+        for index, status in zip(leg.indices(), leg.statuses, strict=True):
+            recipient = stored.head.recipients[index]
+            found[index] = {
+                "address": recipient.email,
+                "kind": recipient.kind,
+                "status": status.value,
+                "destination": leg.hop,
+                "attempt_count": leg.attempts,
+                "attempts": [_attempt(each, index) for each in attempts],
+                **_waiting(leg, status, stored.pauses.get(leg.hop)),
+            }
+    return [found[index] for index in sorted(found)]
+
+
+def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
+    reply = next((each for each in attempt.replies if each.recipient == index), None)
+    outcome = BY_LETTER.get(reply.status) if reply else None
+    told: dict[str, Any] = {
+        "at": shown(attempt.at_ms),
+        "via": attempt.hop,
+        "outcome": outcome.value if outcome else None,
+        "code": reply.code if reply and reply.code else None,
+        "enhanced_code": reply.enhanced if reply and reply.enhanced else None,
+        "reply": reply.text if reply and reply.code else None,
+        "note": attempt.note or None,
+    }
+    if outcome is Status.UNCERTAIN and reply is not None:
+        last = f"{reply.code} {reply.enhanced} {reply.text}".replace("  ", " ").strip()
+        told |= {"code": None, "enhanced_code": None, "reply": None}
+        told |= {
+            "last_reply": last if reply.code else None,
+            "bytes_sent": attempt.bytes_sent or None,
+        }
+    return told
+
+
+def _waiting(leg: Leg, status: Status, pause: Pause | None) -> dict[str, Any]:
+    """Why an open recipient waits, until when, and what stands in its way."""
+    why: str | None = None
+    until: int | None = None
+    reason = None
+    if status in OPEN and leg.state is LegState.LEASED:
+        why = "in_flight"
+    elif status in OPEN and leg.state is LegState.WAITING:
+        why = "send_at" if status is Status.SCHEDULED else "retry"
+        until = leg.due_ms
+    elif status in OPEN and pause is not None:
+        why = "suspended" if pause.kind == "suspended" else "relay_trouble"
+        until, reason = pause.until_ms, pause.reason or None
+    elif status in OPEN:
+        why = "a_worker"
+    return {"waiting_for": why, "next_attempt_at": shown(until), "waiting_reason": reason}
+
+
+def with_idle(rows: Sequence[Destination], names: Sequence[str]) -> list[Destination]:
+    """The destinations, and behind them the configured relays that have nothing to do."""
+    busy = {each.hop for each in rows}
+    return [*rows, *(Destination(name, "transactional") for name in names if name not in busy)]
+
+
+def destination(each: Destination, now_ms: int) -> dict[str, Any]:
+    """One destination."""
+    pause = each.pause
+    state = each.state(now_ms)
+    until = pause.until_ms if pause else each.wakes_ms if state == "limited" else None
+    return {
+        "destination": each.hop,
+        "class": each.message_class,
+        "state": state,
+        "until": shown(until),
+        "reason": (pause.reason or None) if pause else None,
+        "since": shown(pause.since_ms) if pause else None,
+        "strikes": pause.strikes if pause else 0,
+        "ready": each.ready,
+        "deferred": each.deferred,
+        "in_flight": each.in_flight,
+        "oldest_seconds": None if each.oldest_ms is None else max(0, each.oldest_ms // 1000),
+        "per_minute": round(each.per_minute, 1),
+        "rate_limit": each.rate or None,
+    }
+
+
+def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
+    """A leg that is a dead letter, or held as uncertain; with `attempts` every one of them."""
+    cause = each.leg.cause() or "unknown"
+    told: dict[str, Any] = {
+        "id": external(each.leg_id[:16]),
+        "kind": each.kind,
+        "cause": cause,
+        "explanation": REASONS.get(cause),
+        "since": shown(each.since_ms),
+        "destination": each.leg.hop,
+        "class": each.head.message_class,
+        "application": each.head.application,
+        "from": each.head.sender.email,
+        "subject": each.head.subject,
+        "recipients": each.addresses(),
+        "attempt_count": each.leg.attempts,
+        "deliver_by": shown(each.head.deliver_by_ms),
+    }
+    if attempts:
+        first = next(iter(each.indices()), 0)
+        told["attempts"] = [_attempt(attempt, first) for attempt in each.leg.all_attempts()]
+    return told

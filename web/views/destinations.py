@@ -1,0 +1,107 @@
+"""Destinations, for operators: how they stand; suspend, resume, flush. Needs scope `operate`."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from shared import report
+from shared.model.message import CLASSES
+from shared.store.operations import Destination
+from web.answers import answer
+from web.errors import Problem, invalid
+from web.validation.report import Report
+from web.views.context import Context
+
+MOST_SECONDS = 366 * 86_400
+MOST_REASON = 200
+FLUSH_MOST = 10_000
+"""Of one request and class; `flushed` says how many, so that one can ask again."""
+
+
+def blueprint(context: Context) -> Blueprint:
+    """The routes under /v1/destinations."""
+    routes = Blueprint("destinations", __name__)
+    views = _Views(context)
+    routes.get("/v1/destinations")(views.index)
+    routes.get("/v1/destinations/<name>")(views.look)
+    routes.post("/v1/destinations/<name>/suspend")(views.suspend)
+    routes.post("/v1/destinations/<name>/resume")(views.resume)
+    routes.post("/v1/destinations/<name>/flush")(views.flush)
+    return routes
+
+
+class _Views:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._operations = context.services.operations
+        self._clock = context.services.clock
+
+    def index(self) -> Response:
+        """GET /v1/destinations: the deepest first."""
+        self._context.key(request, "operate")
+        now = self._clock.now_ms()
+        rows = [report.destination(each, now) for each in self._all()]
+        return answer({"data": rows, "next_cursor": None})
+
+    def look(self, name: str) -> Response:
+        """GET /v1/destinations/{name}: the destination in each class."""
+        self._context.key(request, "operate")
+        return self._shown(name)
+
+    def suspend(self, name: str) -> Response:
+        """POST /v1/destinations/{name}/suspend {"seconds", "reason"}."""
+        self._context.key(request, "operate")
+        self._known(name)
+        fields = self._context.fields(request, optional=True)
+        found = Report()
+        found.only(fields, ("seconds", "reason"))
+        seconds, reason = fields.get("seconds"), fields.get("reason", "")
+        whole = isinstance(seconds, int) and not isinstance(seconds, bool)
+        if seconds is not None and not (whole and 0 < seconds <= MOST_SECONDS):
+            text = f"1 to {MOST_SECONDS}; leave it out to suspend until it is resumed."
+            found.add("/seconds", "bad_value", text)
+        if not isinstance(reason, str) or len(reason) > MOST_REASON or not reason.isprintable():
+            found.add("/reason", "bad_value", f"At most {MOST_REASON} printable characters.")
+        if found.errors:
+            raise invalid(found.errors)
+        until = None if seconds is None else self._clock.now_ms() + seconds * 1000
+        self._operations.suspend(name, until, reason)
+        return self._shown(name)
+
+    def resume(self, name: str) -> Response:
+        """POST /v1/destinations/{name}/resume: lifts a back-off too."""
+        self._context.key(request, "operate")
+        self._known(name)
+        if not self._operations.resume(name):
+            raise Problem(409, "not_suspended", "The destination does not stand still.")
+        return self._shown(name)
+
+    def flush(self, name: str) -> Response:
+        """POST /v1/destinations/{name}/flush {"class"}: deferred mail is due now."""
+        self._context.key(request, "operate")
+        self._known(name)
+        fields = self._context.fields(request, optional=True)
+        found = Report()
+        found.only(fields, ("class",))
+        if "class" in fields and fields["class"] not in CLASSES:
+            found.add("/class", "bad_value", f"One of {', '.join(CLASSES)}.")
+        if found.errors:
+            raise invalid(found.errors)
+        wanted = (fields["class"],) if "class" in fields else CLASSES
+        flushed = sum(self._operations.flush(name, each, FLUSH_MOST) for each in wanted)
+        return answer({"flushed": flushed})
+
+    def _all(self) -> list[Destination]:
+        return report.with_idle(self._operations.destinations(), self._context.relay_names)
+
+    def _known(self, name: str) -> list[Destination]:
+        """Its classes. Raises a 404 for what is neither configured nor has any mail."""
+        rows = [each for each in self._all() if each.hop == name]
+        if not rows:
+            raise Problem(404, "not_found", "There is no such destination.")
+        return rows
+
+    def _shown(self, name: str) -> Response:
+        rows, now = self._known(name), self._clock.now_ms()
+        data = [report.destination(each, now) for each in rows]
+        return answer({"destination": name, "data": data})
