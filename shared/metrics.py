@@ -23,6 +23,7 @@ _COUNTERS = {
     "late_refused": "Deliveries reported while a newer claim held the leg.",
     "events_trimmed": "Events dropped because no recorder reads the stream.",
     "tickets_minted": "Tickets sent to workers.",
+    "relay_troubles": "Times that a next hop could not be used; its mail waited.",
     "unsigned": "Attempts to send without DKIM: no key fits the From domain.",
     "without_tls": "Attempts to send in plain text because opportunistic TLS did not work.",
 }
@@ -106,6 +107,9 @@ def _store(depth: Depth, health: Health) -> Iterator[Metric]:
         ("live_workers", "Worker processes seen in the last 3 seconds.", depth.live_workers),
         ("events_length", "Events in the stream.", depth.events_length),
         ("dead_letters", "Legs that are dead letters.", depth.dead_legs),
+        ("held_as_uncertain", "Legs held because nobody knows the outcome.", depth.held_legs),
+        ("suspended_hops", "Next hops that an operator has suspended.", depth.suspended_hops),
+        ("troubled_hops", "Next hops that could not be used lately.", depth.troubled_hops),
         ("finished_messages", "Finished messages still known.", depth.finished_messages),
         ("store_used_memory_bytes", "Memory in use.", health.used_memory_bytes),
         ("store_max_memory_bytes", "Memory limit; 0: none.", health.max_memory_bytes),

@@ -188,6 +188,22 @@ def test_a_dead_letter_tells_why_and_is_kept(store: Store) -> None:
     assert store.operations.aside("uncertain", 10) == []
 
 
+def test_a_dead_letter_keeps_every_attempt(store: Store) -> None:
+    store.pump()
+    store.accept()
+    for at in range(9):
+        (claimed,) = store.claim().legs
+        store.settle(settlement(claimed, Status.DEFERRED, retry_ms=100, note=f"try {at}"))
+        store.pump_for(1)
+    for _ in range(3):
+        store.claim()
+        store.pump_for(13)
+    (aside,) = store.operations.aside("dead", 10)
+    notes = [each.note for each in aside.leg.all_attempts()]
+    assert notes == [*(f"try {at}" for at in range(9)), "worker ended", "worker ended", "poison"]
+    assert aside.leg.attempts == 9
+
+
 def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None:
     identifier = poisoned(store)
     store.clock.advance(6 * 86_400)

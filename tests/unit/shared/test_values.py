@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,9 @@ from shared.model.leg import (
     RecipientReply,
     leg_id,
     message_of,
+    pack_history,
     pack_leg,
+    unpack_history,
     unpack_leg,
 )
 from shared.model.message import (
@@ -217,3 +220,37 @@ def test_b30_reports_carry_no_addresses() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Settings().web.threads = 1  # type: ignore[misc]
+
+
+def deferrals(
+    count: int, text: str = "4.7.0 try again later, 451 4.7.0 greylisted"
+) -> list[Attempt]:
+    return [
+        Attempt(1_800_000_000_000 + at, "relay", (RecipientReply(0, "f", 451, "4.7.0", text),))
+        for at in range(count)
+    ]
+
+
+def test_every_attempt_of_five_days_is_kept_in_little_space() -> None:
+    leg = Leg(LegState.READY, "bulk", "relay", (Status.DEFERRED,))
+    for each in deferrals(70):
+        packed = pack_history((*leg.history, each), leg.earlier)
+        history, earlier = unpack_history(packed)
+        leg = msgspec.structs.replace(leg, history=history, earlier=earlier)
+    assert leg.all_attempts() == tuple(deferrals(70))
+    assert len(leg.history) == 5
+    assert unpack_leg(pack_leg(leg)) == leg
+    assert len(packed) < 1500
+
+
+def test_the_history_is_bounded_whatever_servers_say() -> None:
+    noise = random.Random(1)
+    leg = Leg(LegState.READY, "bulk", "relay", (Status.DEFERRED,))
+    for each in deferrals(700):
+        text = "".join(chr(noise.randrange(32, 0x3000)) for _ in range(200))
+        reply = msgspec.structs.replace(each.replies[0], text=text)
+        each = msgspec.structs.replace(each, replies=(reply,))
+        history, earlier = unpack_history(pack_history((*leg.history, each), leg.earlier))
+        leg = msgspec.structs.replace(leg, history=history, earlier=earlier)
+    assert len(pack_leg(leg)) < 24_000
+    assert leg.all_attempts()[-1] == each
