@@ -63,6 +63,8 @@ class MemoryQueue:
             for identifier, fence in legs:
                 leg = self._held(identifier, fence)
                 held = leg is not None and leg.state is LegState.LEASED
+                if leg is not None and held and not dot:
+                    held = self._state.may_start(identifier, leg)
                 if leg is not None and held:
                     flags = leg.flags | LegFlag.STARTED
                     flags |= LegFlag.DOT_IMMINENT if dot else LegFlag(0)

@@ -185,6 +185,13 @@ class State:
         probe = self.legs.get(self.probes.get(hop, b""))
         return self.now() + 1000 if probe is not None and probe.state is LegState.LEASED else 0
 
+    def may_start(self, leg_id: bytes, leg: Leg) -> bool:
+        """Whether its hop has not come to stand still since the leg was claimed."""
+        if leg.hop in self.trouble and self.probes.get(leg.hop) != leg_id:
+            return False
+        pause = self.pause(leg.hop)
+        return pause is None or pause.kind == "trouble"
+
     def postpone(self, hop: str) -> None:
         """A hop that waits goes on waiting until it stands still no longer."""
         for name in CLASSES:

@@ -344,7 +344,7 @@ class Queue(Protocol):
     async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
         """Mark (leg id, fence) as started, or with `dot` as about to send the final dot.
 
-        False where the lease is lost: do not send.
+        False where the lease is lost, or the hop has come to stand still: do not send.
         """
         ...
 

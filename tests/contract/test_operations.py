@@ -87,6 +87,25 @@ def test_one_leg_probes_a_hop_in_trouble(store: Store) -> None:
     store.reconcile()
 
 
+def test_what_was_claimed_does_not_start_once_its_hop_stands_still(store: Store) -> None:
+    store.pump()
+    store.accept(hops=("ill",), hold=True)
+    store.accept(hops=("ill",))
+    first, second = store.claim(start=False).legs
+    assert store.start(first) == [True]
+    store.operations.suspend("ill", None, "")
+    assert store.start(second) == [False]
+    assert store.start(first, dot=True) == [True]
+    store.operations.resume("ill")
+    assert store.start(second) == [True]
+    store.trouble("ill")
+    assert store.start(second) == [False]
+    store.settle(settlement(first, Status.DEFERRED, retry_ms=100, answered=False), release(second))
+    store.pump_for(1.5)
+    (probe,) = store.claim(start=False).legs
+    assert store.start(probe) == [True]
+
+
 def test_a_probe_that_fails_or_is_lost_is_followed_by_another(store: Store) -> None:
     store.pump()
     for _ in range(3):

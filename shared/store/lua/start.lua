@@ -1,8 +1,20 @@
 #!lua flags=allow-oom
 -- start: commit, before it happens, that a delivery starts or that its final dot is imminent.
--- KEYS[1] prefix. Reads and writes leg:<b>
+-- What was claimed before its hop was suspended, or got into trouble, does not start any more.
+-- KEYS[1] prefix. Reads and writes leg:<b>; reads suspended trouble
 -- ARGV[4] '1' for the final dot, then leg id, fence, ...
--- Returns one 0 or 1 each: 0 means that the lease is lost.
+-- Returns one 0 or 1 each: 0 means that it must not be sent (now).
+
+local pauses = ARGV[4] ~= '1'
+  and call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
+local function may_start(id, rec)
+  local hop = sub(rec, 31, 30 + byte(rec, 30))
+  local t = trouble_of(hop)
+  if t and t.probe ~= id then return false end
+  local text = call('HGET', P .. 'suspended', hop)
+  local till = text and tonumber(string.match(text, '^%d+'))
+  return not till or (till > 0 and till <= now)
+end
 
 local flag = ARGV[4] == '1' and DOT or STARTED
 local answers = {}
@@ -13,7 +25,7 @@ for i = 5, #ARGV, 2 do
   if rec and byte(rec, 1) == 1 and byte(rec, 2) == LEASED then
     local _, state, class, crashes, flags, current, attempts, legs, due, give_up =
       struct.unpack(FIXED, rec)
-    if current == fence and not has(flags, LATE) then
+    if current == fence and not has(flags, LATE) and (not pauses or may_start(id, rec)) then
       held = 1
       flags = with(with(flags, STARTED), flag)
       call('HSET', leg_key(id), id, struct.pack(FIXED, 1, state, class, crashes, flags, current,
