@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --quiet pyproject.toml
 
-.PHONY: help install up check test bench lock clean
+.PHONY: help install up check test bench chaos lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, 
 
 bench: $(VENV)/.installed-dev ## Measure; FIGURES="batch drain" for some of it
 	@$(BIN)/python -m tests.bench.run $(FIGURES)
+
+chaos: $(VENV)/.installed-dev ## Kill everything under load, account for every message; N=2000 SEED= VERBOSE=1
+	@$(BIN)/python -m tests.chaos $(if $(N),--messages $(N)) $(if $(SEED),--seed $(SEED)) $(if $(VERBOSE),--verbose)
 
 lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
 	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt

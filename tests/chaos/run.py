@@ -1,0 +1,229 @@
+"""One chaos run: start, load and faults side by side, calm, then the accounts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from tests.chaos import evidence
+from tests.chaos.accounts import Books, Kill, Sent, Verdict, duplicates_of, judge
+from tests.chaos.copies import Copy
+from tests.chaos.faults import Faults, Relays
+from tests.chaos.fleet import Fleet
+from tests.chaos.load import Load
+from tests.chaos.mail import Mail, make
+from tests.chaos.schedule import DELIVERY, INGEST, Step, plan
+from tests.chaos.store import Store, open_recipients
+from tests.chaos.store_faults import StoreFaults
+from tests.chaos.web_faults import WebFaults
+from tests.chaos.witness import Witness
+from tests.chaos.worker_faults import WorkerFaults
+from tests.support.installation import installation
+
+FOLDER = Path(__file__).parents[2] / "build" / "chaos"
+WORKERS, WEB = 3, 2
+SETTINGS = """
+[retry]
+schedule_seconds = [0.5, 1, 2]
+"""
+RELAY = """
+[[relay]]
+name = "{name}"
+host = "127.0.0.1"
+port = {port}
+connections = 20
+messages_per_connection = 200
+"""
+FLIGHT_SECONDS = 3.0
+"""How long a fault waits at most for mail to be on its way."""
+INGEST_PAUSE_SECONDS = 3.0
+SETTLE_SECONDS = 120.0
+"""The end may take so long, and a second more for every `MESSAGES_A_SECOND`."""
+MESSAGES_A_SECOND = 50
+
+
+class Say(Protocol):
+    """Prints a line; one with details only when they are wanted."""
+
+    def __call__(self, text: str, detail: bool = False) -> None:
+        """Print it."""
+        ...
+
+
+def settings(ports: list[int], swapped: bool) -> str:
+    """posthaste.toml with two relays, in one order or the other."""
+    relays = [RELAY.format(name=name, port=port) for name, port in zip(("east", "west"), ports,
+              strict=True)]  # fmt: skip
+    return SETTINGS + "".join(reversed(relays) if swapped else relays)
+
+
+class Run:
+    """One run, with its parts."""
+
+    def __init__(self, messages: int, seed: int, say: Say) -> None:
+        self._messages = messages
+        self._seed = seed
+        self._say = say
+        self._began = time.monotonic()
+        self._broken: list[str] = []
+
+    def run(self) -> Verdict:
+        """Everything; the verdict."""
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(parents=True)
+        with (
+            Witness(self._seed, FOLDER / "copies.jsonl") as witness,
+            installation(
+                "--workers", str(WORKERS), "--web", str(WEB),
+                settings=settings(witness.ports, False),
+            ) as up,
+        ):  # fmt: skip
+            self._witness, self._up = witness, up
+            self._store = Store(up["redis"])
+            try:
+                return self._judged()
+            finally:
+                self._store.close()
+                shutil.copytree(up["home"] / "log", FOLDER / "log")
+
+    def _make(self, number: int) -> Mail:
+        return make(number, self._seed)
+
+    def _judged(self) -> Verdict:
+        up = self._up
+        self._load = Load(up["http"], up["key"], self._messages, self._make, self._seed)
+        fleet = Fleet(up["home"], self._seed)
+        self._faults = self._all_faults(fleet)
+        try:
+            self._disturb()
+        finally:
+            fleet.thaw()
+        self._witness.calm()
+        self._load.finish(SETTLE_SECONDS + self._messages / MESSAGES_A_SECOND)
+        self._wait_settled()
+        books = self._gather()
+        self._tell(books)
+        verdict = judge(books, time.monotonic() - self._began)
+        self._write(books.kills, books.copies, verdict)
+        return verdict
+
+    def _all_faults(self, fleet: Fleet) -> Faults:
+        witness, store = self._witness, self._store
+        relays = Relays(fleet.home, lambda swapped: settings(witness.ports, swapped))
+        return Faults(
+            {
+                **WorkerFaults(fleet, witness, store).faults(),
+                **StoreFaults(fleet, witness, store).faults(),
+                **WebFaults(fleet).faults(),
+                **relays.faults(),
+            },
+            store,
+        )
+
+    # -- faults -----------------------------------------------------------------------------
+
+    def _disturb(self) -> None:
+        """The load, with faults of delivery and, beside them, of web."""
+        steps = plan(DELIVERY, self._messages, self._seed)
+        quota = -(-self._messages // len(steps))
+        self._load.start()
+        over = threading.Event()
+        web = threading.Thread(target=self._guarded, args=(lambda: self._disturb_web(over),))
+        web.start()
+        self._guarded(lambda: self._disturb_delivery(steps, quota))
+        over.set()
+        web.join()
+
+    def _guarded(self, what: Callable[[], None]) -> None:
+        """A fault that cannot be done is an oddity: the accounts are still made."""
+        try:
+            what()
+        except Exception as error:
+            self._broken.append(f"the run broke: {type(error).__name__}: {error}")
+
+    def _disturb_delivery(self, steps: list[Step], quota: int) -> None:
+        for step in steps:
+            before = self._witness.count()
+            self._load.allow(quota - quota // 3)
+            deadline = time.monotonic() + FLIGHT_SECONDS
+            while time.monotonic() < deadline:
+                if self._witness.count() - before > quota // 10:
+                    break
+                time.sleep(0.02)
+            self._faults.do(step, lambda: self._load.allow(quota // 3))
+
+    def _disturb_web(self, over: threading.Event) -> None:
+        for step in plan(INGEST, self._messages, self._seed):
+            if over.wait(INGEST_PAUSE_SECONDS):
+                return
+            self._faults.do(step, lambda: None)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def _wait_settled(self) -> None:
+        deadline = time.monotonic() + SETTLE_SECONDS + self._messages / MESSAGES_A_SECOND
+        while left := open_recipients(self._store.depth()):
+            if time.monotonic() > deadline:
+                self._broken.append(f"not settled: {self._store.depth()} ({left})")
+                return
+            time.sleep(0.1)
+
+    def _gather(self) -> Books:
+        up, receipts = self._up, self._load.receipts
+        sent = {}
+        for number in sorted(receipts):
+            mail, receipt = self._make(number), receipts[number]
+            sent[number] = Sent(
+                receipt.id, receipt.message_id, mail.message_class, mail.recipients
+            )  # fmt: skip
+        in_metrics, reconciliation = evidence.metrics(up["operator"])
+        return Books(
+            sent=sent,
+            unanswered=[each for each in range(self._messages) if each not in receipts],
+            copies=self._witness.copies(),
+            kills=sorted(self._faults.ledger, key=lambda kill: kill.began),
+            stored=evidence.stored(self._store, sent),
+            shown=evidence.shown(up["http"], up["key"], sent),
+            in_store=evidence.counts(self._store.depth()),
+            in_metrics=in_metrics,
+            reconciliation=reconciliation,
+            oddities=[
+                *self._broken, *self._load.oddities, *self._witness.summary()["oddities"],
+            ],
+        )  # fmt: skip
+
+    def _tell(self, books: Books) -> None:
+        """What was done, in two lines."""
+        done = Counter(f"{kill.target} {kill.action}" for kill in books.kills)
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
+        self._say(f"faults: {len(books.kills)}: {faults}")
+        recipients = sum(len(each.recipients) for each in books.sent.values())
+        moods = self._witness.summary()["moods"]
+        refused = sum(count for mood, count in moods.items() if not mood.endswith(" ok"))
+        self._say(
+            f"recipients {recipients}, copies {len(books.copies)}, faults of the receiver"
+            f" {refused}, requests repeated {self._load.repeats}"
+        )
+
+    def _write(self, kills: Sequence[Kill], copies: Sequence[Copy], verdict: Verdict) -> None:
+        """The ledger and the verdict, for who wants to understand a red run."""
+        doubled = duplicates_of(kills, copies)
+        with (FOLDER / "ledger.jsonl").open("wb") as file:
+            for kill, count in zip(kills, doubled, strict=True):
+                line: dict[str, Any] = {**msgspec.to_builtins(kill), "doubled": count}
+                file.write(json.dumps(line).encode() + b"\n")
+                self._say(
+                    f"{kill.began:7.1f} s {kill.target:<18} {kill.action:<8}"
+                    f" {kill.seconds:5.1f} s  leased {kill.leased:>4}"
+                    f"  in flight {len(kill.in_flight):>4}  doubled {count:>4}  {kill.note}",
+                    detail=True,
+                )
+        (FOLDER / "verdict.json").write_bytes(msgspec.json.encode(verdict))

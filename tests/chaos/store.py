@@ -1,0 +1,128 @@
+"""The store of a chaos run, asked directly: what is unsettled, in hand, in which state.
+
+Every question is asked until the store answers, for a bounded time: it may have just been killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import redis
+from redis.exceptions import RedisError
+
+from shared.errors import StoreError
+from shared.model.leg import LegState, leg_id, message_of
+from shared.model.message import CLASSES
+from shared.model.status import OPEN, Status
+from shared.settings import Settings, StoreSettings
+from shared.store.ports import Depth, Stored
+from shared.store.redis_spool import RedisSpool
+from shared.store.scripts import PREFIX
+from tests.chaos.copies import Copy, Flight
+
+ANSWER_SECONDS = 60.0
+_Found = TypeVar("_Found")
+
+
+class Store:
+    """A spool and a plain client of the same server."""
+
+    def __init__(self, url: str) -> None:
+        settings = Settings(store=StoreSettings(redis_url=url, timeout_seconds=2))
+        self._spool = RedisSpool(settings, connections=4)
+        self._redis = redis.Redis.from_url(url, socket_timeout=2)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._spool.close()
+        self._redis.close()
+
+    def _ask(self, question: Callable[[], _Found]) -> _Found:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return question()
+            except (StoreError, RedisError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        self._ask(self._redis.ping)
+
+    def depth(self) -> Depth:
+        """The counts."""
+        return self._ask(self._spool.depth)
+
+    def get(self, message_id: bytes) -> Stored | None:
+        """A message."""
+        return self._ask(lambda: self._spool.get(message_id))
+
+    def statuses(self, message_id: bytes) -> dict[str, Status]:
+        """Status by address; empty when the message is not known."""
+        stored = self.get(message_id)
+        if stored is None:
+            return {}
+        by_index = stored.statuses()
+        return {each.email: by_index[at] for at, each in enumerate(stored.head.recipients)}
+
+    def leased(self) -> set[bytes]:
+        """The messages in the hands of workers."""
+
+        def ask() -> set[bytes]:
+            pipe = self._redis.pipeline(transaction=False)
+            for index in range(len(CLASSES)):
+                pipe.zrange(f"{PREFIX}leases:{index}", 0, -1)
+            return {message_of(leg) for legs in pipe.execute() for leg in legs}
+
+        return self._ask(ask)
+
+    def unsettled(self, copies: Sequence[Copy]) -> set[Flight]:
+        """Those copies whose recipient the store does not know as delivered."""
+        by_message: dict[bytes, list[Copy]] = {}
+        for copy in copies:
+            by_message.setdefault(copy.stored_as, []).append(copy)
+        found: set[Flight] = set()
+        for message_id in self._not_final(by_message):
+            statuses = self.statuses(message_id)
+            found.update(
+                copy.flight
+                for copy in by_message[message_id]
+                if statuses.get(copy.recipient, Status.QUEUED) in OPEN
+            )
+        return found
+
+    def _not_final(self, messages: Iterable[bytes]) -> list[bytes]:
+        """Those whose first leg (the only one here) is not at its end."""
+        buckets: dict[int, list[bytes]] = {}
+        for each in messages:
+            buckets.setdefault(each[15], []).append(each)
+
+        def ask() -> list[list[bytes | None]]:
+            pipe = self._redis.pipeline(transaction=False)
+            for bucket, some in buckets.items():
+                pipe.hmget(f"{PREFIX}leg:{bucket}", [leg_id(each, 0) for each in some])
+            records: list[list[bytes | None]] = pipe.execute()
+            return records
+
+        return [
+            message_id
+            for some, records in zip(buckets.values(), self._ask(ask), strict=True)
+            for message_id, record in zip(some, records, strict=True)
+            if record is None or record[1] != LegState.FINAL
+        ]
+
+
+def open_recipients(depth: Depth) -> int:
+    """Recipients that somebody still has to act on, and legs that are anywhere but at their end."""
+    recipients = sum(
+        count
+        for by_status in depth.by_status.values()
+        for name, count in by_status.items()
+        if Status(name) in OPEN
+    )
+    legs = (depth.ready_legs, depth.deferred_legs, depth.leased_legs)
+    return recipients + sum(sum(some.values()) for some in legs)

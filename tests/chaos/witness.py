@@ -1,0 +1,95 @@
+"""The receiver as the run sees it: started, asked, ended."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import msgspec
+
+from tests.chaos.copies import Copy
+
+START_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
+
+_decode_copies = msgspec.json.Decoder(list[Copy]).decode
+
+
+class Witness:
+    """A context manager around the receiver's process; safe to ask from several threads."""
+
+    def __init__(self, seed: int, copies: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="ph-chaos-")
+        self._control = str(Path(self._folder.name) / "control")
+        self._command = [
+            sys.executable, "-m", "tests.chaos.receiver", "--seed", str(seed),
+            "--copies", str(copies), "--control", self._control,
+        ]  # fmt: skip
+        self._lock = threading.Lock()
+        self.ports: list[int] = []
+
+    def __enter__(self) -> Witness:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
+        line = self._process.stdout.readline() if ready else b""
+        if not line:
+            self._end()
+            raise AssertionError("the receiver does not start")
+        self.ports = json.loads(line)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(ANSWER_SECONDS)
+        self._socket.connect(self._control)
+        self._answers: IO[bytes] = self._socket.makefile("rb")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._answers.close()
+        self._socket.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        self._folder.cleanup()
+
+    def _ask(self, what: str, **more: Any) -> bytes:
+        with self._lock:
+            self._socket.sendall(json.dumps({"what": what, **more}).encode() + b"\n")
+            return self._answers.readline()
+
+    def copies(self, since: float = 0.0, ports: list[int] | None = None) -> list[Copy]:
+        """Copies accepted since a time (monotonic): all, or those of sessions from these ports
+        and of sessions that have ended."""
+        return _decode_copies(self._ask("copies", since=since, ports=ports))
+
+    def sessions(self, ports: list[int]) -> list[int]:
+        """The bytes received from each of these ports that is still connected."""
+        found: list[int] = json.loads(self._ask("sessions", ports=ports))
+        return found
+
+    def count(self) -> int:
+        """How many copies there are."""
+        return int(self._ask("count"))
+
+    def calm(self) -> None:
+        """No more faults from now on."""
+        self._ask("calm")
+
+    def summary(self) -> dict[str, Any]:
+        """How many copies, what was odd, which moods there were; the file is in order then."""
+        found: dict[str, Any] = json.loads(self._ask("summary"))
+        return found
