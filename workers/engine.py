@@ -17,7 +17,7 @@ from shared.clock import Clock
 from shared.errors import StoreError
 from shared.model.message import CLASSES, MessageClass
 from shared.settings import Settings
-from shared.store.ports import Claimed, Queue, Settled, Settlement, Verb
+from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler
 from workers.leases import Lease, Leases
 from workers.starts import Starts
@@ -47,6 +47,9 @@ class Lane:
     def __init__(self) -> None:
         self.tickets: list[str] = []
         self.wanted = asyncio.Event()
+        self.idle = asyncio.Event()
+        """Set while no claim is under way."""
+        self.idle.set()
 
 
 class Engine:
@@ -121,9 +124,8 @@ class Engine:
             more = True
             while more and not self._stopping:
                 room = await self._wait_for_room(message_class)
-                tickets, lane.tickets = lane.tickets, []
                 try:
-                    more = await self._claim(message_class, min(room, CLAIM_LIMIT), tickets)
+                    more = await self._claim(message_class, lane, min(room, CLAIM_LIMIT))
                 except StoreError as error:
                     _log.warning("claim_waits_for_store", reason=str(error))
                     await asyncio.sleep(STORE_PAUSE_SECONDS)
@@ -136,11 +138,22 @@ class Engine:
             await asyncio.sleep(GATHER_SECONDS)
         return max(1, self._room(message_class))
 
-    async def _claim(self, message_class: MessageClass, limit: int, tickets: list[str]) -> bool:
-        asked_at = self._clock.monotonic()
-        claim = await self._queue.claim(
-            message_class, limit=limit, quantum=self._quantum, tickets=tickets
-        )
+    async def _claim(self, message_class: MessageClass, lane: Lane, limit: int) -> bool:
+        if self._stopping:  # There was a wait for room.
+            return False
+        tickets, lane.tickets = lane.tickets, []
+        lane.idle.clear()
+        try:
+            asked_at = self._clock.monotonic()
+            claim = await self._queue.claim(
+                message_class, limit=limit, quantum=self._quantum, tickets=tickets
+            )
+            self._take(claim, asked_at)
+        finally:
+            lane.idle.set()
+        return claim.more
+
+    def _take(self, claim: Claim, asked_at: float) -> None:
         for claimed in claim.legs:
             lease = self.leases.hold(claimed, asked_at)
             self._held[claimed.leg_id] = claimed
@@ -150,7 +163,6 @@ class Engine:
                 self._spawn(claimed, self._suspect(claimed, lease))
             else:
                 self._starts.put(claimed, lease)
-        return claim.more
 
     def _spawn(self, claimed: Claimed, work: Coroutine[None, None, None]) -> None:
         self._working[claimed.leg_id] = self._loop.create_task(work)
@@ -190,7 +202,7 @@ class Engine:
             return
         try:
             settled = self._awaited[claimed.leg_id] = asyncio.Event()
-            if await self._is_started(claimed, lease):
+            if not self._stopping and await self._is_started(claimed, lease):
                 await self._work(claimed, lease)
             else:
                 self._let_go(claimed)
@@ -227,10 +239,15 @@ class Engine:
     async def stop(self) -> None:
         """Claim nothing more, let transactions end, release the rest, settle everything."""
         self._stopping = True
-        self._starts.stop()
+        deadline = self._loop.time() + self._stop_seconds
+        # What claims and starts under way bring is let go; only then no further leg is worked.
+        await self._starts.stop()
+        for lane in self._lanes.values():
+            await lane.idle.wait()
         tasks = set(self._working.values())
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._stop_seconds)
+            left = max(0.0, deadline - self._loop.time())
+            _, late = await asyncio.wait(tasks, timeout=left)
             for task in late:
                 task.cancel()
             if late:

@@ -69,6 +69,9 @@ class Starts:
         self._ahead = self._reserve = 0
         self._claimed, self._started = _Line(), _Line()
         self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
         self.resize(slots)
 
     def resize(self, slots: int) -> None:
@@ -120,19 +123,23 @@ class Starts:
                 self._advance()
 
     async def _start(self, group: list[Leg]) -> None:
+        self._idle.clear()
         try:
             answers = await self._queue.start([(leg.leg_id, leg.fence) for leg, _ in group])
         except StoreError as error:
             _log.warning("starts_not_committed", legs=len(group), reason=str(error))
             answers = [False] * len(group)
         for leg, held in zip(group, answers, strict=True):
-            if held:
+            if held and not self._stopping:
                 self._started.append(leg)
             else:
                 self._let_go(leg[0])
+        self._idle.set()
 
-    def stop(self) -> None:
-        """Let everything go that has no slot yet."""
+    async def stop(self) -> None:
+        """Let everything go that has no slot yet, what is being started too."""
+        self._stopping = True
         for line in (self._started, self._claimed):
             while line:
                 self._let_go(line.pop()[0])
+        await self._idle.wait()

@@ -26,12 +26,17 @@ class Store:
     """A queue that only starts legs."""
 
     def __init__(self) -> None:
+        self.asked = 0
+        self.slow = asyncio.Event()
+        self.slow.set()
         self.groups: list[int] = []
         self.lost: set[bytes] = set()
         self.away = False
 
     async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        self.asked += 1
         await asyncio.sleep(0)
+        await self.slow.wait()
         if self.away:
             raise StoreUnavailable("away")
         self.groups.append(len(legs))
@@ -146,8 +151,25 @@ def test_a_store_that_is_away_and_a_stop_leave_nobody_behind() -> None:
         bench.store.away = False
         bench.put(*range(60, 200))
         await settle()
-        bench.starts.stop()
+        await bench.starts.stop()
         assert sorted(bench.working + bench.let_go) == list(range(200))
+
+    run(work)
+
+
+def test_what_is_being_started_at_a_stop_is_let_go() -> None:
+    async def work(bench: Bench) -> None:
+        bench.store.slow.clear()
+        bench.put(*range(3))
+        await settle()
+        assert bench.store.asked == 1
+        stopping = asyncio.create_task(bench.starts.stop())
+        await settle()
+        assert not stopping.done()
+        bench.store.slow.set()
+        await stopping
+        assert sorted(bench.let_go) == [0, 1, 2]
+        assert bench.working == []
 
     run(work)
 
