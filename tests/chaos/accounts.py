@@ -130,7 +130,7 @@ def judge(books: Books, seconds: float) -> Verdict:
         *_strangers(books, copies),
         *_identity(books),
         *_totals(books),
-        *books.oddities,
+        *_odd(books),
     )
     return Verdict(summary, violations)
 
@@ -157,6 +157,12 @@ def _told(what: str, some: Iterable[object]) -> Iterator[str]:
     if found:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         yield f"{what}: {len(found)}: {', '.join(map(str, found[:SHOWN]))}{more}"
+
+
+def _odd(books: Books) -> Iterator[str]:
+    yield from books.oddities[:SHOWN]
+    if len(books.oddities) > SHOWN:
+        yield f"and {len(books.oddities) - SHOWN} more oddities"
 
 
 def _unanswered(books: Books) -> Iterator[str]:

@@ -187,6 +187,11 @@ def test_reconciliation_must_be_there_and_zero(values: dict[str, float]) -> None
     )
 
 
+def test_many_oddities_do_not_hide_the_rest() -> None:
+    violations = judge(books(ALL, changes={"oddities": ["odd"] * 300}), 1).violations
+    assert violations == (*["odd"] * 5, "and 295 more oddities")
+
+
 def test_oddities_are_violations() -> None:
     assert (
         only(judge(books(ALL, changes={"oddities": ["message 1 went to 2"]}), 1))
