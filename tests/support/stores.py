@@ -40,12 +40,12 @@ T = TypeVar("T")
 DAY_MS = 86_400_000
 
 
-def settings(url: str = "", **store: Any) -> Settings:
+def settings(url: str = "", max_crashes: int = 3, **store: Any) -> Settings:
     """Settings for a test's store."""
     values: dict[str, Any] = {"redis_url": url} if url else {}
     return Settings(
         store=StoreSettings(**values, **store),
-        worker=WorkerSettings(quantum=10),
+        worker=WorkerSettings(quantum=10, max_crashes=max_crashes),
         retry=RetrySettings(),
     )
 
