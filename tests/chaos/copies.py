@@ -20,8 +20,8 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
     """The Message-ID header."""
     at: float
     """Monotonic seconds, the same clock in every process of this machine."""
-    port: int
-    """The client's."""
+    session: int
+    """The number of the connection that it came by."""
     content: int
     """A checksum of the message without its boundaries, which are random."""
     nth: int = 1

@@ -26,7 +26,7 @@ class Fleet:
 
     def pids(self, role: str) -> list[int]:
         """The processes of a role that run now: waits until there is one."""
-        return until(lambda: self._facts()["pids"][role])
+        return until(f"a {role} runs", lambda: self._facts()["pids"][role])
 
     def returned(self, role: str, old: Sequence[int]) -> None:
         """Wait until all of a role run, and none of the old ones."""
@@ -37,7 +37,7 @@ class Fleet:
             wanted = sum(each["role"] == role for each in facts["processes"])
             return len(pids) == wanted and not set(old) & set(pids)
 
-        until(ask)
+        until(f"every {role} runs again", ask)
 
     def _facts(self) -> Any:
         return json.loads((self.home / "up.json").read_text())
@@ -70,10 +70,10 @@ class Fleet:
         self.go_on(list(self._frozen))
 
 
-def until(what: Callable[[], _Found]) -> _Found:
-    """What `what` gives once it is true."""
+def until(name: str, what: Callable[[], _Found]) -> _Found:
+    """What `what` gives once it is true; `name` says what that would be."""
     deadline = time.monotonic() + RETURN_SECONDS
     while not (found := what()):
-        assert time.monotonic() < deadline, "a process did not come back in time"
+        assert time.monotonic() < deadline, f"not in time: {name}"
         time.sleep(0.02)
     return found

@@ -30,12 +30,17 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self.copies: list[tuple[Copy, Session]] = []
-        self.sessions: dict[int, Session] = {}
-        """By the client's port: the last one from there."""
+        self.sessions: list[Session] = []
+        """By their numbers; ports are used again."""
         self.oddities: list[str] = []
         self.moods: Counter[str] = Counter()
         self._seen: Counter[Pair] = Counter()
         self._file = path.open("wb")
+
+    def enter(self, session: Session) -> int:
+        """One more session; its number."""
+        self.sessions.append(session)
+        return len(self.sessions) - 1
 
     def accept(self, copy: Copy, session: Session) -> None:
         """One more copy."""
@@ -74,19 +79,28 @@ class Control:
             await writer.drain()
         writer.close()
 
-    def _copies(self, since: float, ports: list[int] | None) -> list[Copy]:
-        """Those of sessions from these ports, and of sessions that have ended."""
-        wanted = None if ports is None else set(ports)
+    def _copies(self, since: float, sessions: list[int] | None) -> list[Copy]:
+        """Those of these sessions, and of sessions that have ended."""
+        wanted = None if sessions is None else set(sessions)
         return [
             copy
             for copy, session in self._records.since(since)
-            if wanted is None or session.closed or session.port in wanted
+            if wanted is None or session.closed or session.number in wanted
         ]
 
     def _sessions(self, ports: list[int]) -> list[int]:
-        """How many bytes have come from each of these ports that is still connected."""
-        found = [self._records.sessions.get(port) for port in ports]
-        return [each.received for each in found if each is not None and not each.closed]
+        """The sessions from these ports that are open now."""
+        wanted = set(ports)
+        return [
+            each.number
+            for each in self._records.sessions
+            if not each.closed and each.port in wanted
+        ]
+
+    def _received(self, sessions: list[int]) -> list[int]:
+        """How many bytes have come by each of these sessions that is still open."""
+        found = [self._records.sessions[number] for number in sessions]
+        return [each.received for each in found if not each.closed]
 
     def _count(self) -> int:
         return len(self._records.copies)

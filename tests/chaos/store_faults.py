@@ -42,13 +42,14 @@ class StoreFaults:
         (pid,) = self._fleet.pids("redis")
         began, leased = time.monotonic(), self._store.leased()
         ports = processes.ports_to(self._fleet.freeze(others), self._witness.ports)
+        sessions = self._witness.sessions(ports)
         self._fleet.end([pid], number)
         self._fleet.end(others, signal.SIGKILL)
         meanwhile()
         self._fleet.returned("redis", [pid])
         self._store.wait()
         down = time.monotonic() - began
-        until(lambda: not self._witness.sessions(ports))
+        until("sessions of a killed worker end", lambda: not self._witness.received(sessions))
         return Done([pid, *others], self._unsettled(began, leased), f"away for {down:.1f} s")
 
     def _stop(self, meanwhile: Meanwhile) -> Done:

@@ -41,7 +41,11 @@ class WebFaults:
     def _process(self) -> list[int]:
         """One of gunicorn's children."""
         (master,) = self._fleet.pids("web")
-        return [self._fleet.chance.choice(until(lambda: processes.children(master)))]
+        return [
+            self._fleet.chance.choice(
+                until("web has processes", lambda: processes.children(master))
+            )
+        ]
 
     def _kill_process(self, meanwhile: Meanwhile) -> Done:
         pids = self._process()

@@ -73,9 +73,12 @@ class Whims:
 class Records(Protocol):
     """Where a session notes what it saw."""
 
-    sessions: dict[int, Session]
     oddities: list[str]
     moods: Counter[str]
+
+    def enter(self, session: Session) -> int:
+        """A connection is there; its number."""
+        ...
 
     def accept(self, copy: Copy, session: Session) -> None:
         """A copy is accepted."""
@@ -95,7 +98,7 @@ class Session(asyncio.Protocol):
         self._replies: list[bytes] = []
         self._in_data = self._waiting = self._mail = False
         self._recipients: list[str] = []
-        self.port = self.received = 0
+        self.port = self.number = self.received = 0
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -103,7 +106,7 @@ class Session(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.port = transport.get_extra_info("peername")[1]
-        self._records.sessions[self.port] = self
+        self.number = self._records.enter(self)
         self._answer("banner", b"220 chaos\r\n")
         self._advance()
 
@@ -237,6 +240,6 @@ class Session(asyncio.Protocol):
             if number_of(recipient) != int(number[1]):
                 self._records.oddities.append(f"message {int(number[1])} went to {recipient}")
             copy = Copy(
-                int(number[1]), recipient, message_id[1].decode(), now, self.port, content
+                int(number[1]), recipient, message_id[1].decode(), now, self.number, content
             )  # fmt: skip
             self._records.accept(copy, self)

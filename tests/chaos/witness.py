@@ -71,14 +71,19 @@ class Witness:
             self._socket.sendall(json.dumps({"what": what, **more}).encode() + b"\n")
             return self._answers.readline()
 
-    def copies(self, since: float = 0.0, ports: list[int] | None = None) -> list[Copy]:
-        """Copies accepted since a time (monotonic): all, or those of sessions from these ports
-        and of sessions that have ended."""
-        return _decode_copies(self._ask("copies", since=since, ports=ports))
+    def copies(self, since: float = 0.0, sessions: list[int] | None = None) -> list[Copy]:
+        """Copies accepted since a time (monotonic): all, or those of these sessions and of
+        sessions that have ended."""
+        return _decode_copies(self._ask("copies", since=since, sessions=sessions))
 
     def sessions(self, ports: list[int]) -> list[int]:
-        """The bytes received from each of these ports that is still connected."""
+        """The sessions from these ports that are open now."""
         found: list[int] = json.loads(self._ask("sessions", ports=ports))
+        return found
+
+    def received(self, sessions: list[int]) -> list[int]:
+        """The bytes received by each of these sessions that is still open."""
+        found: list[int] = json.loads(self._ask("received", sessions=sessions))
         return found
 
     def count(self) -> int:

@@ -1,6 +1,6 @@
 """Faults of workers, and of all of them at once: then nobody runs a pump.
 
-In flight are copies that came from a worker's connections and are not settled. A worker that is to
+In flight are copies that came by a worker's connections and are not settled. A worker that is to
 be killed is stopped first, for the milliseconds in which its connections are read off: what it
 does not do then, it never does. An orderly stop may have nothing in flight.
 """
@@ -56,41 +56,46 @@ class WorkerFaults:
         meanwhile()
         return Done(pids)
 
+    def _sessions(self, pids: list[int]) -> list[int]:
+        """The receiver's sessions with these processes, which stand still."""
+        return self._witness.sessions(processes.ports_to(pids, self._witness.ports))
+
     def _kill(self, pids: list[int], meanwhile: Meanwhile) -> Done:
         began = time.monotonic()
-        ports = processes.ports_to(self._fleet.freeze(pids), self._witness.ports)
+        sessions = self._sessions(self._fleet.freeze(pids))
         self._fleet.end(pids, signal.SIGKILL)
         meanwhile()
-        until(lambda: not self._witness.sessions(ports))
-        in_flight = self._in_flight(began, ports)
+        until("sessions of a killed worker end", lambda: not self._witness.received(sessions))
+        in_flight = self._in_flight(began, sessions)
         if len(pids) > 1:
             self._fleet.returned("worker", pids)
-        return Done(pids, in_flight, f"{len(ports)} connections")
+        return Done(pids, in_flight, f"{len(sessions)} sessions")
 
     def _stop(self, pids: list[int], meanwhile: Meanwhile) -> Done:
         """Past the lease, and on. What had gone to the kernel still arrives: that is in flight."""
         began = time.monotonic()
-        ports = processes.ports_to(self._fleet.freeze(pids), self._witness.ports)
+        sessions = self._sessions(self._fleet.freeze(pids))
         frozen = time.monotonic()
         meanwhile()
-        self._wait_quiet(ports)
-        in_flight = self._in_flight(began, ports)
+        self._wait_quiet(sessions)
+        in_flight = self._in_flight(began, sessions)
         time.sleep(max(0.0, began + STOP_SECONDS - time.monotonic()))
-        copies = self._witness.copies(frozen, ports)
-        in_flight.update(copy.flight for copy in copies if copy.port in ports)
+        copies = self._witness.copies(frozen, sessions)
+        in_flight.update(copy.flight for copy in copies if copy.session in sessions)
         self._fleet.go_on(pids)
-        return Done(pids, in_flight, f"{len(ports)} connections")
+        return Done(pids, in_flight, f"{len(sessions)} sessions")
 
-    def _wait_quiet(self, ports: list[int]) -> None:
-        """Until no more bytes come from these ports."""
+    def _wait_quiet(self, sessions: list[int]) -> None:
+        """Until no more bytes come by these sessions."""
         before: list[int] = []
-        while (now := self._witness.sessions(ports)) != before:
+        while (now := self._witness.received(sessions)) != before:
             before = now
             time.sleep(0.1)
 
-    def _in_flight(self, began: float, ports: list[int]) -> set[Flight]:
-        """What had been accepted from these ports, or from ports of nobody, and is not settled."""
-        copies = self._witness.copies(began - WINDOW_SECONDS, ports)
+    def _in_flight(self, began: float, sessions: list[int]) -> set[Flight]:
+        """What had been accepted by these sessions, or by sessions of nobody, and is not
+        settled."""
+        copies = self._witness.copies(began - WINDOW_SECONDS, sessions)
         time.sleep(OTHERS_SECONDS)
         return self._store.unsettled(copies)
 

@@ -22,7 +22,7 @@ def sent(number: int, recipients: int) -> Sent:
 
 def copy(number: int, recipient: int = 0, nth: int = 1) -> Copy:
     to = f"n{number}.r{recipient}@example.test"
-    return Copy(number, to, f"<{number}@shop.test>", float(nth), 4000, number, nth)
+    return Copy(number, to, f"<{number}@shop.test>", float(nth), 4, number, nth)
 
 
 def flight(number: int, recipient: int = 0, nth: int = 1) -> Flight:
