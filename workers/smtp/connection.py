@@ -13,6 +13,7 @@ import structlog
 
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
+from workers.smtp.own_name import OwnName
 from workers.smtp.session import Session, why
 from workers.smtp.transaction import Steps, prepare
 from workers.smtp.types import Broken, Delivery, Stage, Transaction
@@ -69,11 +70,11 @@ class Source(Protocol):
 class Connection:
     """A session and its task."""
 
-    def __init__(self, pool: Source, tokens: Tokens) -> None:
+    def __init__(self, pool: Source, tokens: Tokens, own_name: OwnName) -> None:
         self._pool = pool
         self._relay = pool.relay
         self._loop = asyncio.get_running_loop()
-        self.session = Session(pool.relay, tokens)
+        self.session = Session(pool.relay, tokens, own_name)
         self.delivery: Delivery | None = None
         """The delivery being done."""
         self.ordinary = False

@@ -14,6 +14,7 @@ from collections import deque
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.connection import Connection
+from workers.smtp.own_name import OwnName
 from workers.smtp.ramp import Ramp
 from workers.smtp.types import Delivery, Envelope, Lease, Transaction
 
@@ -26,6 +27,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, relay.connections - reserved)
         self._tokens = Tokens(relay)
+        self._own_name = OwnName()
         self._ramp = Ramp()
         self._urgent: deque[Delivery] = deque()
         self._ordinary: deque[Delivery] = deque()
@@ -103,7 +105,7 @@ class Pool:
             connection.wake(delivery)
         while self._wants_another() and self._ramp.may_open(self._loop.time()):
             self._ramp.begin()
-            connection = Connection(self, self._tokens)
+            connection = Connection(self, self._tokens, self._own_name)
             self._connections.add(connection)
             connection.start()
         wait = self._ramp.wait(self._loop.time())
