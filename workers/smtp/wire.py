@@ -214,17 +214,6 @@ class Wire(asyncio.Protocol):
                 return False
         return True
 
-    async def reply_within(self, seconds: float) -> Reply | None:
-        """The next reply, or None when none has begun within `seconds`. Raises `Broken`."""
-        if not self._buffer and not self.closed:
-            deadline = self._loop.time() + seconds
-            while not self._buffer and not self.closed:
-                try:
-                    await self._wait(deadline)
-                except Broken:
-                    return None
-        return await self.reply(seconds)
-
     async def reply_with_lines(self, seconds: float) -> tuple[Reply, list[str]]:
         """The next reply, and the text of each of its lines (EHLO's keywords). Raises `Broken`."""
         lines = await self._lines(seconds, ())
