@@ -6,31 +6,21 @@ that names it and the remedy. Secrets are read here, so only who delivers should
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import idna
-import msgspec
-
 from shared.config import variable
 from shared.errors import ConfigError
+from shared.hosts import host as host_of
+from shared.hosts import is_loopback
+from shared.relay_checks import check_numbers, check_place, check_sign_in, check_texts
 from shared.routing import RELAY_HOP
-from shared.settings import RelaySettings, TimeoutSettings
+from shared.settings import RelaySettings
 from shared.tls import client_context
 
-MODES = ("implicit", "required", "opportunistic", "none")
-MECHANISMS = ("plain", "login", "cram-md5", "xoauth2")
-DSN_WISHES = ("failure", "failure,delay", "never", "off")
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_-]{1,63})*\Z")
-_EHLO = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|\[[0-9A-Fa-f.:IPv]{3,50}\]\Z")
-_HEADER = re.compile(r"[!-9;-~]+\Z")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class Relay(RelaySettings, frozen=True):
@@ -77,18 +67,18 @@ def relays_from(entries: Sequence[RelaySettings]) -> tuple[Relay, ...]:
 def _relay(name: str, entry: RelaySettings) -> Relay:
     host, port, user, url_password, scheme = _place(entry)
     tls = entry.tls or _default_tls(scheme, host)
-    if tls not in MODES:
-        raise ConfigError(f"tls must be one of {', '.join(MODES)}")
+    port = port or _default_port(scheme, tls, host)
+    check_place(entry, scheme, host, port, tls)
     password = _password(entry, url_password)
-    _check_sign_in(entry, tls, user, password)
-    _check_numbers(entry)
-    _check_texts(entry)
+    check_sign_in(entry, tls, user, password)
+    check_numbers(entry)
+    check_texts(entry)
     client_context(True, entry.ca_file, entry.client_certificate, entry.client_key)
     settled = {
         "name": name,
         "url": "",
         "host": host,
-        "port": port or _default_port(scheme, tls, host),
+        "port": port,
         "tls": tls,
         "user": user,
         "password": password,
@@ -105,7 +95,7 @@ def _place(entry: RelaySettings) -> tuple[str, int, str, str, str]:
     if entry.host:
         if not 0 <= entry.port <= 65535:
             raise ConfigError("port must be 1 to 65535")
-        return _host(entry.host), entry.port, entry.user, "", ""
+        return host_of(entry.host), entry.port, entry.user, "", ""
     if entry.port or entry.user:
         raise ConfigError("port and user are part of the url: give them there, or give host")
     try:
@@ -118,33 +108,7 @@ def _place(entry: RelaySettings) -> tuple[str, int, str, str, str]:
             "url must be smtp://[user:password@]host[:port], or smtps:// for implicit TLS"
         )
     user, password = unquote(url.username or ""), unquote(url.password or "")
-    return _host(url.hostname), port or 0, user, password, url.scheme
-
-
-def _host(text: str) -> str:
-    bare = text.strip("[]")
-    try:
-        return str(ipaddress.ip_address(bare))
-    except ValueError:
-        pass
-    try:
-        name = text if text.isascii() else idna.encode(text, uts46=True).decode("ascii")
-    except idna.IDNAError:
-        name = ""
-    name = name.lower().rstrip(".")
-    if not _HOST.match(name):
-        raise ConfigError(f"host {text!r} is neither a host name nor an address")
-    return name
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or address alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host_of(url.hostname), port or 0, user, password, url.scheme
 
 
 def _default_tls(scheme: str, host: str) -> str:
@@ -184,68 +148,3 @@ def _secret(path: str, setting: str) -> str:
     if not lines or not lines[0]:
         raise ConfigError(f"{setting}: {path} is empty")
     return lines[0]
-
-
-def _check_sign_in(entry: RelaySettings, tls: str, user: str, password: str) -> None:
-    token = bool(entry.token_file or entry.token_command)
-    if entry.auth not in ("", *MECHANISMS):
-        raise ConfigError(f"auth must be one of {', '.join(MECHANISMS)}")
-    if entry.token_file and entry.token_command:
-        raise ConfigError("give token_file or token_command, not both")
-    if token != (entry.auth == "xoauth2"):
-        raise ConfigError('auth = "xoauth2" goes with a token_file or a token_command')
-    if token and password:
-        raise ConfigError("a token takes the place of the password: give one of them")
-    if bool(user) != (bool(password) or token):
-        raise ConfigError("user and its password (or token) go together")
-    if _CONTROL.search(user + password):
-        raise ConfigError("user and password must not have control characters in them")
-    try:
-        shlex.split(entry.token_command)
-    except ValueError as error:
-        raise ConfigError(f"token_command: {error}") from error
-    if user and tls == "opportunistic":
-        raise ConfigError(
-            "opportunistic TLS verifies nothing, so there is no signing in over it:"
-            ' use tls = "required"'
-        )
-    if user and tls == "none" and not entry.insecure_auth:
-        raise ConfigError(
-            'without TLS the password can be read on the way: use tls = "required",'
-            " or say insecure_auth = true"
-        )
-
-
-def _check_numbers(entry: RelaySettings) -> None:
-    for name, least in (("connections", 1), ("messages_per_connection", 1)):
-        if getattr(entry, name) < least:
-            raise ConfigError(f"{name} starts at {least}")
-    for name in ("max_age_seconds", "idle_seconds", "min_bytes_per_second"):
-        if not getattr(entry, name) > 0:
-            raise ConfigError(f"{name} must be more than 0")
-    if not entry.rate >= 0:
-        raise ConfigError("rate is legs a second; 0 for no limit")
-    for field in msgspec.structs.fields(TimeoutSettings):
-        if not getattr(entry.timeouts, field.name) > 0:
-            raise ConfigError(f"timeouts.{field.name} must be more than 0 seconds")
-
-
-def _check_texts(entry: RelaySettings) -> None:
-    if entry.ehlo_name and not _EHLO.match(entry.ehlo_name):
-        raise ConfigError("ehlo_name must be a host name, or an address in brackets")
-    if entry.tls_name and entry.tls_name != _host(entry.tls_name):
-        raise ConfigError("tls_name must be a host name, lower case")
-    if entry.dsn not in DSN_WISHES:
-        raise ConfigError(f"dsn must be one of: {'; '.join(DSN_WISHES)}")
-    for header in entry.dkim_skip_headers:
-        if not _HEADER.match(header):
-            raise ConfigError(f"dkim_skip_headers: {header!r} is not a header's name")
-        if header.lower() == "from":
-            raise ConfigError("dkim_skip_headers: From is always signed (RFC 6376 section 5.4)")
-    if entry.client_key and not entry.client_certificate:
-        raise ConfigError("client_key needs a client_certificate")
-    if entry.source_address:
-        try:
-            ipaddress.ip_address(entry.source_address)
-        except ValueError as error:
-            raise ConfigError("source_address must be an IP address of this machine") from error

@@ -17,6 +17,7 @@ _DEFERRED = Status.DEFERRED.letter
 _BOUNCED = Status.BOUNCED.letter
 _UNCERTAIN = Status.UNCERTAIN.letter
 
+_BAD_SEQUENCE = 503
 _SIGN_IN_REFUSED = frozenset({530, 535})
 _NOT_FOR_US = (
     "relaying denied",
@@ -89,7 +90,8 @@ def _outcome(transaction: Transaction, index: int) -> RecipientReply:
         return _evidence(index, _refused_recipient(recipient), recipient)
     mail = transaction.mail
     if mail is not None and mail.code // 100 != 2:
-        return _evidence(index, _by_digit(mail), mail)
+        # Where the session broke after it, it may have been the answer to something else.
+        return _evidence(index, _DEFERRED if transaction.trouble else _by_digit(mail), mail)
     if transaction.data is not None:
         if transaction.data.code // 100 == 2 and transaction.dot_sent:
             return _evidence(index, _DELIVERED, transaction.data)
@@ -102,14 +104,16 @@ def _outcome(transaction: Transaction, index: int) -> RecipientReply:
 
 
 def _by_digit(reply: Reply) -> str:
-    """5yz is for good; everything else, what nobody knows too, may change."""
-    return _BOUNCED if reply.code // 100 == 5 else _DEFERRED
+    """5yz is for good; everything else, what nobody knows too, may change.
+
+    503 is about the sequence of commands: it says nothing about the message or a recipient.
+    """
+    return _BOUNCED if reply.code // 100 == 5 and reply.code != _BAD_SEQUENCE else _DEFERRED
 
 
 def _refused_recipient(reply: Reply) -> str:
-    # 503 is about the sequence of commands: it says nothing about the recipient. Nor does it that
-    # the relay does not know us, where it has taken others.
-    if reply.code == 503 or _refuses_to_relay(reply):
+    # That the relay does not know us says nothing about the recipient, where it has taken others.
+    if _refuses_to_relay(reply):
         return _DEFERRED
     # RFC 5321 section 4.5.3.1.10: 552 to RCPT has long meant "too many", which is temporary.
     if reply.code == 552 and reply.enhanced not in _FULL:

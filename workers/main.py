@@ -84,9 +84,11 @@ class Consumers:
             worker.stop(timeout=5000)
 
 
-async def _retrying(what: Callable[[], Awaitable[None]]) -> None:
-    """Do it when the store answers."""
-    while True:
+async def _retrying(
+    what: Callable[[], Awaitable[None]], superseded: Callable[[], bool] = lambda: False
+) -> None:
+    """Do it when the store answers, unless it is superseded before that."""
+    while not superseded():
         try:
             await what()
             return
@@ -109,6 +111,7 @@ class Worker:
         self.engine = Engine(settings, self.queue, self._clock, self._pipeline.deliver, sessions)
         self._outgoing = outgoing
         self._reloading: asyncio.Task[None] | None = None
+        self._reload_wanted = False
 
     async def limit(self) -> None:
         """Tell the store each relay's rate. Raises `StoreError`."""
@@ -116,9 +119,18 @@ class Worker:
             await self.queue.limit(relay.name, DestinationLimit(relay.rate))
 
     def reload(self) -> None:
-        """Read relays and keys again; wrong ones change nothing (SIGHUP)."""
+        """Read relays and keys again; wrong ones change nothing (SIGHUP).
+
+        While that runs the files may have been read already, so it is done once more then.
+        """
+        self._reload_wanted = True
         if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+            self._reloading = asyncio.get_running_loop().create_task(self._reload_all())
+
+    async def _reload_all(self) -> None:
+        while self._reload_wanted:
+            self._reload_wanted = False
+            await self._reload()
 
     async def _reload(self) -> None:
         try:
@@ -131,7 +143,7 @@ class Worker:
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
         self.engine.resize(_sessions(outgoing))
         _warn(outgoing)
-        await _retrying(self.limit)
+        await _retrying(self.limit, lambda: self._reload_wanted)
         _log.info("settings_reloaded", relays=len(outgoing.relays), domains=len(outgoing.keys))
 
 
@@ -142,7 +154,7 @@ def _sessions(outgoing: Outgoing) -> int:
 def _warn(outgoing: Outgoing) -> None:
     """Make visible what is less safe than it could be."""
     for relay in outgoing.relays:
-        if relay.insecure_auth:
+        if relay.user and relay.tls not in ("implicit", "required"):
             _log.warning("relay_signs_in_without_verified_tls", relay=relay.name)
 
 

@@ -140,3 +140,34 @@ def test_a_token_command_that_fails_is_the_relays_trouble(
         found = signing_in(server, password="", auth="xoauth2", token_command=command)
         assert found.trouble == trouble
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+@pytest.mark.parametrize("answer", ["334", "250 2.0.0 Ok", "334 \xff\xfe"])
+def test_nothing_but_235_is_success(mechanism: str, answer: str) -> None:
+    with auth_server(mechanism) as server:
+        server.answers["AUTH"] = answer
+        found = signing_in(server, auth=mechanism.lower())
+        assert found.stage is Stage.AUTH
+        assert found.trouble
+        assert "MAIL" not in " ".join(server.commands)
+
+
+def test_a_token_file_is_read_for_each_sign_in(tmp_path: Path) -> None:
+    """A token that was replaced is not tried first: some servers count refusals."""
+    token = tmp_path / "token"
+    token.write_text("token-1")
+
+    async def work(pool: Pool) -> list[Transaction]:
+        first = await pool.send(envelope(), BODY, Held())
+        token.write_text("token-2")
+        server.users["user"] = "token-2"
+        return [first, await pool.send(envelope(), BODY, Held())]
+
+    with auth_server("XOAUTH2", user="token-1") as server:
+        found = with_pool(
+            server.port, work, user="user", auth="xoauth2", insecure_auth=True,
+            token_file=str(token), messages_per_connection=1,
+        )  # fmt: skip
+        assert all(each.dot_sent for each in found)
+        assert sum(line.startswith("AUTH") for line in server.commands) == 2

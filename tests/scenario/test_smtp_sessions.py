@@ -1,214 +1,45 @@
-"""Sessions and what they carry: envelopes sent ahead, deliveries that move, limits, the ramp."""
+"""A relay's sessions: kept, capped, moved from, set up along a ramp, ended."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import threading
 
 import pytest
 
 from tests.support.smtp_client import (
     MESSAGE,
-    SHORT,
+    NO_PIPELINING,
     Held,
+    codes,
     envelope,
+    letters,
     relay_to,
-    serving,
+    send_many,
     until,
     with_pool,
 )
-from tests.support.smtp_server import SmtpServer
+from tests.support.smtp_server import USUAL, SmtpServer
 from workers.smtp import Pool, Transaction
-from workers.smtp import transaction as transactions
 from workers.smtp.ramp import FIRST, MOST, Ramp
 
-
-def codes(found: list[Transaction]) -> list[int]:
-    return [each.data.code if each.data else 0 for each in found]
+LONG = {"banner": 9, "command": 9, "data": 9, "final": 9, "quit": 0.2}
 
 
-def send_many(
-    server: SmtpServer, count: int, *, leases: list[Held] | None = None, **relay: Any
-) -> list[Transaction]:
-    """Messages to one session, all waiting at once."""
-
-    async def work(pool: Pool) -> list[Transaction]:
-        held = leases or [Held() for _ in range(count)]
-        return await asyncio.gather(
-            *(
-                pool.send(envelope(f"r{number}@b.test"), MESSAGE, held[number])
-                for number in range(count)
-            )
-        )
-
-    return with_pool(server.port, work, reserved=0, **({"connections": 1} | relay))
-
-
-def test_waiting_deliveries_go_through_one_session_in_order() -> None:
-    with SmtpServer() as server:
-        assert codes(send_many(server, 5)) == [250] * 5
-        assert [each.recipients for each in server.messages] == [[f"r{n}@b.test"] for n in range(5)]
-        assert server.connections == 1
-        assert "RSET" not in server.commands
-
-
-def test_the_next_envelope_is_written_before_the_reply_is_there() -> None:
-    """Shown on the bytes: one segment carries the end of the data and the next MAIL."""
-    received: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 x\r\n")
-        await reader.readline()
-        writer.write(b"250-x\r\n250 PIPELINING\r\n")
-        await reader.readuntil(b"DATA\r\n")
-        writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
-        received.append(await reader.readuntil(b"DATA\r\n"))  # Before any reply to the message.
-        writer.write(b"250 d\r\n250 e\r\n250 f\r\n354 g\r\n")
-        await reader.readuntil(b"\r\n.\r\n")
-        writer.write(b"250 h\r\n")
-        await reader.readline()
-        writer.write(b"221 bye\r\n")
-        await writer.drain()
-
-    async def run() -> list[Transaction]:
-        async with serving(serve) as port:
-            pool = Pool(relay_to(port, connections=1), reserved=0)
-            found = await asyncio.gather(
-                *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(2))
-            )
-            await pool.close()
-            return list(found)
-
-    found = asyncio.run(run())
-    assert codes(found) == [250, 250]
-    assert [each.data.text for each in found if each.data] == ["d", "h"]
-    data, _, following = received[0].partition(b"\r\n.\r\n")
-    assert data.endswith(b"end")
-    assert following == b"MAIL FROM:<from@a.test>\r\nRCPT TO:<r1@b.test>\r\nDATA\r\n"
-
-
-@pytest.mark.parametrize("ehlo", ["250-t\r\n250 SIZE", "250 t"])
-def test_nothing_is_sent_ahead_without_pipelining(ehlo: str) -> None:
-    with SmtpServer(answers={"EHLO": ehlo}) as server:
-        assert codes(send_many(server, 3)) == [250] * 3
-        assert server.connections == 1
-
-
-def test_sending_ahead_can_be_turned_off() -> None:
-    with SmtpServer(answers={".": ["stall"]}) as server:
-
-        async def work(pool: Pool) -> None:
-            tasks = [asyncio.create_task(pool.send(envelope(), MESSAGE, Held())) for _ in range(2)]
-            await until(lambda: len(server.messages) == 1)
-            assert " ".join(server.commands).count("MAIL") == 1
-            server.release()
-            await asyncio.gather(*tasks)
-
-        with_pool(server.port, work, reserved=0, connections=1, send_ahead=False)
-
-
-@pytest.mark.parametrize("answer", ["421 4.3.2 closing", "drop", "stall", "garbage"])
-def test_a_session_lost_after_one_message_harms_no_other(answer: str) -> None:
-    with SmtpServer(answers={".": [answer]}) as server:
-        first, *others = send_many(server, 4)
-        assert (first.data is None) == (answer != "421 4.3.2 closing")
-        assert first.dot_sent
-        assert codes(others) == [250] * 3
-        assert len(server.answered()) == 3
-        people = [each.recipients[0] for each in server.answered()]
-        assert sorted(people) == ["r1@b.test", "r2@b.test", "r3@b.test"]
-
-
+@pytest.mark.parametrize("ehlo", [USUAL["EHLO"], NO_PIPELINING])
 @pytest.mark.parametrize("answer", ["421 4.7.0 too many messages", "drop"])
-def test_a_kept_session_that_ends_at_mail_moves_the_delivery(answer: str) -> None:
-    with SmtpServer(answers={"MAIL": ["250 ok", answer]}) as server:
-        assert codes(send_many(server, 3)) == [250] * 3
+def test_a_kept_session_that_ends_at_mail_moves_the_delivery(answer: str, ehlo: str) -> None:
+    with SmtpServer(answers={"EHLO": ehlo, "MAIL": ["250 ok", answer]}) as server:
+        assert codes(send_many(server.port, 3)) == [250] * 3
         assert server.connections == 2
 
 
 def test_a_fresh_session_that_says_421_to_mail_is_believed() -> None:
     with SmtpServer(answers={"MAIL": "421 4.7.0 not now"}) as server:
-        (found,) = send_many(server, 1)
+        (found,) = send_many(server.port, 1)
         assert found.mail is not None
         assert found.mail.code == 421
         assert server.connections == 1
-
-
-def test_a_slow_reply_does_not_hold_the_delivery_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactions, "AHEAD_PATIENCE_SECONDS", 0.1)
-    with SmtpServer(answers={".": ["stall"]}) as server:
-
-        async def work(pool: Pool) -> list[Transaction]:
-            slow, urgent = (
-                asyncio.create_task(pool.send(envelope(to), MESSAGE, Held()))
-                for to in ("slow@b.test", "next@b.test")
-            )
-            done = await urgent  # On another connection, while the first one waits.
-            assert not slow.done()
-            server.release()
-            return [await slow, done]
-
-        found = with_pool(server.port, work, reserved=0, connections=2, timeouts=SHORT)
-        assert codes(found) == [250, 250]
-        assert sorted(each.recipients[0] for each in server.answered()) == [
-            "next@b.test", "slow@b.test",
-        ]  # fmt: skip
-
-
-def test_a_session_with_an_abandoned_envelope_is_not_used_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The server owes replies to that envelope, and may send them whenever it likes."""
-    monkeypatch.setattr(transactions, "AHEAD_PATIENCE_SECONDS", 0.1)
-    sessions: list[bytes] = []
-
-    async def run() -> list[Transaction]:
-        taken, given_back = asyncio.Event(), asyncio.Event()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            first = not sessions
-            sessions.append(b"")
-            mine = len(sessions) - 1
-            writer.write(b"220 x\r\n")
-            await reader.readline()
-            writer.write(b"250-x\r\n250 PIPELINING\r\n")
-            await reader.readuntil(b"DATA\r\n")
-            writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
-            await reader.readuntil(b"\r\n.\r\n")
-            if first:
-                await reader.readuntil(b"DATA\r\n")  # The envelope ahead, never answered.
-                taken.set()
-                await given_back.wait()
-            writer.write(b"250 taken\r\n")
-            sessions[mine] = await reader.readline()
-            writer.close()
-
-        async with serving(serve) as port:
-            pool = Pool(relay_to(port, connections=1), reserved=0)
-            tasks = [
-                asyncio.create_task(pool.send(envelope(to), MESSAGE, Held()))
-                for to in ("slow@b.test", "next@b.test")
-            ]
-            await taken.wait()
-            await until(lambda: len(pool._ordinary) == 1)
-            given_back.set()
-            found = await asyncio.gather(*tasks)
-            await pool.close()
-            return found
-
-    assert codes(asyncio.run(run())) == [250, 250]
-    assert len(sessions) == 2
-    assert sessions[0] in (b"", b"QUIT\r\n")
-
-
-def test_a_lost_lease_of_the_delivery_behind_stops_only_that() -> None:
-    leases = [Held(), Held(), Held()]
-    with SmtpServer() as server:
-        server.on_message = lambda captured: setattr(leases[1], "held", False)
-        found = send_many(server, 3, leases=leases)
-        assert [each.trouble for each in found] == ["", "lease lost", ""]
-        assert codes(found) == [250, 0, 250]
-        assert len(server.messages) == 2
 
 
 def test_a_cancelled_caller_ends_its_transaction_at_once() -> None:
@@ -225,13 +56,6 @@ def test_a_cancelled_caller_ends_its_transaction_at_once() -> None:
 
         assert with_pool(server.port, work, reserved=0, connections=1).dot_sent
         assert [each.recipients for each in server.messages] == [["b@b.test"]]
-
-
-def test_messages_of_a_connection_are_capped_with_envelopes_ahead() -> None:
-    with SmtpServer() as server:
-        assert codes(send_many(server, 7, messages_per_connection=3)) == [250] * 7
-        assert server.connections == 3
-        assert server.commands.count("QUIT") == 3
 
 
 def test_an_old_session_takes_no_further_message() -> None:
@@ -295,15 +119,15 @@ def test_parameters_only_as_offered() -> None:
         ]
         assert "BODY=8BITMIME" in server.commands[4]
     with SmtpServer(answers={"EHLO": "250 t"}) as server:
-        send_many(server, 1, dsn="failure")
+        send_many(server.port, 1, dsn="failure")
         assert server.commands[1:3] == ["MAIL FROM:<from@a.test>", "RCPT TO:<r0@b.test>"]
 
 
 def test_the_source_address() -> None:
     with SmtpServer() as server:
-        assert codes(send_many(server, 1, source_address="127.0.0.9")) == [250]
+        assert codes(send_many(server.port, 1, source_address="127.0.0.9")) == [250]
         assert server.peers == ["127.0.0.9"]
-        (found,) = send_many(server, 1, source_address="192.0.2.1")
+        (found,) = send_many(server.port, 1, source_address="192.0.2.1")
         assert found.trouble == "source address not on this machine"
 
 
@@ -341,7 +165,7 @@ def test_a_host_that_is_away_fails_what_waits_once() -> None:
 def test_a_host_that_wants_fewer_connections_keeps_those_it_has() -> None:
     busy = "421 4.7.0 too many connections"
     with SmtpServer(answers={"banner": ["220 hello", busy, busy, busy, busy]}) as server:
-        assert codes(send_many(server, 20, connections=10)) == [250] * 20
+        assert codes(send_many(server.port, 20, connections=10)) == [250] * 20
 
 
 def test_the_ramp_doubles_and_starts_anew_after_a_failure() -> None:
@@ -368,3 +192,165 @@ def test_the_ramp_doubles_and_starts_anew_after_a_failure() -> None:
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     ramp.begin()
     assert not ramp.may_open(now), "one at a time until one succeeds"
+
+
+def test_no_more_connections_than_allowed_and_some_kept_for_critical() -> None:
+    with SmtpServer(answers={".": ["stall"] * 3}) as server:
+
+        async def work(pool: Pool) -> None:
+            ordinary = [
+                asyncio.create_task(pool.send(envelope(), MESSAGE, Held())) for _ in range(4)
+            ]
+            while len(server.messages) < 2:
+                await asyncio.sleep(0.01)
+            urgent = asyncio.create_task(pool.send(envelope(), MESSAGE, Held(), urgent=True))
+            while len(server.messages) < 3:
+                await asyncio.sleep(0.01)
+            assert server.connections == 3
+            server.release()
+            await asyncio.gather(*ordinary, urgent)
+
+        with_pool(server.port, work, connections=3, reserved=1)
+        assert server.connections == 3
+        assert len(server.messages) == 5
+
+
+def test_a_session_that_rests_is_kept_for_critical_too() -> None:
+    """One connection is free, and open already; ordinary mail leaves it alone all the same."""
+    with SmtpServer(answers={".": ["stall"]}) as server:
+
+        async def work(pool: Pool) -> None:
+            def start(to: str, urgent: bool = False) -> asyncio.Task[Transaction]:
+                return asyncio.create_task(pool.send(envelope(to), MESSAGE, Held(), urgent=urgent))
+
+            stalled = start("stalled@b.test")
+            await until(lambda: len(server.messages) == 1)
+            await start("urgent1@b.test", urgent=True)
+            waiting = start("waiting@b.test")
+            await start("urgent2@b.test", urgent=True)
+            assert not waiting.done()
+            server.release()
+            await asyncio.gather(stalled, waiting)
+
+        with_pool(server.port, work, connections=2, reserved=1, send_ahead=False, timeouts=LONG)
+        assert [each.recipients[0].split("@")[0] for each in server.messages] == [
+            "stalled", "urgent1", "urgent2", "waiting",
+        ]  # fmt: skip
+        assert server.connections == 2
+
+
+def test_a_delivery_whose_lease_is_lost_does_not_move() -> None:
+    """Nobody may do it any more, so no other session is set up for it."""
+    lease = Held()
+    with SmtpServer(answers={"MAIL": ["250 ok", "stall"]}) as server:
+
+        async def work(pool: Pool) -> Transaction:
+            await pool.send(envelope(), MESSAGE, Held())
+            task = asyncio.create_task(pool.send(envelope("late@b.test"), MESSAGE, lease))
+            await until(lambda: "MAIL" in server.commands[-1] or "late" in server.commands[-1])
+            lease.held = False
+            server.hang_up()
+            return await task
+
+        found = with_pool(server.port, work, timeouts=LONG)
+        assert found.trouble == "connection lost"
+        assert server.connections == 1
+
+
+BUSY = "421 4.7.0 too many connections"
+
+
+def test_a_pool_that_closes_leaves_nobody_waiting() -> None:
+    """Its last session is lost while the host wants no other for now."""
+    answers: dict[str, str | list[str]] = {
+        "banner": ["220 hello", BUSY, BUSY, BUSY, BUSY, BUSY], ".": ["stall"],
+    }  # fmt: skip
+    with SmtpServer(answers=answers) as server:
+
+        async def run() -> tuple[list[Transaction], Transaction]:
+            relay = relay_to(server.port, connections=10, send_ahead=False, timeouts=LONG)
+            pool = Pool(relay, reserved=0)
+            tasks = [asyncio.create_task(pool.send(envelope(), MESSAGE, Held()))]
+            await until(lambda: len(server.messages) == 1)
+            tasks += [
+                asyncio.create_task(pool.send(envelope(), MESSAGE, Held(), urgent=urgent))
+                for urgent in (False, True)
+            ]
+            await until(lambda: server.connections >= 2 and pool.sessions == 1)
+            closing = asyncio.create_task(pool.close())
+            await asyncio.sleep(0)
+            server.hang_up()
+            await asyncio.wait_for(closing, 10)
+            assert pool.sessions == 0
+            assert pool._retry is None
+            found = await asyncio.wait_for(asyncio.gather(*tasks), 1)
+            server.answers.clear()
+            late = await asyncio.wait_for(pool.send(envelope(), MESSAGE, Held()), 10)
+            await pool.close()
+            return found, late
+
+        (lost, *waiting), late = asyncio.run(run())
+        assert letters(lost) == "u"
+        for each in waiting:
+            assert letters(each) == "relay"
+            assert each.trouble_reply is not None
+            assert each.trouble_reply.code == 421
+        assert letters(late) == "d", "one that had found the pool before still goes out"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "greeting"),
+    [
+        ("mail.shop.test", "", "mail.shop.test"),
+        ("localhost", "", "[127.0.0.1]"),
+        ("localhost", "127.0.0.9", "[127.0.0.9]"),
+        ("a1b2c3", "", "[127.0.0.1]"),
+    ],
+)
+def test_it_greets_by_its_own_name_or_address(
+    name: str, source: str, greeting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookups: list[str] = []
+
+    def look_up() -> str:
+        lookups.append(threading.current_thread().name)
+        return name
+
+    monkeypatch.setattr("socket.getfqdn", look_up)
+    with SmtpServer(answers={".": ["stall"] * 3}) as server:
+
+        async def work(pool: Pool) -> None:
+            sends = [pool.send(envelope(), MESSAGE, Held()) for _ in range(3)]
+            done = asyncio.gather(*sends)
+            await until(lambda: len(server.messages) == 3)
+            server.release()
+            await done
+
+        with_pool(
+            server.port, work, ehlo_name="", source_address=source, connections=3, reserved=0,
+            send_ahead=False, timeouts=LONG,
+        )  # fmt: skip
+        assert [line for line in server.commands if "EHLO" in line] == [f"EHLO {greeting}"] * 3
+    assert len(lookups) == 1
+    assert lookups != [threading.main_thread().name]
+
+
+def test_a_resolver_that_takes_its_time_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def look_up() -> str:
+        asked.set()
+        assert answer.wait(10)
+        return "mail.shop.test"
+
+    monkeypatch.setattr("socket.getfqdn", look_up)
+    with SmtpServer() as server:
+
+        async def work(pool: Pool) -> None:
+            task = asyncio.create_task(pool.send(envelope(), MESSAGE, Held()))
+            await until(asked.is_set)  # This loop goes on while the look-up does not.
+            answer.set()
+            await task
+
+        with_pool(server.port, work, ehlo_name="", timeouts=LONG)
+        assert server.commands[0] == "EHLO mail.shop.test"

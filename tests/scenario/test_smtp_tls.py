@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.certificates import Authority
 from tests.support.smtp_client import MESSAGE, Held, envelope, send_once, with_pool
 from tests.support.smtp_server import SmtpServer
 from workers.smtp import Pool, Stage, Transaction
+from workers.smtp.wire import Wire
 
 OFFERING = "250-test\r\n250-PIPELINING\r\n250 STARTTLS"
 
@@ -198,3 +200,54 @@ def test_files_that_are_no_certificates_are_told(tmp_path: Path) -> None:
         client_context(True, str(wrong))
     with pytest.raises(ConfigError, match="not usable as PEM"):
         client_context(True, "", str(wrong))
+
+
+def test_tls_1_2_is_the_least_whatever_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lax(*_: object, **__: object) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
+            context.minimum_version = ssl.TLSVersion.TLSv1
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", lax)
+    client_context.cache_clear()
+    try:
+        assert client_context().minimum_version == ssl.TLSVersion.TLSv1_2
+        assert client_context(False).minimum_version == ssl.TLSVersion.TLSv1_2
+    finally:
+        client_context.cache_clear()
+
+
+@pytest.mark.parametrize("mode", ["required", "opportunistic"])
+def test_b16_an_injection_during_the_handshake_is_never_read(
+    authority: Authority, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that come between STARTTLS's answer and the end of the handshake, in the clear."""
+    secured: list[Wire] = []
+    start_tls = asyncio.base_events.BaseEventLoop.start_tls
+
+    async def injected(loop: Any, transport: Any, protocol: Any, *args: Any, **more: Any) -> Any:
+        if isinstance(protocol, Wire):  # Ours; the server's end does the same.
+            protocol.data_received(b"250-test\r\n250 AUTH PLAIN\r\n")
+            secured.append(protocol)
+        return await start_tls(loop, transport, protocol, *args, **more)
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "start_tls", injected)
+    with tls_server(authority.server()) as server:
+        found = send_once(server.port, tls=mode, ca_file=authority.ca_file)
+        assert len(secured) == 1
+        assert not secured[0]._buffer
+        if mode == "required":
+            assert (found.stage, found.trouble) == (Stage.TLS, "unexpected data")
+            assert not mailed(server)
+        else:
+            assert found.protection == "TLS handshake broke, sent in plain text"
+
+
+def test_421_to_starttls_is_not_a_reason_for_plain_text(authority: Authority) -> None:
+    with tls_server(authority.server(), answers={"STARTTLS": "421 4.3.2 closing"}) as server:
+        found = send_once(server.port, tls="opportunistic")
+        assert found.trouble_reply is not None
+        assert (found.trouble_reply.code, found.protection) == (421, "")
+        assert not mailed(server)
+        assert server.connections == 1

@@ -11,12 +11,15 @@ import msgspec
 
 from shared.relays import Relay
 from shared.settings import TimeoutSettings
+from workers.classify import outcomes
 from workers.smtp import Envelope, Pool, Transaction
 
 T = TypeVar("T")
 MESSAGE = b"Subject: x\r\n\r\n.leading\r\n..two\r\nend\r\n"
 SHORT = TimeoutSettings(connect=5, banner=1, command=1, data=1, block=1, final=1, quit=0.2)
 """What a server that stalls is waited for in a test."""
+NO_PIPELINING = "250-test\r\n250 SIZE"
+"""What a server says to EHLO that has no PIPELINING."""
 
 
 class Held:
@@ -73,6 +76,33 @@ def send_once(
         return await pool.send(to or envelope(), message, Held())
 
     return with_pool(port, work, **relay)
+
+
+def send_many(
+    port: int, count: int, *, leases: list[Held] | None = None, **relay: Any
+) -> list[Transaction]:
+    """Messages to r0@b.test, r1@b.test and so on, all waiting at once for one session."""
+
+    async def work(pool: Pool) -> list[Transaction]:
+        held = leases or [Held() for _ in range(count)]
+        sends = (
+            pool.send(envelope(f"r{number}@b.test"), MESSAGE, held[number])
+            for number in range(count)
+        )
+        return await asyncio.gather(*sends)
+
+    return with_pool(port, work, reserved=0, **({"connections": 1} | relay))
+
+
+def codes(found: list[Transaction]) -> list[int]:
+    """The code of the reply to each message, 0 without one."""
+    return [each.data.code if each.data else 0 for each in found]
+
+
+def letters(transaction: Transaction, count: int = 1) -> str:
+    """What became of each recipient: d, f, b or u; `relay` when it was the relay's trouble."""
+    found = outcomes(transaction, tuple(range(count)))
+    return "relay" if found.relay_trouble else "".join(reply.status for reply in found.replies)
 
 
 async def until(what: Callable[[], bool], seconds: float = 10) -> None:

@@ -1,10 +1,10 @@
 """A scripted SMTP server: answers as told, keeps what it got, byte for byte.
 
-`answers[verb]` is what it says to a verb (`banner`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `.`): a reply
-line, `drop` to close without one, `stall` to say nothing until `release()`, `drip` to say it a byte
-at a time, `flood` to talk without end, or a list of these, used up one by one, after which the
-usual reply applies. `on_message` is called before `.` is answered. With a `context` it speaks TLS,
-from the start when `implicit`; `users` may sign in.
+`answers[verb]` is what it says to a verb (`banner`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `.`, or the
+first word of any other line, upper case): a reply line, `drop` to close without one, `stall` to say
+nothing until `release()`, `drip` to say it a byte at a time, `flood` to talk without end, or a list
+of these, used up one by one, after which the usual reply applies. `on_message` is called before `.`
+is answered. With a `context` it speaks TLS, from the start when `implicit`; `users` may sign in.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ USUAL = {
     ".": "250 2.0.0 Ok",
     "RSET": "250 2.0.0 Ok",
     "STARTTLS": "220 go",
+    "AUTH": "235 2.7.0 welcome",
     "QUIT": "221 2.0.0 Bye",
 }
+NO_USUAL = "500 5.5.2 what?"
 
 
 @dataclass
@@ -150,8 +152,8 @@ class SmtpServer:
     def _answer(self, verb: str) -> str:
         told = self.answers.get(verb)
         if isinstance(told, list):
-            return told.pop(0) if told else USUAL[verb]
-        return told if told is not None else USUAL.get(verb, "500 5.5.2 what?")
+            return told.pop(0) if told else USUAL.get(verb, NO_USUAL)
+        return told if told is not None else USUAL.get(verb, NO_USUAL)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -172,16 +174,17 @@ class SmtpServer:
         answer = self._answer(verb)
         if answer == "stall":
             await self._released.wait()
-            answer = USUAL[verb]
+            answer = USUAL.get(verb, NO_USUAL)
         if answer == "drop":
             raise ConnectionError("dropped by the script")
         if answer == "drip":
-            for byte in USUAL[verb].encode():
+            for byte in USUAL.get(verb, NO_USUAL).encode():
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.1)
         while answer == "flood":
             writer.write(b"250-more\r\n" * 10_000)
             await writer.drain()
+            await asyncio.sleep(0)  # Over TLS, draining alone does not notice that it was lost.
         writer.write(answer.encode("latin-1") + b"\r\n")
         return answer
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hmac
 import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from shared.relays import Relay
-from workers.smtp.types import Broken, Reply
+from workers.smtp.replies import check_text
+from workers.smtp.types import Broken, OutOfStep, Reply
 
 TOKEN_SECONDS = 30.0
 MAX_TOKEN_BYTES = 16 * 1024
@@ -28,7 +28,10 @@ Ask = Callable[[str], Awaitable[tuple[Reply, list[str]]]]
 
 
 class Tokens:
-    """The OAuth token of a relay, from its file or command; one command runs at a time."""
+    """The OAuth token of a relay: its file is read, or what its command printed is kept.
+
+    One command runs at a time.
+    """
 
     def __init__(self, relay: Relay) -> None:
         self._file = relay.token_file
@@ -39,9 +42,10 @@ class Tokens:
     async def get(self, refused: str = "") -> str:
         """A token that is not `refused`, unless there is no other. Raises `Broken`."""
         async with self._lock:
+            if self._file:  # Whoever writes it may have replaced it.
+                return await self._from_file()
             if not self._kept or self._kept == refused:
-                read = self._from_file if self._file else self._from_command
-                self._kept = await read()
+                self._kept = await self._from_command()
             return self._kept
 
     async def _from_file(self) -> str:
@@ -84,6 +88,7 @@ def _checked(text: str) -> str:
 
 async def sign_in(relay: Relay, offered: str, ask: Ask, tokens: Tokens) -> None:
     """Sign in with the best mechanism of `offered`. Raises `Broken`, with the server's reply."""
+    check_text(relay.user + relay.password)  # Each mechanism has its own that ends a field.
     mechanisms = offered.upper().split()
     if relay.auth:
         wanted: tuple[str, ...] = (relay.auth.upper(),)
@@ -126,8 +131,8 @@ async def _cram_md5(relay: Relay, ask: Ask) -> Reply:
         return reply
     try:
         challenge = base64.b64decode(lines[0], validate=True)
-    except binascii.Error as error:
-        raise Broken("protocol error") from error
+    except ValueError as error:  # Not base64, or not even ASCII.
+        raise OutOfStep("protocol error") from error
     digest = hmac.new(relay.password.encode("utf-8"), challenge, "md5").hexdigest()
     reply, _ = await ask(_encoded(f"{relay.user} {digest}"))
     return reply

@@ -13,9 +13,11 @@ import structlog
 
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
+from workers.smtp.commands import prepare
+from workers.smtp.own_name import OwnName
 from workers.smtp.session import Session, why
-from workers.smtp.transaction import Steps, prepare
-from workers.smtp.types import Broken, Delivery, Stage, Transaction
+from workers.smtp.transaction import Steps
+from workers.smtp.types import Broken, Delivery, OutOfStep, Stage, Transaction
 
 _log = structlog.get_logger(__name__)
 
@@ -69,11 +71,11 @@ class Source(Protocol):
 class Connection:
     """A session and its task."""
 
-    def __init__(self, pool: Source, tokens: Tokens) -> None:
+    def __init__(self, pool: Source, tokens: Tokens, own_name: OwnName) -> None:
         self._pool = pool
         self._relay = pool.relay
         self._loop = asyncio.get_running_loop()
-        self.session = Session(pool.relay, tokens)
+        self.session = Session(pool.relay, tokens, own_name)
         self.delivery: Delivery | None = None
         """The delivery being done."""
         self.ordinary = False
@@ -212,7 +214,7 @@ class Connection:
             clean = await steps.run(self)
             delivery.done(steps.result())
         except (Broken, OSError) as error:
-            self._broken(steps, error.why if isinstance(error, Broken) else why(error))
+            self._broken(steps, error)
         except Exception as error:  # A fault of ours: the caller's shell reports it.
             if not delivery.result.done():
                 delivery.result.set_exception(error)
@@ -227,14 +229,16 @@ class Connection:
             return steps.following
         return None
 
-    def _broken(self, steps: Steps, trouble: str) -> None:
+    def _broken(self, steps: Steps, error: Broken | OSError) -> None:
         delivery = steps.delivery
+        if isinstance(error, OutOfStep):
+            steps.discard()
         kept = self.session.messages > 1
         if kept and steps.is_untouched() and delivery.lease.holds() and delivery.tries < MAX_TRIES:
             delivery.tries += 1
             self._pool.give_back(delivery)
         else:
-            delivery.done(steps.result(trouble))
+            delivery.done(steps.result(error.why if isinstance(error, Broken) else why(error)))
 
     def _move(self, delivery: Delivery) -> None:
         """One whose envelope went out on a session that then broke: nothing of it was taken."""

@@ -14,8 +14,9 @@ from collections import deque
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.connection import Connection
+from workers.smtp.own_name import OwnName
 from workers.smtp.ramp import Ramp
-from workers.smtp.types import Delivery, Envelope, Lease, Transaction
+from workers.smtp.types import Delivery, Envelope, Lease, Stage, Transaction
 
 
 class Pool:
@@ -26,6 +27,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, relay.connections - reserved)
         self._tokens = Tokens(relay)
+        self._own_name = OwnName()
         self._ramp = Ramp()
         self._urgent: deque[Delivery] = deque()
         self._ordinary: deque[Delivery] = deque()
@@ -33,6 +35,8 @@ class Pool:
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
         self._retry: asyncio.TimerHandle | None = None
+        self._trouble = Transaction(Stage.CONNECT, trouble="connection lost")
+        """Why the last session that could not be set up could not."""
         self._retired = False
 
     async def send(
@@ -93,9 +97,7 @@ class Pool:
     def _dispatch(self) -> None:
         """Hand waiting deliveries to idle sessions, and set up new ones for the others."""
         while self._idle:
-            connection = self._idle[
-                -1
-            ]  # The one used last, so that others can grow idle and close.
+            connection = self._idle[-1]  # Used last, so that others can grow idle and close.
             delivery = self.take(connection)
             if delivery is None:
                 break
@@ -103,7 +105,7 @@ class Pool:
             connection.wake(delivery)
         while self._wants_another() and self._ramp.may_open(self._loop.time()):
             self._ramp.begin()
-            connection = Connection(self, self._tokens)
+            connection = Connection(self, self._tokens, self._own_name)
             self._connections.add(connection)
             connection.start()
         wait = self._ramp.wait(self._loop.time())
@@ -136,14 +138,19 @@ class Pool:
         if trouble is None:
             self._ramp.cancelled()
             return
+        self._trouble = trouble
         self._ramp.failed(self._loop.time())
         if len(self._connections) > 1:
             self._dispatch()  # Others are open, or may be soon: the host may want no more of them.
             return
+        self._answer_all()
+
+    def _answer_all(self) -> None:
+        """Nobody can do what waits: it is told why no session could be set up."""
         self._ramp.forget_pause()
         for queue in (self._urgent, self._ordinary):
             while queue:
-                queue.popleft().done(trouble)
+                queue.popleft().done(self._trouble)
 
     def rest(self, connection: Connection) -> None:
         """A session has nothing to do; it is woken with a delivery."""
@@ -172,12 +179,19 @@ class Pool:
         return len(self._connections)
 
     async def close(self) -> None:
-        """Let what waits be sent, end every session politely; cancel to hasten."""
+        """Let what waits be sent, end every session politely; cancel to hasten.
+
+        Nobody waits for the end of the ramp's pause: what no session is left for is answered.
+        """
         self._retired = True
         for connection in self._idle:
             connection.wake(None)
-        tasks = [connection.task for connection in self._connections if connection.task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        while self._connections or self._urgent or self._ordinary:
+            tasks = [each.task for each in self._connections if each.task is not None]
+            if tasks:
+                await asyncio.wait(tasks)
+            else:
+                self._answer_all()
         if self._retry is not None:
             self._retry.cancel()
+            self._retry = None

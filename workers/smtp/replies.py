@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from workers.smtp.types import Broken, Reply
+from workers.smtp.types import Broken, OutOfStep, Reply
 
 KEPT_TEXT = 200
 
@@ -16,10 +16,15 @@ _FORBIDDEN = re.compile("[\x00-\x1f\x7f]")
 _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
-def command(text: str) -> bytes:
-    """A command line. Raises `Broken` for C0 or DEL, before a byte is written."""
+def check_text(text: str) -> None:
+    """Raise `Broken` for C0 or DEL, which no command and nothing encoded in one has."""
     if _FORBIDDEN.search(text):
         raise Broken("control character in a command")
+
+
+def command(text: str) -> bytes:
+    """A command line. Raises `Broken` for C0 or DEL, before a byte is written."""
+    check_text(text)
     try:
         return text.encode("utf-8") + b"\r\n"
     except UnicodeEncodeError as error:
@@ -40,17 +45,17 @@ def xtext(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def parse_line(line: bytes) -> Reply:
-    """A reply of one line, its line end removed. Raises `Broken` when it is none."""
+    """A reply of one line, its line end removed. Raises `OutOfStep` when it is none."""
     return parse_reply((line,))
 
 
 def parse_reply(lines: tuple[bytes, ...]) -> Reply:
-    """A reply from its lines, line ends removed. Raises `Broken` when they are no reply."""
+    """A reply from its lines, line ends removed. Raises `OutOfStep` when they are no reply."""
     code, texts = 0, []
     for line in lines:
         match = _LINE.match(line)
         if match is None or (code and int(match[1]) != code):
-            raise Broken("protocol error")
+            raise OutOfStep("protocol error")
         code = int(match[1])
         texts.append(match[3].decode("utf-8", "replace"))
     enhanced = ""

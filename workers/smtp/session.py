@@ -11,33 +11,26 @@ import asyncio
 import errno
 import socket
 import ssl
-from functools import lru_cache
 
 from shared.errors import ConfigError
 from shared.relays import Relay
 from shared.tls import client_context
 from workers.smtp.auth import Tokens, sign_in
+from workers.smtp.own_name import OwnName
 from workers.smtp.replies import command
-from workers.smtp.types import Broken, Reply, Stage, Transaction
+from workers.smtp.types import CLOSING, Broken, Reply, Stage, Transaction
 from workers.smtp.wire import Wire
 
 _UNKNOWN_COMMAND = frozenset({500, 501, 502, 504, 550})
 
 
-@lru_cache(maxsize=1)
-def _own_name() -> str:
-    """This host's name for EHLO, or its address when it has no proper one (RFC 5321 4.1.4)."""
-    name = socket.getfqdn()
-    good = name.isascii() and name.replace("-", "").replace(".", "").isalnum()
-    return name if good else "[127.0.0.1]"
-
-
 class Session:
     """A connection to a relay."""
 
-    def __init__(self, relay: Relay, tokens: Tokens) -> None:
+    def __init__(self, relay: Relay, tokens: Tokens, own_name: OwnName) -> None:
         self.relay = relay
         self._tokens = tokens
+        self._own_name = own_name
         self.wire = Wire()
         self.offered: dict[str, str] = {}
         """Keyword -> parameters, as EHLO gave them last."""
@@ -56,7 +49,7 @@ class Session:
         try:
             await self._open(self.relay.tls)
         except (Broken, OSError) as error:
-            if self.relay.tls != "opportunistic" or self.stage is not Stage.TLS:
+            if not self._may_fall_back(error):
                 return self._trouble(error)
             self.protection = "TLS handshake broke, sent in plain text"
         else:
@@ -70,16 +63,23 @@ class Session:
             return self._trouble(error)
         return None
 
+    def _may_fall_back(self, error: Exception) -> bool:
+        """Whether it is TLS alone that went wrong; a server that refuses us altogether is heard."""
+        refused = isinstance(error, Broken) and error.reply is not None
+        return self.relay.tls == "opportunistic" and self.stage is Stage.TLS and not refused
+
     async def _open(self, tls: str) -> None:
+        name = self.relay.ehlo_name or await self._own_name.get()
         await self._connect(tls == "implicit")
         self.stage = Stage.BANNER
         banner = await self.wire.reply(self.relay.timeouts.banner)
         if banner.code // 100 != 2:
             raise Broken("refused", banner)
         self.stage = Stage.EHLO
-        await self._greet()
+        name = name or self.wire.address()  # RFC 5321 section 4.1.4.
+        await self._greet(name)
         if tls in ("required", "opportunistic"):
-            await self._start_tls(tls == "required")
+            await self._start_tls(name, tls == "required")
         self.stage = Stage.AUTH
         if self.relay.user:
             await sign_in(self.relay, self.offered.get("AUTH", ""), self._ask, self._tokens)
@@ -114,9 +114,8 @@ class Session:
         self.wire.write(command(text))
         return await self.wire.reply_with_lines(self.relay.timeouts.command)
 
-    async def _greet(self) -> None:
+    async def _greet(self, name: str) -> None:
         """EHLO, or HELO where that is not known (RFC 5321 section 4.1.1.1)."""
-        name = self.relay.ehlo_name or _own_name()
         reply, lines = await self._ask(f"EHLO {name}")
         if reply.code // 100 == 2:
             self.offered = _keywords(lines[1:])
@@ -128,7 +127,7 @@ class Session:
         if reply.code // 100 != 2:
             raise Broken("refused", reply)
 
-    async def _start_tls(self, required: bool) -> None:
+    async def _start_tls(self, name: str, required: bool) -> None:
         """STARTTLS; everything learnt before it is forgotten (RFC 3207 section 4.2)."""
         self.stage = Stage.TLS
         if "STARTTLS" not in self.offered:
@@ -138,7 +137,7 @@ class Session:
             return
         reply, _ = await self._ask("STARTTLS")
         if reply.code != 220:
-            if required:
+            if required or reply.code == CLOSING:
                 raise Broken("refused", reply)
             self.protection = "TLS refused, sent in plain text"
             return
@@ -152,7 +151,7 @@ class Session:
             self.protection = "TLS unverified"
         self.offered = {}
         self.stage = Stage.EHLO
-        await self._greet()
+        await self._greet(name)
 
     def _trouble(self, error: Exception) -> Transaction:
         self.abort()

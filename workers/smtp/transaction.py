@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 
-from workers.smtp.replies import command, path, xtext
 from workers.smtp.session import Session
 from workers.smtp.types import (
+    CLOSING,
     LEASE_LOST,
     Ahead,
     Broken,
     Delivery,
-    Envelope,
+    OutOfStep,
     Reply,
     Stage,
     Transaction,
@@ -29,59 +29,13 @@ AHEAD_PATIENCE_SECONDS = 5.0
 
 _DOT = b".\r\n"
 _DATA = b"DATA\r\n"
+_RSET = b"RSET\r\n"
 
 
 def stuff(message: bytes) -> bytes:
     """`message`, which ends in CRLF, dot-stuffed (RFC 5321 section 4.5.2)."""
     stuffed = message.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
-
-
-def prepare(delivery: Delivery, offered: dict[str, str], dsn: str) -> Transaction | None:
-    """Make its commands for a server; or what it comes to, when it cannot be sent there."""
-    envelope = delivery.envelope
-    if envelope.smtputf8 and "SMTPUTF8" not in offered:
-        # RFC 6531 section 3.2: there is no other form of it that this server could take.
-        return _refused(envelope, Reply(553, "5.6.7", "the server does not support SMTPUTF8"))
-    if envelope.eight_bit and "8BITMIME" not in offered:
-        return Transaction(Stage.MAIL, seven_bit_only=True)
-    limit = offered.get("SIZE", "")
-    if limit.isdecimal() and 0 < int(limit) < len(delivery.message):
-        # RFC 1870 section 6.2: a message larger than the fixed maximum need not be tried.
-        text = f"message of {len(delivery.message)} octets, the server takes {int(limit)}"
-        return _refused(envelope, Reply(552, "5.3.4", text))
-    try:
-        delivery.commands = commands(envelope, len(delivery.message), offered, dsn)
-    except Broken as broken:  # Nothing that validation lets through comes here.
-        return _refused(envelope, Reply(553, "5.1.3", broken.why))
-    return None
-
-
-def _refused(envelope: Envelope, reply: Reply) -> Transaction:
-    return Transaction(Stage.MAIL, recipients={index: reply for index, _ in envelope.recipients})
-
-
-def commands(envelope: Envelope, size: int, offered: dict[str, str], dsn: str) -> list[bytes]:
-    """MAIL and every RCPT, with the parameters that the server offered. Raises `Broken`."""
-    mail = f"MAIL FROM:{path(envelope.mail_from)}"
-    if "SIZE" in offered:
-        mail += f" SIZE={size}"
-    if envelope.smtputf8:
-        mail += " SMTPUTF8"
-    if (envelope.eight_bit or envelope.smtputf8) and "8BITMIME" in offered:
-        mail += " BODY=8BITMIME"
-    with_dsn = dsn != "off" and "DSN" in offered
-    if with_dsn:
-        mail += f" RET=HDRS ENVID={xtext(envelope.envid)}" if envelope.envid else " RET=HDRS"
-    lines = [command(mail)]
-    for _, to in envelope.recipients:
-        text = f"RCPT TO:{path(to)}"
-        if with_dsn:
-            text += f" NOTIFY={dsn.upper()}"
-            if to.isascii():
-                text += f" ORCPT=rfc822;{xtext(to)}"
-        lines.append(command(text))
-    return lines
 
 
 class Steps:
@@ -120,72 +74,96 @@ class Steps:
 
     def is_untouched(self) -> bool:
         """Whether the server has said nothing about this delivery, or only that it is closing."""
-        return self._mail is None or self._mail.code == 421
+        return self._mail is None or self._mail.code == CLOSING
 
     async def run(self, ahead: Ahead | None) -> bool:
         """The transaction. True when the session is clean for another one. Raises `Broken`."""
         if self.delivery.result.done() or not self.delivery.lease.holds():
             raise Broken(LEASE_LOST)
-        if not self._on_the_wire:
-            self._wire.expect_quiet()
         if self._on_the_wire:
             accepted = await self._read_group()
         elif "PIPELINING" in self._session.offered:
-            self._wire.write(b"".join((*self.delivery.commands, _DATA)))
+            self._say(b"".join((*self.delivery.commands, _DATA)))
             accepted = await self._read_group()
         else:
+            ahead = None
             accepted = await self._one_by_one()
             if not accepted:
                 return await self._reset()
-            self._wire.write(_DATA)
-            ahead = None
+            self._say(_DATA)
         reply = await self._wire.reply(self._wait.data)
-        if reply.code // 100 == 2:
-            raise Broken("protocol error")  # It answers something else, or is no SMTP server.
-        if reply.code // 100 != 3:
-            if accepted:
-                self._data = reply
-            return await self._reset()
-        if not accepted:
-            # RFC 2920 section 3.1: every RCPT was refused, yet DATA was not: end it empty.
-            self._wire.write(_DOT)
-            await self._wire.reply(self._wait.final)
-            return await self._reset()
-        return await self._message(ahead)
+        digit = reply.code // 100
+        if digit == 2:  # It answers something else, or is no SMTP server.
+            raise OutOfStep("protocol error")
+        if digit == 3:
+            return await (self._message(ahead) if accepted else self._empty())
+        if accepted:
+            self._data = reply
+        return reply.code != CLOSING and await self._reset()
+
+    def discard(self) -> None:
+        """Forget what was said about the recipients: it may have answered something else.
+
+        Once the final dot is out, the 354 before it has shown that it did not.
+        """
+        if not self._dot_sent:
+            self._recipients = {}
+            self._data = None
+
+    def _say(self, line: bytes) -> None:
+        """Send a command that answers are counted from. Raises `OutOfStep` when some are there."""
+        self._wire.expect_quiet()
+        self._wire.write(line)
+
+    def _heard_mail(self, reply: Reply) -> bool:
+        """Take the reply to MAIL; whether it was accepted."""
+        _check(reply)
+        self._mail = reply
+        self._stage = Stage.RCPT
+        if reply.code == CLOSING:
+            raise Broken("the server is closing")
+        return reply.code // 100 == 2
+
+    def _heard_rcpt(self, index: int, reply: Reply) -> bool:
+        """Take the reply to a RCPT; whether it was accepted."""
+        _check(reply)
+        self._recipients[index] = reply
+        if reply.code == CLOSING:
+            raise Broken("the server is closing")
+        return reply.code // 100 == 2
 
     async def _read_group(self) -> bool:
         """The replies to MAIL and every RCPT, each one checked (RFC 2920 section 3.1)."""
         wire, seconds = self._wire, self._wait.command
-        self._mail = mail = await wire.reply(seconds)
-        self._stage = Stage.RCPT
-        if mail.code == 421:
-            raise Broken("the server is closing")
+        taken = self._heard_mail(await wire.reply(seconds))
         accepted = False
         for index, _ in self.delivery.envelope.recipients:
             reply = await wire.reply(seconds)
-            if mail.code // 100 == 2:  # Otherwise it only says "MAIL first".
-                self._recipients[index] = reply
-                accepted = accepted or reply.code // 100 == 2
+            if taken:  # Otherwise it only says "MAIL first".
+                accepted = self._heard_rcpt(index, reply) or accepted
         self._stage = Stage.DATA
         return accepted
 
     async def _one_by_one(self) -> bool:
+        """The same without PIPELINING."""
+        wire, seconds = self._wire, self._wait.command
         mail, *recipients = self.delivery.commands
-        self._wire.write(mail)
-        self._mail = await self._wire.reply(self._wait.command)
-        if self._mail.code // 100 != 2:
+        self._say(mail)
+        if not self._heard_mail(await wire.reply(seconds)):
             return False
-        self._stage = Stage.RCPT
         accepted = False
         for line, (index, _) in zip(recipients, self.delivery.envelope.recipients, strict=True):
-            self._wire.write(line)
-            reply = await self._wire.reply(self._wait.command)
-            self._recipients[index] = reply
-            accepted = accepted or reply.code // 100 == 2
-            if reply.code == 421:
-                raise Broken("the server is closing")
+            self._say(line)
+            accepted = self._heard_rcpt(index, await wire.reply(seconds)) or accepted
         self._stage = Stage.DATA
         return accepted
+
+    async def _empty(self) -> bool:
+        """End data that is for nobody (RFC 2920 section 3.1: RCPTs were refused, DATA was not)."""
+        self._say(_DOT)
+        reply = await self._wire.reply(self._wait.final)
+        _check(reply)
+        return reply.code != CLOSING and await self._reset()
 
     async def _message(self, ahead: Ahead | None) -> bool:
         if not self._wire.is_quiet():
@@ -196,21 +174,33 @@ class Steps:
             return await self._early_reply()
         if not await self.delivery.lease.before_dot():
             raise Broken(LEASE_LOST)
-        end = stuffed[last:] + _DOT
+        reply = await self._end(stuffed[last:] + _DOT, ahead)
+        _check(reply)
+        self._data = reply
+        return reply.code != CLOSING and not self._abandoned
+
+    async def _end(self, end: bytes, ahead: Ahead | None) -> Reply:
+        """Send the last block, the dot and the envelope ahead; gives the reply to the message."""
         behind = self._take_following(ahead)
-        self._wire.write(end + behind if behind else end)
+        written = end + behind if behind else end
+        self._wire.write(written)
         self._dot_sent = True
         self._bytes_sent += len(end)
-        await self._wire.drained(self._seconds_for(len(end)))
-        self._stage = Stage.MESSAGE
-        self._data = await self._final_reply(ahead)
-        return self._data.code != 421 and not self._abandoned
+        try:
+            await self._wire.drained(self._seconds_for(len(end)))
+            self._stage = Stage.MESSAGE
+            return await self._final_reply(ahead)
+        except Broken:
+            if self._wire.holds_back(len(written)):  # The session ends, so it never will be sent.
+                self._dot_sent = False
+                self._bytes_sent -= len(end)
+            raise
 
     async def _early_reply(self) -> bool:
         """The server has made up its mind before the end: the session is of no more use."""
         reply = await self._wire.reply(self._wait.final)
         if reply.code // 100 not in (4, 5):
-            raise Broken("protocol error")
+            raise OutOfStep("protocol error")
         self._data = reply
         return False
 
@@ -239,22 +229,32 @@ class Steps:
         return b"".join((*delivery.commands, _DATA))
 
     async def _final_reply(self, ahead: Ahead | None) -> Reply:
+        """The reply to the message; the delivery behind it is not kept waiting until it begins."""
+        wire, seconds = self._wire, self._wait.final
         if self.following is None or ahead is None:
-            return await self._wire.reply(self._wait.final)
-        patience = min(AHEAD_PATIENCE_SECONDS, self._wait.final)
-        reply = await self._wire.reply_within(patience)
-        if reply is None:
+            return await wire.reply(seconds)
+        deadline = wire.now() + seconds
+        if not await wire.begins(min(AHEAD_PATIENCE_SECONDS, seconds)):
             waiting, self.following = self.following, None
             self._abandoned = True
             ahead.give_back(waiting)
-            reply = await self._wire.reply(max(self._wait.final - patience, 0.01))
-        return reply
+        return await wire.reply(max(deadline - wire.now(), 0.01))
 
     async def _reset(self) -> bool:
-        """RSET after a refused transaction. False when the server is ending the session."""
-        replies = [self._mail, self._data, *self._recipients.values()]
-        if any(reply is not None and reply.code == 421 for reply in replies):
-            return False
-        self._wire.write(b"RSET\r\n")
-        reply = await self._wire.reply(self._wait.command)
-        return reply.code // 100 == 2
+        """RSET after a refusal, which counts only when RSET's own answer is where it belongs."""
+        try:
+            self._say(_RSET)
+            reply = await self._wire.reply(self._wait.command)
+        except Broken:
+            self.discard()
+            raise
+        if reply.code // 100 != 2:
+            self.discard()
+            raise Broken("RSET refused")
+        return True
+
+
+def _check(reply: Reply) -> None:
+    """Raise `OutOfStep` for a reply that neither accepts nor refuses."""
+    if reply.code // 100 == 3:
+        raise OutOfStep("protocol error")

@@ -10,6 +10,8 @@ import msgspec
 
 LEASE_LOST = "lease lost"
 """The trouble of a transaction that was ended because the right to send was gone."""
+CLOSING = 421
+"""The server ends the session, whatever it was asked (RFC 5321 section 3.8)."""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -93,6 +95,13 @@ class Broken(Exception):
         super().__init__(why)
         self.why = why
         self.reply = reply
+
+
+class OutOfStep(Broken):
+    """What the server says is no answer to what it was asked.
+
+    Replies are matched by counting, so those before it may have been answers to something else.
+    """
 
 
 class Delivery:

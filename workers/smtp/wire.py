@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.smtp.replies import parse_line, parse_reply
-from workers.smtp.types import Broken, Reply
+from workers.smtp.types import Broken, OutOfStep, Reply
 
 MAX_LINE_BYTES = 4096
 MAX_LINES = 100
@@ -123,17 +123,27 @@ class Wire(asyncio.Protocol):
 
     # -- what a session uses ----------------------------------------------------------------
 
+    def now(self) -> float:
+        """The loop's time, which deadlines are in."""
+        return self._loop.time()
+
+    def address(self) -> str:
+        """The address this end of the connection has, as an address literal (RFC 5321 4.1.3)."""
+        name = self._transport.get_extra_info("sockname") if self._transport else None
+        host = str(name[0]).partition("%")[0] if name else "127.0.0.1"
+        return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+
     def is_quiet(self) -> bool:
         """Whether the connection is open and nothing came unasked."""
         return not self.closed and not self._buffer
 
     def expect_quiet(self) -> None:
-        """Raise `Broken` when there are bytes nobody asked for: replies no longer match commands.
+        """Raise `OutOfStep` when there are bytes nobody asked for.
 
         After STARTTLS they are an injection.
         """
         if self._buffer:
-            raise Broken("unexpected data")
+            raise OutOfStep("unexpected data")
 
     async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
         """Turn the connection into TLS. Raises `Broken` and `ssl.SSLError`."""
@@ -143,10 +153,12 @@ class Wire(asyncio.Protocol):
             )
         except ConnectionError as error:
             raise Broken("TLS handshake broke") from error
-        finally:
-            self._buffer.clear()  # Nothing from before the handshake is ever read as a reply.
         if self._transport is None:
             raise Broken("connection lost")
+        unasked = len(self._buffer)
+        self._buffer.clear()  # Nothing from before the handshake is ever read as a reply.
+        if unasked:
+            raise OutOfStep("unexpected data")
 
     def tls_version(self) -> str:
         """The version spoken, such as `TLSv1.3`; empty without TLS."""
@@ -158,6 +170,17 @@ class Wire(asyncio.Protocol):
         if self.closed:
             raise Broken("connection lost")
         self._transport.write(data)
+
+    def holds_back(self, size: int) -> bool:
+        """Whether surely none of the last `size` bytes written has left this process.
+
+        With TLS that cannot be told: its records are of other sizes.
+        """
+        transport = self._transport
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            return False
+        unsent: int = transport.get_write_buffer_size()
+        return unsent >= size
 
     async def drained(self, seconds: float) -> bool:
         """Wait until the kernel has taken most of what was written.
@@ -181,16 +204,15 @@ class Wire(asyncio.Protocol):
             return await self._slow_reply(seconds, (line,))
         return parse_line(line)
 
-    async def reply_within(self, seconds: float) -> Reply | None:
-        """The next reply, or None when none has begun within `seconds`. Raises `Broken`."""
-        if not self._buffer and not self.closed:
-            deadline = self._loop.time() + seconds
-            while not self._buffer and not self.closed:
-                try:
-                    await self._wait(deadline)
-                except Broken:
-                    return None
-        return await self.reply(seconds)
+    async def begins(self, seconds: float) -> bool:
+        """Whether a reply begins within `seconds`, or the connection ends."""
+        deadline = self._loop.time() + seconds
+        while not self._buffer and not self.closed:
+            try:
+                await self._wait(deadline)
+            except Broken:
+                return False
+        return True
 
     async def reply_with_lines(self, seconds: float) -> tuple[Reply, list[str]]:
         """The next reply, and the text of each of its lines (EHLO's keywords). Raises `Broken`."""
@@ -216,7 +238,7 @@ class Wire(asyncio.Protocol):
             lines.append(line)
             size += len(line)
             if len(lines) > MAX_LINES or size > MAX_REPLY_BYTES:
-                raise Broken("reply too long")
+                raise OutOfStep("reply too long")
         return tuple(lines)
 
     def _take_line(self) -> bytes | None:
@@ -225,10 +247,10 @@ class Wire(asyncio.Protocol):
         end = buffer.find(b"\n")
         if end < 0:
             if len(buffer) > MAX_LINE_BYTES:
-                raise Broken("reply too long")
+                raise OutOfStep("reply too long")
             return None
         if end > MAX_LINE_BYTES:
-            raise Broken("reply too long")
+            raise OutOfStep("reply too long")
         line = bytes(buffer[: end - 1] if buffer[end - 1 : end] == b"\r" else buffer[:end])
         del buffer[: end + 1]
         return line

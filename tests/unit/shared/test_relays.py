@@ -11,7 +11,7 @@ from shared.config import load
 from shared.errors import ConfigError
 from shared.outgoing import outgoing_from
 from shared.relays import relays_from
-from shared.settings import RelaySettings, Settings
+from shared.settings import RelaySettings, Settings, TimeoutSettings
 
 
 def entry(**fields: Any) -> RelaySettings:
@@ -31,6 +31,15 @@ def entry(**fields: Any) -> RelaySettings:
         ({"host": "127.0.0.2"}, "none", 25),
         ({"host": "::1"}, "none", 25),
         ({"tls": "opportunistic", "port": 25}, "opportunistic", 25),
+        ({"tls": "implicit", "port": 465}, "implicit", 465),
+        ({"url": "smtps://relay.test", "host": "", "tls": "implicit"}, "implicit", 465),
+        ({"host": "localhost", "port": 465}, "none", 465),
+        ({"host": "::1", "port": 465, "tls": "required"}, "required", 465),
+        ({"host": "127.0.0.1", "source_address": "127.0.0.9"}, "none", 25),
+        ({"host": "1.relay.test", "source_address": "::1"}, "required", 587),
+        ({"connections": 10_000, "messages_per_connection": 10_000}, "required", 587),
+        ({"ehlo_name": "[192.0.2.1]"}, "required", 587),
+        ({"ehlo_name": "[IPv6:2001:db8::1]"}, "required", 587),
     ],
 )
 def test_tls_is_required_beyond_this_machine(fields: dict[str, Any], tls: str, port: int) -> None:
@@ -65,12 +74,34 @@ def test_tls_is_required_beyond_this_machine(fields: dict[str, Any], tls: str, p
         ({"user": "u", "token_file": "x", "password": "p", "auth": "xoauth2"}, "one of them"),
         ({"user": "u", "token_file": "x"}, "xoauth2"),
         ({"user": "u", "auth": "xoauth2", "token_command": "a 'b"}, "token_command"),
+        ({"user": "u", "auth": "xoauth2", "token_command": " "}, "token_command is blank"),
+        ({"url": "smtps://relay.test", "host": "", "tls": "none"}, "leave tls out"),
+        ({"url": "smtps://relay.test", "host": "", "tls": "required"}, "leave tls out"),
+        ({"url": "smtp://relay.test:465", "host": ""}, 'tls = "implicit"'),
+        ({"port": 465}, 'tls = "implicit"'),
+        ({"port": 465, "tls": "required"}, 'tls = "implicit"'),
+        ({"port": 465, "tls": "opportunistic"}, 'tls = "implicit"'),
+        ({"host": "256.1.1.1"}, "neither a host name"),
+        ({"host": "10.0.0"}, "neither a host name"),
+        ({"host": "127.0.0.1", "source_address": "::1"}, "IPv6, but the host is IPv4"),
+        ({"host": "::1", "source_address": "127.0.0.1"}, "IPv4, but the host is IPv6"),
         ({"connections": 0}, "connections"),
+        ({"connections": 10_001}, "10000"),
         ({"messages_per_connection": 0}, "messages_per_connection"),
+        ({"messages_per_connection": 10_001}, "10000"),
         ({"idle_seconds": 0.0}, "idle_seconds"),
+        ({"max_age_seconds": float("inf")}, "max_age_seconds"),
         ({"rate": -1.0}, "rate"),
         ({"rate": float("nan")}, "rate"),
+        ({"rate": float("inf")}, "rate"),
+        ({"timeouts": TimeoutSettings(command=0)}, "timeouts.command"),
+        ({"timeouts": TimeoutSettings(final=-1)}, "timeouts.final"),
+        ({"timeouts": TimeoutSettings(connect=float("nan"))}, "timeouts.connect"),
+        ({"timeouts": TimeoutSettings(quit=float("inf"))}, "timeouts.quit"),
         ({"ehlo_name": "a b"}, "ehlo_name"),
+        ({"ehlo_name": "[zzz:IPv]"}, "ehlo_name"),
+        ({"ehlo_name": "[IPv6:127.0.0.1]"}, "ehlo_name"),
+        ({"ehlo_name": "[::1]"}, "ehlo_name"),
         ({"source_address": "eth0"}, "source_address"),
         ({"dsn": "success"}, "dsn"),
         ({"dkim_skip_headers": ("From",)}, "always signed"),

@@ -1,0 +1,123 @@
+"""A worker that is told to read its settings again, and again while it does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+import structlog
+
+from shared.errors import ConfigError, StoreUnavailable
+from shared.outgoing import Outgoing
+from shared.relays import relays_from
+from shared.settings import RelaySettings, Settings
+from tests.support.smtp_client import until
+from workers import main
+from workers.main import Worker
+
+
+def outgoing(name: str) -> Outgoing:
+    return Outgoing(relays_from([RelaySettings(host="127.0.0.1", name=name)]), {})
+
+
+class Reloaded:
+    """A worker whose settings are what the test says; it has no store."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reading = 0
+        self.told: list[str | Exception] = []
+        self.go_on = threading.Event()
+        monkeypatch.setattr(main, "load", self._load)
+        monkeypatch.setattr(main, "outgoing_from", lambda settings: settings)
+        self.worker = Worker(Settings(), outgoing("first"))
+        self.store_answers = True
+        monkeypatch.setattr(self.worker, "limit", self._limit)
+
+    def _load(self) -> Outgoing:
+        told = self.told.pop(0)  # The files as they were when they were read.
+        self.reading += 1
+        assert self.go_on.wait(10)
+        if isinstance(told, Exception):
+            raise told
+        return outgoing(told)
+
+    async def _limit(self) -> None:
+        if not self.store_answers:
+            raise StoreUnavailable("away")
+
+    def uses(self, name: str) -> bool:
+        return self.worker.hops.default == name
+
+    def idle(self) -> bool:
+        reloading = self.worker._reloading
+        return reloading is not None and reloading.done()
+
+
+def test_a_change_while_it_reads_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        reloaded = Reloaded(monkeypatch)
+        reloaded.told = ["second", "third"]
+        reloaded.worker.reload()
+        await until(lambda: reloaded.reading == 1)
+        reloaded.worker.reload()  # The file has changed after it was read.
+        reloaded.worker.reload()
+        reloaded.go_on.set()
+        await until(reloaded.idle)
+        assert reloaded.uses("third")
+        assert reloaded.reading == 2, "and not once for each signal"
+
+    asyncio.run(work())
+
+
+def test_a_wrong_file_does_not_swallow_the_next_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        reloaded = Reloaded(monkeypatch)
+        reloaded.told = [ConfigError("wrong"), "second"]
+        reloaded.worker.reload()
+        await until(lambda: reloaded.reading == 1)
+        reloaded.worker.reload()
+        reloaded.go_on.set()
+        await until(reloaded.idle)
+        assert reloaded.uses("second")
+
+    asyncio.run(work())
+
+
+def test_a_store_that_is_away_does_not_hold_up_the_next_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work() -> None:
+        reloaded = Reloaded(monkeypatch)
+        reloaded.go_on.set()
+        reloaded.store_answers = False
+        reloaded.told = ["second", "third"]
+        reloaded.worker.reload()
+        await until(lambda: reloaded.uses("second"))
+        reloaded.worker.reload()
+        await until(lambda: reloaded.uses("third"))
+        assert not reloaded.idle()
+        reloaded.store_answers = True
+        await until(reloaded.idle)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("fields", "warned"),
+    [
+        ({"host": "127.0.0.1", "insecure_auth": True}, True),
+        ({"host": "relay.test", "tls": "none", "insecure_auth": True}, True),
+        ({"host": "relay.test", "insecure_auth": True}, False),
+        ({"host": "relay.test", "tls": "implicit", "insecure_auth": True}, False),
+        ({"host": "relay.test"}, False),
+    ],
+)
+def test_b17_only_signing_in_without_verified_tls_is_warned_of(
+    fields: dict[str, object], warned: bool
+) -> None:
+    entry = RelaySettings(user="u", password="p", **fields)  # type: ignore[arg-type]
+    with structlog.testing.capture_logs() as logs:
+        main._warn(Outgoing(relays_from([entry]), {}))
+    events = [each["event"] for each in logs]
+    assert events == (["relay_signs_in_without_verified_tls"] if warned else [])
