@@ -39,7 +39,7 @@ def render(head: Head, content: Content, *, seven_bit: bool = False) -> bytes:
     given = {name.lower() for name, _ in content.headers}
     if "auto-submitted" not in given:
         lines.append(b"Auto-Submitted: auto-generated")
-    lines += [headers.unstructured(name, value) for name, value in content.headers]
+    lines += [headers.custom(name, value) for name, value in content.headers]
     lines.append(_body(content, seven_bit))
     return b"\r\n".join(lines)
 
