@@ -62,7 +62,8 @@ def _body(content: Content, seven_bit: bool) -> bytes:
         page = _text_part(b"html", content.html)
         if inline:
             page = _multipart(
-                b"related", [page, *(_attachment(each, seven_bit) for each in inline)]
+                b'related; type="text/html"',  # RFC 2387 section 3.1 requires it.
+                [page, *(_attachment(each, seven_bit) for each in inline)],
             )
             inline = []
         parts.append(page)
