@@ -10,7 +10,7 @@ import pytest
 from shared.dkim import to_pem
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
 from tests.support.smtp_server import SmtpServer
-from tests.support.system import QUICK, System, message, running
+from tests.support.system import QUICK, System, message, poll, running
 
 
 def keys_in(folder: Path, domain: str = "shop.test") -> str:
@@ -78,18 +78,20 @@ def test_a_relay_that_signs_or_rewrites(tmp_path: Path, relay: str) -> None:
             assert verifies(changed, rsa_key(), ed25519_key()) == [True, True]
 
 
-def test_b5_a_relay_without_8bitmime_gets_7_bit() -> None:
+def test_b5_a_relay_without_8bitmime_gets_7_bit(tmp_path: Path) -> None:
     inner = "U3ViamVjdDogYQ0KDQpoZWxsw7YNCg=="  # A message with an 8-bit line.
     part = {"filename": "m.eml", "content": inner, "content_type": "message/rfc822"}
     for offered, kind in (
         ("250-t\r\n250 8BITMIME", b"message/rfc822"),
         ("250-t\r\n250 SIZE", b"application/octet-stream"),
     ):
-        with running(server=SmtpServer(answers={"EHLO": offered})) as system:
+        server = SmtpServer(answers={"EHLO": offered})
+        with running(server=server, settings=QUICK + keys_in(tmp_path)) as system:
             system.wait_status(system.send(attachments=[part]), "delivered")
             (captured,) = system.server.answered()
             assert kind in captured.data
             assert captured.data.isascii() == (kind == b"application/octet-stream")
+            assert verifies(captured.data, rsa_key(), ed25519_key()) == [True, True]
 
 
 def test_an_address_that_needs_smtputf8_bounces_where_it_cannot_go() -> None:
@@ -99,3 +101,19 @@ def test_an_address_that_needs_smtputf8_bounces_where_it_cannot_go() -> None:
         (recipient,) = system.recipients(identifier)
         assert "5.6.7" in str(recipient)
         assert not system.server.messages
+
+
+def test_a_non_ascii_bcc_costs_nobody_else_the_message() -> None:
+    with running() as system:
+        identifier = system.send(to="a@example.test", bcc=["jörg@example.test", "c@example.test"])
+        (captured,) = system.server.wait_for(1)
+        assert captured.recipients == ["a@example.test", "c@example.test"]
+        poll(lambda: statuses(system, identifier) == ["delivered", "bounced", "delivered"])
+        assert len(system.server.messages) == 1
+        assert sorted(system.ledger(identifier)) == [
+            "accepted", "attempt", "attempt", "rerouted",
+        ]  # fmt: skip
+
+
+def statuses(system: System, identifier: str) -> list[str]:
+    return [each["status"] for each in system.recipients(identifier)]

@@ -28,6 +28,7 @@ from shared.settings import Settings
 from web.errors import FieldError
 from web.validation.addresses import address, addresses
 from web.validation.attachments import attachments
+from web.validation.head import check_head
 from web.validation.headers import headers
 from web.validation.report import Report, escape, line, text
 from web.validation.times import moment
@@ -83,7 +84,9 @@ class _Validation:
         recipients = self._recipients()
         return_path = self._return_path(sender)
         subject = self._line("subject", self._limits.max_header_bytes)
-        content = self._content(subject)
+        content = self._content()
+        limit = self._limits.max_header_bytes
+        check_head(sender, recipients, subject, content, report, limit_bytes=limit)
         klass = self._class()
         send_at, deliver_by, give_up = self._times(klass)
         tags, metadata = self._tags(), self._metadata()
@@ -179,7 +182,7 @@ class _Validation:
             )
         return found.email
 
-    def _content(self, subject: str) -> Content:
+    def _content(self) -> Content:
         report, limits = self._report, self._limits
         bodies: dict[str, str | None] = {"text": None, "html": None}
         for name in bodies:
@@ -200,11 +203,7 @@ class _Validation:
             if lines is None
             else headers(lines, "/headers", report, limit_bytes=limits.max_header_bytes)
         )
-        if len(subject.encode("utf-8", "replace")) > limits.max_header_bytes:
-            report.add("/subject", "too_long", "The subject is too long.")
         reply = self._fields.get("reply_to")
-        if reply is not None and any(name.lower() == "reply-to" for name, _ in custom):
-            report.add("/headers", "duplicate_header", "Reply-To is given by reply_to already.")
         limit = limits.max_recipients_per_field
         replies = () if reply is None else addresses(reply, "/reply_to", report, limit=limit)
         size = sum(len(body.encode("utf-8", "replace")) for body in bodies.values() if body)

@@ -14,12 +14,11 @@ import time
 from collections.abc import Sequence
 from functools import lru_cache
 
+from shared.headers import QUOTED_NAME, folds, is_structured, needs_encoding
 from shared.model.message import Address
 
 LINE = 76
 """Lines are folded to this where the text allows it; RFC 5322 section 2.1.1 says 78."""
-HARD_LIMIT = 900
-"""An unbroken word longer than this is encoded; the limit on the wire is 998."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
@@ -53,16 +52,6 @@ def encoded_words(text: str, first_room: int = LINE) -> bytes:
     )
 
 
-def _needs_encoding(text: str) -> bool:
-    return (
-        not text.isascii()
-        or "=?" in text
-        or text != text.strip(" ")
-        or "  " in text
-        or (len(text) > HARD_LIMIT and max(map(len, text.split(" "))) > HARD_LIMIT)
-    )
-
-
 def fold(name: str, text: str) -> bytes:
     """`Name: text` with ASCII text folded at spaces."""
     line = f"{name}: {text}"
@@ -80,10 +69,20 @@ def fold(name: str, text: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
+def custom(name: str, text: str) -> bytes:
+    """A header that the client gave; one with a grammar is never encoded (RFC 2047 section 5).
+
+    Such a header that is not ASCII or does not fold has not passed validation.
+    """
+    if is_structured(name) and text.isascii() and folds(name, text):
+        return fold(name, " ".join(refuse_control(text).split()))
+    return unstructured(name, text)
+
+
 def unstructured(name: str, text: str) -> bytes:
     """A header of free text, such as Subject."""
     refuse_control(text)
-    if _needs_encoding(text):
+    if needs_encoding(text):
         return name.encode("ascii") + b": " + encoded_words(text, LINE - len(name) - 2)
     return fold(name, text)
 
@@ -95,7 +94,7 @@ def mailbox(email: str, name: str) -> bytes:
     address = refuse_control(email).encode("utf-8")
     if not name:
         return address
-    if _needs_encoding(name) or len(name) > LINE:
+    if needs_encoding(name) or len(name) > QUOTED_NAME:
         phrase = encoded_words(name, 60)
     elif _PHRASE.match(name):
         phrase = name.encode("ascii")

@@ -1,7 +1,7 @@
 """The whole message: headers, then the nesting of parts that its content needs.
 
-`render(head, content)` gives bytes with CRLF line ends, not dot-stuffed, all ASCII unless
-`needs_smtputf8(head)` or an attached message has 8-bit lines and `seven_bit` does not forbid them.
+`render(head, content)` gives bytes with CRLF line ends, not dot-stuffed, in ASCII but for addresses
+that show (`needs_smtputf8`), and for 8-bit lines of an attached message unless `seven_bit`.
 A plain text is derived from the HTML when there is none. Bcc, Return-Path and Received are never
 among the headers. The same head and content always give the same text apart from the boundaries,
 which are random and checked to be absent from every part (RFC 2046 section 5.1.1).
@@ -15,13 +15,6 @@ from shared.model.message import Address, Attachment, Content, Head
 from workers.render import headers
 from workers.render.bodies import encode_base64, encode_text, is_clean
 from workers.render.plain import plain_text
-
-
-def needs_smtputf8(head: Head) -> bool:
-    """Whether an address has a non-ASCII local part (RFC 6531)."""
-    if not (head.return_path.isascii() and head.sender.email.isascii()):
-        return True
-    return not all(recipient.email.isascii() for recipient in head.recipients)
 
 
 def render(head: Head, content: Content, *, seven_bit: bool = False) -> bytes:
@@ -39,7 +32,7 @@ def render(head: Head, content: Content, *, seven_bit: bool = False) -> bytes:
     given = {name.lower() for name, _ in content.headers}
     if "auto-submitted" not in given:
         lines.append(b"Auto-Submitted: auto-generated")
-    lines += [headers.unstructured(name, value) for name, value in content.headers]
+    lines += [headers.custom(name, value) for name, value in content.headers]
     lines.append(_body(content, seven_bit))
     return b"\r\n".join(lines)
 
@@ -69,7 +62,8 @@ def _body(content: Content, seven_bit: bool) -> bytes:
         page = _text_part(b"html", content.html)
         if inline:
             page = _multipart(
-                b"related", [page, *(_attachment(each, seven_bit) for each in inline)]
+                b'related; type="text/html"',  # RFC 2387 section 3.1 requires it.
+                [page, *(_attachment(each, seven_bit) for each in inline)],
             )
             inline = []
         parts.append(page)

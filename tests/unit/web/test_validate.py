@@ -176,8 +176,8 @@ def test_b20_lone_surrogates_name_their_field() -> None:
 @pytest.mark.parametrize(
     "name",
     ["From", "to", "CC", "Bcc", "subject", "Date", "Message-ID", "Sender", "Return-Path",
-     "Received", "DKIM-Signature", "Resent-To", "Content-Type", "MIME-Version", "a b", "a:b", "",
-     "ü", "x" * 77],
+     "Received", "DKIM-Signature", "Resent-To", "Content-Type", "MIME-Version", "Reply-To",
+     "REPLY-TO", "a b", "a:b", "", "ü", "x" * 77],
 )  # fmt: skip
 def test_b1_reserved_and_malformed_header_names(name: str) -> None:
     assert len(pointers(headers={name: "v"})) == 1
@@ -186,6 +186,70 @@ def test_b1_reserved_and_malformed_header_names(name: str) -> None:
 def test_b1_custom_headers_are_kept() -> None:
     given = {"X-Order": "1", "__proto__": "2", "List-Id": "<a.b>"}
     assert good(headers=given).content.headers == tuple(given.items())
+
+
+def test_b1_a_reserved_header_names_the_field_to_use() -> None:
+    found = check(message(headers={"Reply-To": "evil <a@b.test>, group: x@y;", "Date": "now"}))
+    assert [(error.code, error.detail) for error in found.errors] == [
+        ("reserved_header", "Use the field reply_to."),
+        ("reserved_header", "This header is set by the system."),
+    ]
+
+
+URL = f"<https://x.test/{'u' * 958}>"
+"""With `List-Unsubscribe: ` in front, a line of 993 octets."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("List-Unsubscribe", "<https://x.test/ü>", "not_ascii"),
+        ("list-id", "Größe <a.b.test>", "not_ascii"),
+        ("References", "<é@b.test>", "not_ascii"),
+        ("In-Reply-To", "<a@b.test>\xa0", "not_ascii"),
+        ("List-Unsubscribe", f"<https://x.test/{'u' * 1000}>", "line_too_long"),
+        ("LIST-HELP", "<mailto:a@b.test>, " + "x" * 998, "line_too_long"),
+        ("Feedback-ID", "x" * 986, "line_too_long"),
+    ],
+)
+def test_b5_headers_with_a_grammar_must_fit_as_they_are(name: str, value: str, code: str) -> None:
+    found = check(message(headers={name: value, "X-Other": f"ü {value}"}))
+    assert [(error.pointer, error.code) for error in found.errors] == [(f"/headers/{name}", code)]
+
+
+def test_b5_headers_with_a_grammar_that_do() -> None:
+    given = {
+        "List-Unsubscribe": URL + ", " + "<mailto:a@b.test>",
+        "List-Help": f"<mailto:a@b.test>, {'x' * 997}",
+        "References": "<a@b.test> " * 100 + "<b@b.test>",
+        "List-Id": "=?utf-8?q?Gr=C3=B6=C3=9Fe?= <a.b.test>",
+        "Feedback-ID": "x" * 985,
+    }
+    assert good(headers=given).content.headers == tuple(given.items())
+
+
+def test_b5_the_number_of_headers() -> None:
+    assert len(good(headers={f"X-{n}": "" for n in range(980)}).content.headers) == 980
+    found = check(message(headers={f"X-{n}": "" for n in range(981)}))
+    assert [(error.pointer, error.code) for error in found.errors] == [("/headers", "too_many")]
+    assert pointers(headers={f"X-{n}": "" for n in range(7000)}) == ["/headers"]
+
+
+def test_b5_the_whole_head_counts_as_it_is_sent() -> None:
+    def people(count: int, name: str) -> list[dict[str, str]]:
+        return [{"email": f"a{n}@b.test", "name": name} for n in range(count)]
+
+    assert pointers(to=people(50, "é" * 1000)) == ["/to"]
+    assert pointers(cc=people(50, "é" * 1000), to=people(2, "é" * 1000)) == ["/cc"]
+    assert pointers(reply_to=people(50, "x" * 1000)) == ["/reply_to"]
+    assert good(bcc=people(50, "é" * 1000)), "Bcc is not in the head"
+    assert pointers(subject="é" * 20_000) == ["/subject"]
+    assert good(subject="é" * 15_000)
+    assert pointers(subject="é" * 15_000, headers={"X-Long": "é" * 8000}) == ["/subject"]
+    long = {"X-One": "x " * 17_000 + "x", "X-Two": "x " * 17_000 + "x"}
+    assert pointers(subject="é" * 30_000, headers=long) == ["/subject", "/headers"]
+    del long["X-Two"]
+    assert good(to=people(50, "Ann Lee"), cc=people(50, "Bo Lee"), headers=long)
 
 
 @pytest.mark.parametrize(

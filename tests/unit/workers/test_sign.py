@@ -131,6 +131,25 @@ def test_b43_a_header_put_in_front_is_noticed(header: str) -> None:
     assert verifies(b"X-Other: fine\r\n" + message, ED) == [True]
 
 
+LISTS = [
+    "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Help", "List-Subscribe",
+    "List-Owner", "List-Post", "List-Archive", "Feedback-ID", "Auto-Submitted", "References",
+    "In-Reply-To",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", LISTS)
+def test_b43_a_second_header_of_a_list_is_noticed(header: str) -> None:
+    message = signed(rendered(Content(text="x", headers=((header, "<a@b.test>"),))), ED)
+    assert verifies(message, ED) == [True]
+    assert tag(message, "h").split(":").count(header.lower()) == 2
+    assert verifies(f"{header}: <x@evil.test>\r\n".encode() + message, ED) == [False]
+    head, _, body = message.partition(b"\r\n\r\n")
+    added = head + f"\r\n{header}: <x@evil.test>\r\n\r\n".encode() + body
+    assert verifies(added, ED) == [False]
+    assert verifies(message.replace(b"<a@b.test>", b"<c@b.test>"), ED) == [False]
+
+
 def test_b43_the_body_cannot_be_added_to() -> None:
     message = signed(rendered(), ED)
     assert "l=" not in message.partition(b"bh=")[0].decode()
