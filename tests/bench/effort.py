@@ -24,10 +24,10 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(
-    batch_messages=5_000,
-    single_messages=2_500,
-    drain_messages=8_000,
-    peer_messages=600,
+    batch_messages=4_000,
+    single_messages=2_000,
+    drain_messages=6_000,
+    peer_messages=500,
     signing_peer=False,
     spaced_samples=10,
     steady_seconds=4,
