@@ -42,8 +42,8 @@ test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, 
 	@$(BIN)/python -m pytest -q tests/unit
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/contract tests/scenario
 
-bench: $(VENV)/.installed-dev ## Measure; FIGURES="batch drain" for some of it
-	@$(BIN)/python -m tests.bench.run $(FIGURES)
+bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FIGURES="batch drain" for some
+	@$(BIN)/python -m tests.bench.run $(if $(QUICK),--quick) $(FIGURES)
 
 chaos: $(VENV)/.installed-dev ## Kill everything under load, account for every message; N=2000 SEED= VERBOSE=1
 	@$(BIN)/python -m tests.chaos $(if $(N),--messages $(N)) $(if $(SEED),--seed $(SEED)) $(if $(VERBOSE),--verbose)

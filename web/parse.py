@@ -17,7 +17,8 @@ from flask import Request
 
 from web.errors import Problem
 
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"')
+_NEITHER_QUOTES_NOR_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _MAX_DIGITS = 20
 
 
@@ -76,17 +77,22 @@ def parse_json(body: bytes, max_depth: int) -> Any:
 
 
 def _check_depth(body: bytes, max_depth: int) -> None:
-    """Refuse deep nesting before anything recurses into it; one linear pass, strings skipped."""
+    """Refuse deep nesting before anything recurses into it.
+
+    Everything but brackets outside strings is dropped first, by passes over the whole body: a
+    batch has a thousand messages, and a step of ours for each of their strings took a quarter of
+    its time.
+    """
     if body.count(b"[") + body.count(b"{") <= max_depth:
         return
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     depth = 0
-    for match in _STRING_OR_BRACKET.finditer(body):
-        first = body[match.start()]
-        if first in b"[{":
+    for bracket in _STRING.sub(b"", unescaped.translate(None, _NEITHER_QUOTES_NOR_BRACKETS)):
+        if bracket in b"[{":
             depth += 1
             if depth > max_depth:
                 raise _bad("too_deep", f"The body is nested deeper than {max_depth} levels.")
-        elif first in b"]}":
+        else:
             depth -= 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from shared.config import host_and_port, load
-from shared.embedded import server_binary, server_config
+from shared.embedded import server_binary, server_config, server_environment
 from shared.errors import ConfigError
 from shared.outgoing import outgoing_from
 from shared.settings import Settings
@@ -151,7 +151,7 @@ def _specs(
     config = home.redis / "server.conf"
     text = server_config(home.redis, socket=Path(redis_socket), maxmemory_bytes=memory_bytes() // 2)
     config.write_text(text, encoding="utf-8")
-    specs = [ChildSpec("redis", 1, (str(server_binary()), str(config)), {}, 30.0)]
+    specs = [ChildSpec("redis", 1, (str(server_binary()), str(config)), server_environment(), 30.0)]
     if inbox:
         specs.append(ChildSpec("inbox", 1, module_command("web.inbox"), environment, 10.0))
     specs.append(ChildSpec("web", 1, web_command(), environment))

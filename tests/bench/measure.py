@@ -1,46 +1,48 @@
-"""What benchmarks share: a line of the table, and the processor time of processes."""
+"""What processes use: processor time and memory, their children included."""
 
 from __future__ import annotations
 
 import os
-import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
-RUNS = 3
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def show(name: str, values: list[float], unit: str, must: str) -> None:
-    """One line: the median of the runs, the lowest and the highest."""
-    middle = statistics.median(values)
-    print(
-        f"{name:<58} {middle:>10,.1f} {unit:<6} ({min(values):,.1f} to {max(values):,.1f})  {must}"
-    )
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of processes and of their children that still run."""
-    total = 0.0
-    ticks = os.sysconf("SC_CLK_TCK")
-    parents: dict[int, int] = {}
-    times: dict[int, float] = {}
+def _stats() -> dict[int, list[str]]:
+    """The fields of /proc/PID/stat after the command, by pid."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                text = (entry / "stat").read_text()
             except OSError:
-                continue
-            parents[int(entry.name)] = int(fields[1])
-            times[int(entry.name)] = (int(fields[11]) + int(fields[12])) / ticks
-    for pid, seconds in times.items():
-        ancestor: int | None = pid
-        while ancestor is not None and ancestor not in pids:
-            ancestor = parents.get(ancestor)
-        if ancestor is not None:
-            total += seconds
-    return total
+                continue  # It has just ended.
+            found[int(entry.name)] = text.rpartition(")")[2].split()
+    return found
+
+
+def _family(pids: Iterable[int], stats: dict[int, list[str]]) -> set[int]:
+    """The processes, and all below them."""
+    family = set(pids)
+    grown = True
+    while grown:
+        more = {pid for pid, fields in stats.items() if int(fields[1]) in family} - family
+        grown = bool(more)
+        family |= more
+    return family & set(stats)
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time of processes and of their children that still run."""
+    stats = _stats()
+    used = [int(stats[pid][11]) + int(stats[pid][12]) for pid in _family(pids, stats)]
+    return sum(used) / _TICKS
 
 
 def resident_megabytes(pid: int) -> float:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    """Resident memory of a process and its children; what they share counts for each."""
+    pages = 0
+    for each in _family([pid], _stats()):
+        pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,17 +1,27 @@
-"""An SMTP sink that notes when it answers 250 to a message: one thread, asyncio, no storage."""
+"""A receiver that notes when it answers 250 to each message, by the number in the subject.
+
+    python -m tests.bench.sink        # prints its port, then "NUMBER TIME" for every message
+
+One process, asyncio, no storage. TIME is time.perf_counter(), which all processes share on Linux.
+`TimingSink` runs it. For rates smtp-sink is used, which is cheaper (tests/bench/receiver.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 import time
+
+_NUMBER = re.compile(rb"^Subject: Your order (\d+)", re.MULTILINE)
 
 
 class _Protocol(asyncio.Protocol):
     """Just enough SMTP for a pipelining client."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self) -> None:
         self._buffer = b""
         self._in_data = False
 
@@ -26,67 +36,78 @@ class _Protocol(asyncio.Protocol):
             pass
 
     def _step(self) -> bool:
-        if self._in_data:
-            body, end, rest = self._buffer.partition(b"\r\n.\r\n")
-            if not end:
-                return False
-            self._buffer, self._in_data = rest, False
-            self._transport.write(b"250 2.0.0 Ok\r\n")
-            self._sink.note()
-            return bool(body)
-        line, end, rest = self._buffer.partition(b"\r\n")
+        """Take one command or one message off the buffer; False when there is none."""
+        message, end, rest = self._buffer.partition(b"\r\n.\r\n" if self._in_data else b"\r\n")
         if not end:
             return False
         self._buffer = rest
-        word = line[:4].upper()
+        if self._in_data:
+            self._in_data = False
+            self._transport.write(b"250 2.0.0 Ok\r\n")
+            _note(message)
+            return True
+        word = message[:4].upper()
         if word == b"DATA":
             self._in_data = True
             self._transport.write(b"354 go\r\n")
         elif word == b"EHLO":
-            self._transport.write(b"250-sink\r\n250-PIPELINING\r\n250 SIZE\r\n")
+            self._transport.write(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n")
         else:
             self._transport.write(b"250 2.0.0 Ok\r\n")
         return True
 
 
-class Sink:
-    """A context manager; `wait(n)` gives when the n-th message was answered (perf_counter)."""
+def _note(message: bytes) -> None:
+    found = _NUMBER.search(message)
+    if found:
+        print(int(found[1]), time.perf_counter(), flush=True)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Protocol, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+class TimingSink:
+    """A context manager; `wait(n)` gives the time when message number n was answered."""
 
     def __init__(self) -> None:
-        self._times: list[float] = []
+        self._times: dict[int, float] = {}
         self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
         self.port = 0
 
-    def note(self) -> None:
-        """One more message."""
-        with self._changed:
-            self._times.append(time.perf_counter())
-            self._changed.notify_all()
+    def _follow(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            number, at = line.split()
+            with self._changed:
+                self._times.setdefault(int(number), float(at))
+                self._changed.notify_all()
 
     def wait(self, number: int, seconds: float = 30) -> float:
-        """When the `number`-th message was answered."""
+        """When a message was answered for the first time, as time.perf_counter()."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self._times) >= number, seconds)
-            return self._times[number - 1]
+            came = self._changed.wait_for(lambda: number in self._times, seconds)
+            assert came, f"message {number} did not arrive in {seconds} s"
+            return self._times[number]
 
-    def __enter__(self) -> Sink:
-        started = threading.Event()
-
-        async def serve() -> None:
-            server = await self._loop.create_server(lambda: _Protocol(self), "127.0.0.1", 0)
-            self.port = server.sockets[0].getsockname()[1]
-            started.set()
-
-        def run() -> None:
-            self._loop.run_until_complete(serve())
-            self._loop.run_forever()
-
-        self._thread = threading.Thread(target=run, daemon=True)
+    def __enter__(self) -> TimingSink:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.sink"], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
-        assert started.wait(10)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._process.kill()
+        self._process.wait()
         self._thread.join(10)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from shared.embedded import server_binary, server_config
+from shared.embedded import server_binary, server_config, server_environment
 
 
 class RedisServer:
@@ -46,7 +46,10 @@ class RedisServer:
             server_config(self.directory, socket=self.socket, maxmemory_bytes=self.maxmemory_bytes)
         )
         with (Path(self._owned.name) / "log").open("ab") as log:
-            self.process = subprocess.Popen([str(self.binary), str(config)], stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [str(self.binary), str(config)],
+                env=os.environ | server_environment(), stdout=log, stderr=log,
+            )  # fmt: skip
         self._wait()
         return self
 

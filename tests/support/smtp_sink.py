@@ -18,16 +18,19 @@ BINARY = shutil.which("smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin
 class SmtpSink:
     """A context manager; `options` are smtp-sink's own, such as `-r RCPT` for 4xx to RCPT."""
 
-    def __init__(self, *options: str, backlog: int = 1024) -> None:
+    def __init__(
+        self, *options: str, backlog: int = 1024, output: int = subprocess.DEVNULL
+    ) -> None:
         self._reserved = reserve("127.0.0.1")
         self.port = self._reserved.port
+        self._output = output
         user = ("-u", "nobody") if getpass.getuser() == "root" else ()
         assert BINARY is not None
         self._command = [BINARY, *user, *options, f"127.0.0.1:{self.port}", str(backlog)]
 
     def __enter__(self) -> SmtpSink:
         self._process = subprocess.Popen(
-            self._command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self._command, cwd="/", stdout=self._output, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 10
         while True:

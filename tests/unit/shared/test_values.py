@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import api_keys
+from shared import api_keys, embedded
 from shared.clock import ManualClock
 from shared.compression import pack_content, unpack_content
 from shared.config import host_and_port, load
@@ -210,6 +210,16 @@ def test_the_embedded_server_is_durable_and_local(tmp_path: Path) -> None:
     text = server_config(tmp_path, socket=tmp_path / "s")
     for line in ("appendfsync always", "maxmemory-policy noeviction", "bind 127.0.0.1", "port 0"):
         assert line in text.splitlines()
+
+
+def test_the_embedded_server_gets_the_best_allocator_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_JEMALLOC", (str(tmp_path),))
+    assert list(embedded.server_environment()) == ["GLIBC_TUNABLES"]
+    library = tmp_path / "libjemalloc.so.2"
+    library.touch()
+    assert embedded.server_environment() == {"LD_PRELOAD": str(library)}
 
 
 def test_b30_reports_carry_no_addresses() -> None:

@@ -6,6 +6,8 @@ import gzip
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.settings import Settings, WebSettings
 from tests.support.api import Api
@@ -53,6 +55,17 @@ def test_b20_brackets_in_strings_do_not_count() -> None:
 def test_b20_depth_is_exact() -> None:
     assert parse_json(b'{"a":' + b"[" * 24 + b"]" * 24 + b"}", 25)
     assert refused(b'{"a":' + b"[" * 25 + b"]" * 25 + b"}") == "too_deep"
+
+
+@given(st.text(alphabet='"\\\\[]{}\nx'))
+def test_b20_no_string_hides_depth_or_adds_to_it(text: str) -> None:
+    for lists, fits in ((24, True), (25, False)):
+        deep = json.loads("[" * lists + "]" * lists)
+        body = json.dumps({text: text, "deep": deep, "after": text}).encode()
+        if fits:
+            assert parse_json(body, 25)["after"] == text
+        else:
+            assert refused(body) == "too_deep"
 
 
 @pytest.mark.parametrize(
