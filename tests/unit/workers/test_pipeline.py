@@ -23,7 +23,7 @@ from workers.render import needs_smtputf8, parts
 from workers.route import NextHop
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction
-from workers.smtp.transaction import prepare
+from workers.smtp.commands import prepare
 from workers.smtp.types import Delivery, Lease
 
 OK = Reply(250, "2.0.0", "ok")
@@ -95,7 +95,7 @@ class System:
         lease: Any = Held()
         while legs := self.store.claim().legs:
             for each in legs:
-                self.store.settle(self.store.run(self.pipeline.deliver(each, lease)))
+                self.store.settle(asyncio.run(self.pipeline.deliver(each, lease)))
 
     def replies(self, message_id: bytes) -> list[tuple[str, int, str]]:
         """What the attempts came to: address, code, enhanced code."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.render.plain import MAX_HTML, MORE, TIMES, plain_text
+from workers.render.plain import DEEPEST_TABLE, MAX_HTML, MORE, TIMES, plain_text
 
 
 def shown(page: str) -> str:
@@ -109,6 +109,7 @@ BOMBS = {
     "deep and aligned": ("<table><tr><td>q<td>" * 15, "<tr><td>xxxx<td>y", ""),
     "cells": ("<table><tr>", "<td>x", ""),
     "columns": ("<table>", "<td colspan=9 rowspan=9>x", ""),
+    "many columns": ("<table>", "<td colspan=99999 rowspan=99999>x", ""),
     "lists": ("", "<ul><li>x", ""),
     "numbers": (f"<ol><li value={'9' * 4000}>", "<li>x", ""),
     "quotes": ("", "<blockquote>x", ""),
@@ -207,6 +208,25 @@ def test_the_largest_pages_fit_into_400_mb_and_a_minute_together() -> None:
         [sys.executable, "-c", LIMITED, *SCANNED], capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stderr
+
+
+def test_a_text_much_larger_than_its_page_is_none() -> None:
+    page = "<ul>" * 3 + "<ol start=9999>" + "<li>x" * 20
+    assert shown(page).startswith("      9999. x\n      10000. x\n")
+    assert plain_text(page + "<li>x" * 2000) is None
+
+
+def test_a_table_is_aligned_only_while_that_adds_little() -> None:
+    row = f"<table><tr><td>{'x' * 60}<td>"
+    assert shown(row + "y<br>" * 2) == f"{'x' * 60}  y\n{' ' * 62}y"
+    assert shown(row + "y<br>" * 9) == "x" * 60 + "\n" + "\ny" * 9
+
+
+def test_tables_very_deep_inside_others_lose_their_cells_and_not_their_text() -> None:
+    outer, inner = "<table><tr><td>", "<table><tr><td>a<td>b<tr><td>c<td>d"
+    assert shown(outer * (DEEPEST_TABLE - 1) + inner) == "a  b\nc  d"
+    assert shown(outer * DEEPEST_TABLE + inner + "</table>") == "a b\nc d"
+    assert shown(outer * 300 + inner) == "a b\nc d"
 
 
 def test_a_page_too_large_has_no_text() -> None:
