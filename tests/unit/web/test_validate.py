@@ -242,6 +242,8 @@ def test_b5_the_whole_head_counts_as_it_is_sent() -> None:
     assert pointers(to=people(50, "é" * 1000)) == ["/to"]
     assert pointers(cc=people(50, "é" * 1000), to=people(2, "é" * 1000)) == ["/cc"]
     assert pointers(reply_to=people(50, "x" * 1000)) == ["/reply_to"]
+    assert pointers(to=people(13, "日" * 1000)) == ["/to"]
+    assert good(to=people(11, "日" * 1000))
     assert good(bcc=people(50, "é" * 1000)), "Bcc is not in the head"
     assert pointers(subject="é" * 20_000) == ["/subject"]
     assert good(subject="é" * 15_000)

@@ -36,6 +36,7 @@ PAGES = [
     ("<ul><li>one<li>two<ul><li>deep<br>er</ul></ul><ol start=3><li>c</li><li value=7>d</li></ol>",
      "* one\n* two\n  * deep\n    er\n\n3. c\n7. d"),
     ("<blockquote>said<p>more</blockquote>after<hr>end", "> said\n\n> more\n\nafter\n\n---\n\nend"),
+    ("<blockquote>" * 9 + "<ul><li>" * 9 + "x<br>y", "> > > * x\n> > > > y"),
     ("<pre>\n  a\n\n    b &lt;\n</pre>c", "  a\n\n    b <\n\nc"),
     ("<q>x</q> a<sup>2</sup> caf&eacute; &#8364;", '"x" a2 caf\xe9 \u20ac'),
     ("a < b and c <3 &unknown; &#99999999;", "a < b and c <3 &unknown; \ufffd"),

@@ -268,6 +268,7 @@ STRUCTURED = [
     ("LIST-ID", "A list  of ours <a.b.test>"),
     ("References", " ".join(f"<{'r' * 40}{n}=?x?=@a.test>" for n in range(60))),
     ("In-Reply-To", "  <a@b.test>  "),
+    ("References", "<a@b.test>" + " " * 300 + "<c@d.test>"),
     ("Feedback-ID", "a=?b:c:d:e"),
     ("ARC-Seal", "i=1; a=rsa-sha256; b=" + "x" * 940),
 ]
