@@ -15,6 +15,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 
 import dramatiq
 import structlog
@@ -80,8 +81,8 @@ class Consumers:
     def stop(self) -> None:
         """Stop consuming; tickets in memory go back."""
         self._listener.stop()
-        for worker in self._workers:
-            worker.stop(timeout=5000)
+        with ThreadPoolExecutor(len(CLASSES)) as threads:  # Each waits a second for its own.
+            list(threads.map(lambda worker: worker.stop(timeout=5000), self._workers))
 
 
 async def _retrying(
