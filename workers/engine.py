@@ -253,7 +253,8 @@ class Engine:
             if late:
                 await asyncio.wait(late, timeout=5)
         try:
-            await asyncio.wait_for(self._settler.drained(), timeout=5)
+            async with asyncio.timeout(5):
+                await self._settler.drained()
         except TimeoutError:
             _log.warning("stopped_with_unsettled_legs", legs=len(self._held))
 
