@@ -42,7 +42,8 @@ def test_a_loop_of_commands_ends_when_it_is_cancelled_at_any_moment(
                     await asyncio.sleep(0)
                 task.cancel()
                 done, _ = await asyncio.wait([task], timeout=1)
-                assert done and task.cancelled(), f"cancelled at turn {turns}, and runs on"
+                assert done, f"cancelled at turn {turns}, and runs on"
+                assert task.cancelled()
 
     with_redis(redis_server, test)
 
