@@ -150,6 +150,8 @@ class MemorySpool:
             due_ms=send_at_ms if later else 0,
         )
         state.legs[identifier] = leg
+        if identifier in state.expiry:
+            state.expiry[identifier] = give_up_ms
         if later:
             state.deferred[leg.message_class][identifier] = send_at_ms
         else:

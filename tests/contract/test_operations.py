@@ -125,6 +125,22 @@ def test_a_probe_that_fails_or_is_lost_is_followed_by_another(store: Store) -> N
     assert store.trouble("ill") == 4000
 
 
+def test_trouble_that_was_told_by_others_lets_a_new_probe_go(store: Store) -> None:
+    """The probe of a time before is nobody's any more: its answer clears nothing."""
+    store.pump()
+    for _ in range(2):
+        store.accept(hops=("ill",))
+    store.trouble("ill")
+    store.pump_for(1.5)
+    (old,) = store.claim().legs
+    assert store.trouble("ill", "told by a session of before") == 2000
+    store.pump_for(3)
+    (probe,) = store.claim().legs
+    assert probe.leg_id != old.leg_id
+    store.settle(settlement(probe, Status.DELIVERED))
+    assert destination(store, "ill").pause is None
+
+
 def test_a_verdict_without_an_answer_leaves_the_trouble(store: Store) -> None:
     store.pump()
     store.accept(hops=("ill",))
@@ -316,6 +332,33 @@ def test_a_claim_expires_what_has_had_its_time(store: Store) -> None:
     new = store.accept()
     assert [each.leg_id[:16] for each in store.claim().legs] == [new]
     assert store.statuses(old) == ["expired"]
+    store.reconcile()
+
+
+def test_a_claim_expires_a_bounded_number(store: Store) -> None:
+    for _ in range(201):
+        store.accept()
+    store.clock.advance(5 * 86_400 + 1)
+    claim = store.claim(limit=1000, quantum=1000)
+    assert (claim.legs, claim.more) == ((), True)
+    assert store.ledger().count("expired") == 200
+    assert store.claim(limit=1000, quantum=1000).more is False
+    assert store.ledger().count("expired") == 201
+    store.reconcile()
+
+
+def test_what_has_a_new_time_expires_by_that(store: Store) -> None:
+    later, sooner = (store.accept(hops=("ill",), deliver_by_in_ms=at) for at in (2000, 60_000))
+    store.operations.suspend("ill", None, "")
+    now = store.clock.now_ms()
+    store.spool.reschedule(later, now, now + 10_000)
+    store.spool.reschedule(sooner, now, now + 5000)
+    store.pump_for(4)
+    assert (store.statuses(later), store.statuses(sooner)) == (["queued"], ["queued"])
+    store.pump_for(2)
+    assert (store.statuses(later), store.statuses(sooner)) == (["queued"], ["expired"])
+    store.pump_for(5)
+    assert store.statuses(later) == ["expired"]
     store.reconcile()
 
 

@@ -1,7 +1,7 @@
 #!lua
 -- reschedule: a new time for a message that was never attempted.
--- KEYS[1] prefix. Reads and writes head:<b> leg:<b> deferred:<c> ready:<c>:<hop> ring:<c> events
---   counters tickets:<c> dramatiq:<class>[.msgs]
+-- KEYS[1] prefix. Reads and writes head:<b> leg:<b> deferred:<c> ready:<c>:<hop> ring:<c> expiry
+--   events counters tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] message id, [5] the head as read, [6] the new head, [7] send_at ms, [8] give up ms.
 -- Returns 'c' changed, 'f' in flight, 't' too late, 'n' not known, 'a' again: the head changed.
 
@@ -26,6 +26,7 @@ for i = 1, #legs do
   local id, l = legs[i][1], legs[i][2]
   withdraw(id, l)
   l.give_up = give_up
+  call('ZADD', P .. 'expiry', 'XX', give_up, id)
   if send_at > now then
     restate(l, all_open_to(l, 's'), OPEN)
     l.state, l.due = WAITING, send_at
