@@ -23,6 +23,7 @@ from shared.settings import Settings
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
+_DSN = re.compile(r"https?://[^\s:@/]+(:[^\s:@/]*)?@[^\s@/]+(/[^\s@]+)*/[0-9]+\Z")
 _LONGEST_WAIT = 7 * 86_400
 _REPEATED = ("relay", "dkim")
 """Sections that are lists of tables."""
@@ -76,6 +77,11 @@ def _check_values(settings: Settings) -> None:
             )
         if settings.retry.give_up_of(message_class) <= 0:
             raise ConfigError("retry: give_up_seconds must be more than 0")
+    if settings.sentry.dsn and (settings.sentry.dsn_file or not _DSN.match(settings.sentry.dsn)):
+        raise ConfigError(
+            "sentry.dsn must be https://KEY@HOST/PROJECT, as Sentry shows it, or else stand in"
+            " sentry.dsn_file"
+        )
     if not 0 <= settings.retry.jitter <= 1:
         raise ConfigError("retry.jitter is a share from 0 to 1")
 

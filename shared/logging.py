@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
 
 from shared.errors import ConfigError
+from shared.sentry import report
 from shared.settings import LogSettings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -33,6 +36,7 @@ def configure(settings: LogSettings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        report,
         structlog.processors.ExceptionRenderer(
             structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         ),
@@ -53,5 +57,21 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[settings.level])
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
     # Dramatiq logs a ticket's arguments and every reconnect at CRITICAL: ours say it once.
     logging.getLogger("dramatiq").setLevel(logging.CRITICAL)
+
+
+def _uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Python's own would print the exception's text."""
+    del kind, traceback
+    if not isinstance(error, KeyboardInterrupt):
+        structlog.get_logger(__name__).critical("process_broke", exc_info=error)
+
+
+def _uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
+    if given.exc_value is not None and not isinstance(given.exc_value, SystemExit):
+        structlog.get_logger(__name__).critical("thread_broke", exc_info=given.exc_value)

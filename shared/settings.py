@@ -224,7 +224,15 @@ class SentrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Error reports; off without a DSN."""
 
     dsn: str = ""
+    dsn_file: str = ""
+    """File with the DSN in its first line, instead of `dsn`."""
     environment: str = "production"
+    release: str = ""
+    """Empty: this version of Posthaste."""
+
+    def __repr__(self) -> str:
+        """Without the DSN, which has a key in it."""
+        return f"SentrySettings(environment={self.environment!r})"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

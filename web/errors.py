@@ -110,7 +110,7 @@ def _from_http(error: HTTPException) -> Response:
 
 
 def _from_store(error: StoreError) -> Response:
-    _log.warning("store_refused", reason=str(error))
+    _log.warning("store_refused", reason=error)
     return _respond(from_store(error))
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import load
+from shared.secret_files import dsn_of
 from web.wsgi import prepare
 
-_settings = load().web
+_all = load()
+_settings = _all.web
+dsn_of(_all.sentry)  # A wrong one is told here, before any process starts.
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes

@@ -50,7 +50,7 @@ def prepare() -> _Applications:
         if "here" not in _built:
             settings = load()
             configure(settings.log)
-            start_sentry(settings.sentry)
+            start_sentry(settings.sentry, "web")
             _built["here"] = build(settings)
         return _built["here"]
 

@@ -73,6 +73,6 @@ class Settler:
             try:
                 return await self._queue.settle(batch)
             except StoreError as error:
-                _log.warning("settle_waits_for_store", legs=len(batch), reason=str(error))
+                _log.warning("settle_waits_for_store", legs=len(batch), reason=error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -127,7 +127,7 @@ class Engine:
                 try:
                     more = await self._claim(message_class, lane, min(room, CLAIM_LIMIT))
                 except StoreError as error:
-                    _log.warning("claim_waits_for_store", reason=str(error))
+                    _log.warning("claim_waits_for_store", reason=error)
                     await asyncio.sleep(STORE_PAUSE_SECONDS)
 
     async def _wait_for_room(self, message_class: MessageClass) -> int:

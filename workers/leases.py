@@ -97,7 +97,7 @@ class Leases:
         try:
             answers = await self.queue.renew([(lease.leg_id, lease.fence) for lease in leases])
         except StoreError as error:
-            _log.warning("leases_not_renewed", legs=len(leases), reason=str(error))
+            _log.warning("leases_not_renewed", legs=len(leases), reason=error)
             return
         for lease, held in zip(leases, answers, strict=True):
             if held:

@@ -76,7 +76,7 @@ class Pipeline:
             _log.error("message_unreadable", leg=claimed.leg_id.hex(), reason=str(error))
             return self._dead(claimed, "unreadable")
         except StoreError as error:
-            _log.warning("content_not_read", reason=str(error))
+            _log.warning("content_not_read", reason=error)
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
         transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
@@ -93,7 +93,7 @@ class Pipeline:
         try:
             await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
-            _log.warning("leg_not_split", reason=str(error))
+            _log.warning("leg_not_split", reason=error)
         return release(claimed)  # Refused once the split has ended this claim.
 
     async def _content(self, claimed: Claimed) -> Content:

@@ -39,7 +39,7 @@ class Pump:
                 more = pumped.more
                 self._report(pumped)
             except StoreError as error:
-                _log.warning("pump_waits_for_store", reason=str(error))
+                _log.warning("pump_waits_for_store", reason=error)
             if not more:
                 wait = random.uniform(SHORTEST_SECONDS, LONGEST_SECONDS)  # noqa: S311  # Jitter.
                 await asyncio.sleep(wait)
