@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.errors import ConfigError
-from shared.settings import SentrySettings
+from shared.settings import LogSettings, SentrySettings
+
+LEAST_KEY = 16
 
 
 def read_secret(path: str, setting: str) -> str:
@@ -23,3 +25,15 @@ def read_secret(path: str, setting: str) -> str:
 def dsn_of(settings: SentrySettings) -> str:
     """Sentry's DSN, of the setting or of its file. Raises `ConfigError`."""
     return read_secret(settings.dsn_file, "sentry.dsn_file") if settings.dsn_file else settings.dsn
+
+
+def address_key_of(settings: LogSettings) -> bytes:
+    """The key of hashed addresses; empty when none is set. Raises `ConfigError`."""
+    if settings.address_key and settings.address_key_file:
+        raise ConfigError("give log.address_key or log.address_key_file, not both")
+    key = settings.address_key
+    if settings.address_key_file:
+        key = read_secret(settings.address_key_file, "log.address_key_file")
+    if key and len(key) < LEAST_KEY:
+        raise ConfigError(f"log.address_key must have {LEAST_KEY} characters or more")
+    return key.encode()

@@ -125,7 +125,7 @@ def report(logger: Any, level: str, line: MutableMapping[str, Any]) -> MutableMa
     """A step of the log: report the line if it is an error. The line goes on as it came."""
     wanted = level in ("error", "critical", "exception") or line.get("event") in STORE_TROUBLE
     if wanted and sentry_sdk.get_client().is_active():
-        error = _exception(line.get("exc_info"))
+        error = exception_of(line.get("exc_info"))
         name = str(line.get("logger") or getattr(logger, "name", ""))
         hint = {"line": {**line, "logger": name}, "error": error}
         event: Any = {"level": _LEVELS.get(level, "error")}
@@ -133,7 +133,7 @@ def report(logger: Any, level: str, line: MutableMapping[str, Any]) -> MutableMa
     return line
 
 
-def _exception(given: Any) -> BaseException | None:
+def exception_of(given: object) -> BaseException | None:
     """What `exc_info` means: an exception, a triple, or True for the one that is handled now."""
     if isinstance(given, BaseException):
         return given
@@ -151,7 +151,7 @@ class _Rewriter:
 
     def __call__(self, event: Any, hint: Any) -> Any:
         line = hint.get("line") or {}
-        error = hint.get("error") or _exception(hint.get("exc_info"))
+        error = hint.get("error") or exception_of(hint.get("exc_info"))
         what = _cause(line, error)
         suppressed = self._allowance.take(what)
         if suppressed is None:

@@ -218,6 +218,16 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: str = "info"
     format: str = "json"
     """json or text."""
+    addresses: str = "hash"
+    """How a recipient's address is written: hash (keyed), plain or off."""
+    address_key: str = ""
+    """The hash's key, of 16 characters or more; empty: another one for each process."""
+    address_key_file: str = ""
+    """File with that key in its first line."""
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"LogSettings(level={self.level!r}, format={self.format!r})"
 
 
 class SentrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

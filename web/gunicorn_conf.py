@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import load
+from shared.logging import configure
 from shared.secret_files import dsn_of
+from web.gunicorn_log import GunicornLogger
 from web.wsgi import prepare
 
 _all = load()
 _settings = _all.web
+configure(_all.log)  # For gunicorn's own process; its workers have it from there.
 dsn_of(_all.sentry)  # A wrong one is told here, before any process starts.
 
 bind = [_settings.listen, _settings.operator_listen]
@@ -30,6 +33,7 @@ limit_request_fields = 100
 limit_request_field_size = 8190
 accesslog = None
 errorlog = "-"
+logger_class = GunicornLogger
 loglevel = "warning"
 proc_name = "posthaste-web"
 

@@ -20,6 +20,7 @@ from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler
 from workers.leases import Lease, Leases
+from workers.lines import about
 from workers.starts import Starts
 
 CLAIM_LIMIT = 200
@@ -185,7 +186,7 @@ class Engine:
         except asyncio.CancelledError:
             pass  # The process stops, and nothing that matters was sent: the leg is released.
         except Exception:
-            _log.exception("attempt_broke", leg=claimed.leg_id.hex())
+            _log.exception("attempt_broke", **about(claimed.leg_id))
             settlement = release(claimed, BROKEN_RETRY_MS)
         self._settler.put(settlement)
 
@@ -228,7 +229,7 @@ class Engine:
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
         if answer is Settled.REFUSED:
-            _log.warning("settle_refused", verb=settlement.verb.value)
+            _log.warning("settle_refused", verb=settlement.verb.value, **about(settlement.leg_id))
         self.leases.let_go(settlement.leg_id)
         self._held.pop(settlement.leg_id, None)
         self._working.pop(settlement.leg_id, None)

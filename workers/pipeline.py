@@ -21,6 +21,7 @@ from shared.model.message import Content, Head, UnknownFormat
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement, Verb
+from workers import lines
 from workers.classify import Verdict, interrupted, outcomes
 from workers.engine import release
 from workers.leases import Lease
@@ -73,10 +74,10 @@ class Pipeline:
                 return await self._split(claimed, legs)
             signed = await self._build(claimed.head, content, next_hop)
         except UnknownFormat as error:
-            _log.error("message_unreadable", leg=claimed.leg_id.hex(), reason=str(error))
+            _log.error("message_unreadable", reason=str(error), **lines.about(claimed.leg_id))
             return self._dead(claimed, "unreadable")
         except StoreError as error:
-            _log.warning("content_not_read", reason=error)
+            _log.warning("content_not_read", reason=error, **lines.about(claimed.leg_id))
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
         transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
@@ -93,7 +94,7 @@ class Pipeline:
         try:
             await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
-            _log.warning("leg_not_split", reason=error)
+            _log.warning("leg_not_split", reason=error, **lines.about(claimed.leg_id))
         return release(claimed)  # Refused once the split has ended this claim.
 
     async def _content(self, claimed: Claimed) -> Content:
@@ -184,8 +185,9 @@ class Pipeline:
             return release(claimed, TROUBLE_FIRST_MS)
         if wait_ms:
             _log.warning(
-                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000
-            )
+                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000,
+                **lines.about(claimed.leg_id),
+            )  # fmt: skip
         if transaction.mail is not None:
             return release(claimed, TROUBLE_LONGEST_MS)
         return release(claimed)
@@ -218,6 +220,8 @@ class Pipeline:
         attempts = leg.attempts + 1
         again = any(status in OPEN for status in statuses)
         jitter = random.random()  # noqa: S311  # Jitter.
+        retry_ms = next_wait_ms(attempts, leg.message_class, self._retry, jitter) if again else 0
+        lines.attempt(claimed, verdict, attempts, retry_ms)
         return Settlement(
             claimed.leg_id,
             claimed.fence,
@@ -226,7 +230,7 @@ class Pipeline:
             attempts,
             pack_history((*leg.history, attempt), leg.earlier),
             _encode(attempt),
-            next_wait_ms(attempts, leg.message_class, self._retry, jitter) if again else 0,
+            retry_ms,
             counted,
             answered,
         )

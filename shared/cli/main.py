@@ -17,6 +17,7 @@ from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
+from shared.cli.log_hash import log_hash
 from shared.cli.message import message
 from shared.cli.roles import inbox, web, worker
 from shared.cli.up import up
@@ -31,7 +32,7 @@ def cli() -> None:
 
 for command in (
     up, status, reload, down, web, worker, inbox, key, dkim, queue, message, dead, uncertain,
-    suspend, resume, flush,
+    suspend, resume, flush, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 
