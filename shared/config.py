@@ -43,11 +43,7 @@ def load(
     `posthaste.toml` in the current directory is read when it is there. Raises `ConfigError`.
     """
     variables = dict(os.environ if environment is None else environment) | dict(overrides or {})
-    if path is None:
-        named = variables.get("POSTHASTE_CONFIG", "")
-        path = Path(named) if named else None
-        if path is None and Path("posthaste.toml").is_file():
-            path = Path("posthaste.toml")
+    path = path or settings_file(variables)
     values = _read_file(path) if path is not None else {}
     for name in _REPEATED:
         if isinstance(values.get(name), dict):  # `[relay]` is a list of one.
@@ -62,6 +58,14 @@ def load(
         raise ConfigError(f"{_where(error)} (from {path or 'the environment'})") from error
     _check_values(settings)
     return settings
+
+
+def settings_file(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The file that `load` reads when it is given none."""
+    named = (os.environ if environment is None else environment).get("POSTHASTE_CONFIG", "")
+    if named:
+        return Path(named)
+    return Path("posthaste.toml") if Path("posthaste.toml").is_file() else None
 
 
 def _check_values(settings: Settings) -> None:

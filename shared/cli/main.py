@@ -15,6 +15,7 @@ import click
 from shared.cli.aside import dead, uncertain
 from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
+from shared.cli.doctor import doctor
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
 from shared.cli.log_hash import log_hash
@@ -31,8 +32,8 @@ def cli() -> None:
 
 
 for command in (
-    up, status, reload, down, web, worker, inbox, key, dkim, queue, message, dead, uncertain,
-    suspend, resume, flush, log_hash,
+    up, status, reload, down, doctor, web, worker, inbox, key, dkim, queue, message, dead,
+    uncertain, suspend, resume, flush, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 

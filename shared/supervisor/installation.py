@@ -161,6 +161,7 @@ class Installation:
                 "operator": self._plan.operator,
                 "inbox": self._plan.inbox,
                 "inbox_smtp": self._plan.inbox_smtp,
+                "relay": self._plan.environment.get("POSTHASTE_RELAY_URL", ""),
                 "redis": self._plan.environment["POSTHASTE_STORE_REDIS_URL"],
                 "key": self._key,
                 "ready": self._ready,

@@ -27,7 +27,11 @@ OWNERS = {
         "workers/smtp/", "workers/main.py",  # A worker's id has the host's name in it.
         "shared/supervisor/", "web/inbox/",  # Whether ports are free, whether roles answer.
     ),
-    "asyncio": ("workers/", "shared/store/connection.py"),
+    "asyncio": (
+        "workers/", "shared/store/connection.py",
+        "shared/doctor/", "shared/cli/doctor.py",  # Checks wait for the network together.
+    ),
+    "dns": ("shared/doctor/",),
     "sentry_sdk": ("shared/sentry.py",),
     "flask": ("web/",),
 }  # fmt: skip
