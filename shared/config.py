@@ -24,6 +24,11 @@ from shared.settings import Settings
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
 _DSN = re.compile(r"https?://[^\s:@/]+(:[^\s:@/]*)?@[^\s@/]+(/[^\s@]+)*/[0-9]+\Z")
+_LOG_CHOICES = {
+    "level": ("debug", "info", "warning", "error", "critical"),
+    "format": ("json", "text"),
+    "addresses": ("hash", "plain", "off"),
+}
 _LONGEST_WAIT = 7 * 86_400
 _REPEATED = ("relay", "dkim")
 """Sections that are lists of tables."""
@@ -81,6 +86,9 @@ def _check_values(settings: Settings) -> None:
             )
         if settings.retry.give_up_of(message_class) <= 0:
             raise ConfigError("retry: give_up_seconds must be more than 0")
+    for name, choices in _LOG_CHOICES.items():
+        if getattr(settings.log, name) not in choices:
+            raise ConfigError(f"log.{name} must be one of {', '.join(choices)}")
     if settings.sentry.dsn and (settings.sentry.dsn_file or not _DSN.match(settings.sentry.dsn)):
         raise ConfigError(
             "sentry.dsn must be https://KEY@HOST/PROJECT, as Sentry shows it, or else stand in"

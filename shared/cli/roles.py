@@ -9,7 +9,7 @@ import click
 from shared.config import load
 from shared.dkim import domains_from
 from shared.relays import relay_names
-from shared.secret_files import dsn_of
+from shared.secret_files import address_key_of, dsn_of
 from shared.supervisor.plan import module_command, web_command
 
 
@@ -18,6 +18,7 @@ def _become(command: tuple[str, ...]) -> None:
     relay_names(settings.relay)
     domains_from(settings.dkim)
     dsn_of(settings.sentry)
+    address_key_of(settings.log)
     os.execv(command[0], list(command))  # noqa: S606  # The role takes this process's place.
 
 

@@ -189,11 +189,11 @@ def test_lines_of_gunicorn_itself_are_ours(tmp_path: Path) -> None:
         assert str(port) in first["event"]
 
 
+@pytest.mark.parametrize("role", ["web", "worker"])
 @pytest.mark.parametrize("name", ["level", "format", "addresses"])
-def test_a_wrong_setting_is_told(name: str) -> None:
-    script = "from workers.main import main; raise SystemExit(main())"
+def test_a_wrong_setting_is_told(name: str, role: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "shared.cli.main", role], capture_output=True, text=True, timeout=60,
         env={f"POSTHASTE_LOG_{name.upper()}": "wrong", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode == 2
