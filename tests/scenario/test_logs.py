@@ -126,7 +126,10 @@ def test_nothing_hostile_gets_into_the_logs() -> None:
             status, _, _ = system.ask("POST", path, body)
             assert status in (202, 400, 404, 422)
         for request_id in (system.key, ADDRESS, "a\tb", FORGED):
-            system.ask("GET", f"/v1/messages/{ADDRESS}", headers={"X-Request-Id": request_id})
+            _, _, headers = system.ask(
+                "GET", f"/v1/messages/{ADDRESS}", headers={"X-Request-Id": request_id}
+            )
+            assert headers["x-request-id"] != request_id
         for data in (
             f"GET /{ADDRESS} HTTP/9.9\r\nAuthorization: Bearer {system.key}\r\n\r\n",
             f"MARIA\x1b[1m /{FORGED} HTTP/1.1\r\n\r\n",
