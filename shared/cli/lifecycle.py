@@ -114,10 +114,10 @@ def down(home: Path) -> None:
             else f"nothing runs in {home}"
         )
         return
-    supervisor = _supervisor(place)
+    supervisor, facts = _supervisor(place), place.read_up()
     os.kill(supervisor, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while running(place):
+    while running(place) or is_recorded(facts, supervisor):  # It lets go of the lock, then ends.
         if time.monotonic() > deadline:
             raise ConfigError(f"pid {supervisor} has not stopped within {STOP_SECONDS:.0f} s")
         time.sleep(0.05)
