@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from prometheus_client import Histogram
 
 from shared.errors import StoreError
 from shared.ids import external, message_id_header
@@ -49,15 +50,17 @@ def accept(
     spool: Spool,
     policy: Policy,
     messages: Sequence[tuple[Message, Idempotency | None]],
+    commit: Histogram,
 ) -> list[Receipt | Problem]:
-    """Store the messages; the answers are in order."""
+    """Store the messages; the answers are in order, and `commit` is told what it took."""
     submissions = [
         Submission(
             message, static_legs(message.head, policy.now_ms, default_hop(policy.settings)), key
         )
         for message, key in messages
     ]
-    answers = spool.accept(submissions)
+    with commit.time():
+        answers = spool.accept(submissions)
     return [
         _receipt(message, answer) for (message, _), answer in zip(messages, answers, strict=True)
     ]

@@ -88,6 +88,7 @@ def from_store(error: Exception) -> Problem:
 
 
 def _respond(problem: Problem) -> Response:
+    g.problem_code = problem.code
     response = Response(
         json.dumps(problem.body(g.get("request_id", ""))),
         status=problem.status,

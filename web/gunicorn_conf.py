@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import load
+from shared.metrics.web import Files
+from web.arbiter import Drain, Slots
+from web.measure import Meter
 from web.wsgi import prepare
 
 _settings = load().web
@@ -31,9 +34,37 @@ loglevel = "warning"
 proc_name = "posthaste-web"
 
 
+_drain = Drain(_settings.drain_seconds)
+_files = Files()
+_slots = Slots()
+
+
+def when_ready(server: Any) -> None:
+    """Before it stops, tell whoever asks that this instance is not ready any more."""
+    del server
+    _drain.install()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """A process has a slot: its metrics' files are those of the one that had it before."""
+    del server
+    _slots.give(worker)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """The slot is free again."""
+    del server
+    _slots.take_back(worker)
+
+
 def post_worker_init(worker: Any) -> None:
     """Build the applications before the first request, in the process that serves them."""
-    del worker
     # A batch of 1,000 holds the interpreter for a tenth of a second: others get their turn sooner.
     sys.setswitchinterval(0.001)
-    prepare()
+    prepare(Meter(*_files.attach(_slots.of(worker)), _drain.begun))
+
+
+def on_exit(server: Any) -> None:
+    """The whole group has ended."""
+    del server
+    _files.remove()

@@ -123,3 +123,26 @@ def _refused_recipient(reply: Reply) -> str:
 
 def _evidence(index: int, status: str, reply: Reply) -> RecipientReply:
     return RecipientReply(index, status, reply.code, reply.enhanced, reply.text)
+
+
+_SUBJECTS = {
+    "1": "addressing",
+    "2": "mailbox",
+    "3": "system",
+    "4": "network",
+    "5": "protocol",
+    "6": "content",
+    "7": "security",
+}
+
+
+def category(reply: RecipientReply) -> str:
+    """What a refusal is about: the subject of its enhanced code (RFC 3463 section 3).
+
+    `none` for what was delivered, `connection` where there was no reply.
+    """
+    if reply.status == _DELIVERED:
+        return "none"
+    if not reply.code:
+        return "connection"
+    return _SUBJECTS.get(reply.enhanced[2:3], "other")

@@ -15,6 +15,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.model.message import CLASSES, MessageClass
 from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
@@ -56,9 +57,16 @@ class Engine:
     """One a process, on one loop."""
 
     def __init__(
-        self, settings: Settings, queue: Queue, clock: Clock, deliver: Deliver, sessions: int
+        self,
+        settings: Settings,
+        queue: Queue,
+        clock: Clock,
+        deliver: Deliver,
+        sessions: int,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         worker = settings.worker
+        self._metrics = metrics = metrics or WorkerMetrics()
         self._loop = asyncio.get_running_loop()
         self._quantum = worker.quantum
         self._settings = worker
@@ -66,9 +74,9 @@ class Engine:
         self._queue = queue
         self._clock = clock
         self._deliver = deliver
-        self.leases = Leases(queue, worker, clock)
-        self._settler = Settler(queue, self._settled, self._has_more_than)
-        self._starts = Starts(queue, 2 * sessions, self._begin, self._let_go)
+        self.leases = Leases(queue, worker, clock, metrics)
+        self._settler = Settler(queue, self._settled, self._has_more_than, metrics)
+        self._starts = Starts(queue, 2 * sessions, self._begin, self._let_go, metrics)
         self._lanes = {name: Lane() for name in CLASSES}
         self._working: dict[bytes, asyncio.Task[None]] = {}
         self._held: dict[bytes, Claimed] = {}
@@ -77,6 +85,21 @@ class Engine:
         self._freed = asyncio.Event()
         self._stopping = False
         self.resize(sessions)
+
+    @property
+    def in_hand(self) -> int:
+        """Legs that are claimed and not settled."""
+        return len(self._held)
+
+    @property
+    def working(self) -> int:
+        """Legs that are being worked."""
+        return len(self._working)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is claimed."""
+        return self._stopping
 
     def resize(self, sessions: int) -> None:
         """Work for so many sessions: twice as many legs are rendered or on their way at a time."""
@@ -127,6 +150,7 @@ class Engine:
                 try:
                     more = await self._claim(message_class, lane, min(room, CLAIM_LIMIT))
                 except StoreError as error:
+                    self._metrics.failed("claim")
                     _log.warning("claim_waits_for_store", reason=str(error))
                     await asyncio.sleep(STORE_PAUSE_SECONDS)
 
@@ -148,6 +172,7 @@ class Engine:
             claim = await self._queue.claim(
                 message_class, limit=limit, quantum=self._quantum, tickets=tickets
             )
+            self._metrics.stage["claim"].observe(self._clock.monotonic() - asked_at)
             self._take(claim, asked_at)
         finally:
             lane.idle.set()
@@ -180,6 +205,7 @@ class Engine:
     async def _work(self, claimed: Claimed, lease: Lease) -> None:
         """One leg, from its start to its settlement: this is the shell that nothing gets past."""
         settlement = release(claimed)
+        self._metrics.stage["wait"].observe(self._clock.monotonic() - lease.since)
         try:
             settlement = await self._deliver(claimed, lease)
         except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import msgspec
 import structlog
@@ -16,12 +17,14 @@ import structlog
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, message_of, pack_history
 from shared.model.message import Content, Head, UnknownFormat
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
+from shared.store.attempts import attempt_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
-from workers.classify import Verdict, interrupted, outcomes
+from workers.classify import Verdict, category, interrupted, outcomes
 from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, parts, render
@@ -50,8 +53,15 @@ class Pipeline:
     """The stages, with what they need."""
 
     def __init__(
-        self, settings: Settings, queue: Queue, clock: Clock, next_hops: NextHops, signer: Dkim
+        self,
+        settings: Settings,
+        queue: Queue,
+        clock: Clock,
+        next_hops: NextHops,
+        signer: Dkim,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or WorkerMetrics()
         self._retry = settings.retry
         self._queue = queue
         self._clock = clock
@@ -79,6 +89,7 @@ class Pipeline:
             _log.warning("content_not_read", reason=str(error))
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
+        began_ms = self._clock.now_ms()
         transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
         if transaction is not None and transaction.seven_bit_only:
             signed = await self._build(claimed.head, content, next_hop, seven_bit=True)
@@ -86,7 +97,7 @@ class Pipeline:
         if transaction is not None and transaction.seven_bit_only:
             transaction = _no_seven_bit_form(indices)
         unsigned = next_hop.signed and not signed.signatures
-        return await self._conclude(claimed, transaction, indices, unsigned)
+        return await self._conclude(claimed, transaction, indices, unsigned, began_ms)
 
     async def _split(self, claimed: Claimed, legs: tuple[Leg, ...]) -> Settlement:
         """Others take its place."""
@@ -111,14 +122,26 @@ class Pipeline:
     ) -> Signed:
         """Render and sign; beside the loop when that takes long."""
         if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
-            return await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
-        return self._built(head, content, next_hop, seven_bit)
+            built = await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
+        else:
+            built = self._built(head, content, next_hop, seven_bit)
+        signed, render_seconds, sign_seconds = built
+        self._metrics.stage["render"].observe(render_seconds)
+        if next_hop.signed:
+            self._metrics.stage["sign"].observe(sign_seconds)
+        return signed
 
-    def _built(self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool) -> Signed:
+    def _built(
+        self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool
+    ) -> tuple[Signed, float, float]:
+        """The message, and the seconds that rendering and signing took."""
+        began = time.perf_counter()
         data = render(head, content, seven_bit=seven_bit)
+        rendered = time.perf_counter()
         if not next_hop.signed:
-            return Signed(data, 0)
-        return self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
+            return Signed(data, 0), rendered - began, 0.0
+        signed = self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
+        return signed, rendered - began, time.perf_counter() - rendered
 
     async def _transmit(
         self,
@@ -138,6 +161,7 @@ class Pipeline:
             not signed.message.isascii(),
             message_of(claimed.leg_id).hex(),
         )
+        began = time.perf_counter()
         try:
             return await next_hop.transport.send(
                 envelope, signed.message, lease, urgent=head.message_class == "critical"
@@ -146,6 +170,8 @@ class Pipeline:
             if not lease.dot_due:
                 raise
             return None
+        finally:
+            self._metrics.stage["transmit"].observe(time.perf_counter() - began)
 
     async def _conclude(
         self,
@@ -153,6 +179,7 @@ class Pipeline:
         transaction: Transaction | None,
         indices: tuple[int, ...],
         unsigned: bool,
+        began_ms: int,
     ) -> Settlement:
         if transaction is None:
             return self._settle(claimed, interrupted(indices))
@@ -161,12 +188,25 @@ class Pipeline:
         verdict = outcomes(transaction, indices)
         if verdict.relay_trouble:
             return await self._trouble(claimed, transaction, verdict)
+        self._time(claimed, verdict, began_ms)
         counted = []
         if transaction.dot_sent and unsigned:
             counted.append("unsigned")
         if transaction.dot_sent and "plain text" in transaction.protection:
             counted.append("without_tls")
         return self._settle(claimed, verdict, tuple(counted), answered=True)
+
+    def _time(self, claimed: Claimed, verdict: Verdict, began_ms: int) -> None:
+        """How long the message has waited for its first attempt, and for its delivery."""
+        head = claimed.head
+        since = head.accepted_ms if head.send_at_ms is None else head.send_at_ms
+        if claimed.leg.attempts == 0:
+            waited = max(0, began_ms - since) / 1000
+            self._metrics.first_attempt[head.message_class].observe(waited)
+        took = max(0, self._clock.now_ms() - since) / 1000
+        for reply in verdict.replies:
+            if reply.status == Status.DELIVERED.letter:
+                self._metrics.delivery[head.message_class].observe(took)
 
     async def _trouble(
         self, claimed: Claimed, transaction: Transaction, verdict: Verdict
@@ -215,6 +255,10 @@ class Pipeline:
         attempt = Attempt(
             self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, verdict.bytes_sent
         )
+        of_attempts = tuple(
+            attempt_counter(leg.message_class, reply.status, category(reply))
+            for reply in verdict.replies
+        )
         attempts = leg.attempts + 1
         again = any(status in OPEN for status in statuses)
         jitter = random.random()  # noqa: S311  # Jitter.
@@ -227,7 +271,7 @@ class Pipeline:
             pack_history((*leg.history, attempt), leg.earlier),
             _encode(attempt),
             next_wait_ms(attempts, leg.message_class, self._retry, jitter) if again else 0,
-            counted,
+            counted + of_attempts,
             answered,
         )
 

@@ -18,7 +18,7 @@ from shared.cli.dkim import dkim
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
 from shared.cli.message import message
-from shared.cli.roles import inbox, web, worker
+from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
 
@@ -30,8 +30,8 @@ def cli() -> None:
 
 
 for command in (
-    up, status, reload, down, web, worker, inbox, key, dkim, queue, message, dead, uncertain,
-    suspend, resume, flush,
+    up, status, reload, down, web, worker, exporter, inbox, key, dkim, queue, message, dead,
+    uncertain, suspend, resume, flush,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -45,6 +45,12 @@ def _refusal(error: Exception) -> StoreError:
     return StoreError(f"the store refused a command: {text[:200]}")
 
 
+def info(text: bytes) -> dict[str, str]:
+    """The lines `name:value` of INFO."""
+    pairs = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, colon, value in pairs if colon}
+
+
 _ANSWERS = (ResponseError, BusyLoadingError)
 _BROKEN = (RedisError, OSError, asyncio.TimeoutError)
 

@@ -74,6 +74,8 @@ class ClaimRun:
                 self._over = True
             elif wake or permit:
                 state.wake[self._class][hop] = max(wake or 0, permit or 0)
+                if not until and not probing:
+                    state.bump("permits_refused")
             else:
                 state.ring[self._class].append(hop)
 

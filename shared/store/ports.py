@@ -140,6 +140,8 @@ class Depth(msgspec.Struct, frozen=True):
     ready_legs: dict[str, int]
     counters: dict[str, int]
     """crashes, late_delivered, events_trimmed, tickets_minted, relay_troubles, ..."""
+    attempts: dict[tuple[str, str, str], int]
+    """(class, status letter, category) -> recipients, by what an attempt came to."""
     oldest_ready_ms: dict[str, int]
     """Age of the head of the oldest ready queue seen, by class; absent when none is ready."""
     deferred_legs: dict[str, int]

@@ -19,7 +19,8 @@ from shared.model.leg import Leg, LegState, leg_id, pack_leg, unpack_leg
 from shared.model.message import CLASSES, pack_head, unpack_head
 from shared.model.status import BY_LETTER
 from shared.settings import Settings
-from shared.store.connection import SyncRedis, Value
+from shared.store.attempts import split_attempts
+from shared.store.connection import SyncRedis, Value, info
 from shared.store.ports import (
     Accepted,
     AcceptKind,
@@ -209,7 +210,7 @@ class RedisSpool:
             )
         except OutcomeUnknown as error:
             raise StoreUnavailable("the store did not answer") from error
-        facts = _info(memory) | _info(persistence)
+        facts = info(memory) | info(persistence)
         return self._judge(facts, length if acknowledged else 0)
 
     def _judge(self, facts: dict[str, str], backlog: int) -> Health:
@@ -249,12 +250,6 @@ def _accepted(reply: bytes, item: list[Value]) -> Accepted:
     )
 
 
-def _info(text: bytes) -> dict[str, str]:
-    """The lines `name:value` of INFO."""
-    pairs = (line.partition(":") for line in text.decode().splitlines())
-    return {name: value for name, colon, value in pairs if colon}
-
-
 def _depth(reply: Any) -> Depth:
     """The depth script's answer as a value."""
     flat, live, events, finished, dead, held, suspended, troubled, *by_class = reply
@@ -269,11 +264,13 @@ def _depth(reply: Any) -> Depth:
             status.value: numbers.pop(f"s:{index}:{letter}", 0)
             for letter, status in BY_LETTER.items()
         }
+    attempts, counters = split_attempts(numbers)
     return Depth(
+        attempts=attempts,
         accepted=accepted,
         by_status=by_status,
         ready_legs=ready,
-        counters=numbers,
+        counters=counters,
         oldest_ready_ms={
             name: age for name, age in zip(CLASSES, by_class[2::3], strict=True) if age >= 0
         },

@@ -269,6 +269,7 @@ def settlement(
     retry_ms: int = 60_000,
     note: str = "",
     answered: bool = True,
+    counted: tuple[str, ...] = (),
 ) -> Settlement:
     """An attempt that came to `statuses` (one for all, or one each)."""
     count = len(claimed.leg.statuses)
@@ -285,6 +286,7 @@ def settlement(
         msgspec.msgpack.encode(attempt),
         retry_ms,
         answered=answered,
+        counted=counted,
     )
 
 

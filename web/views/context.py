@@ -14,6 +14,7 @@ from shared.store.ports import ApiKey, Scope
 from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
+from web.measure import Meter
 from web.parse import read_json
 from web.validation import Policy
 
@@ -24,6 +25,7 @@ class Context(msgspec.Struct, frozen=True):
     services: Services
     authenticator: Authenticator
     admission: Admission
+    meter: Meter
 
     def key(self, request: Request, scope: Scope = "send") -> ApiKey:
         """The request's API key. Raises `Problem` 401, or 403 when it lacks the scope."""

@@ -62,7 +62,8 @@ class _Views:
         if validated.message is None:
             raise refuse(validated, self._limits.max_message_bytes)
         digests = idempotency(key.application, client_key, fields) if client_key else None
-        (receipt,) = accept(self._spool, policy, [(validated.message, digests)])
+        commit = self._context.meter.metrics.commit
+        (receipt,) = accept(self._spool, policy, [(validated.message, digests)], commit)
         if isinstance(receipt, Problem):
             raise receipt
         response = answer(receipt.body, 202)

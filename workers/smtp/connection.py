@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.commands import prepare
@@ -29,6 +30,7 @@ class Source(Protocol):
     """The pool, as its sessions see it."""
 
     relay: Relay
+    metrics: WorkerMetrics
 
     def take(self, connection: Connection) -> Delivery | None:
         """The next delivery for a session."""
@@ -119,6 +121,10 @@ class Connection:
         if trouble is not None:
             self._pool.not_opened(trouble)
             return False
+        metrics = self._pool.metrics
+        metrics.sessions_opened += 1
+        if self.session.handshake_seconds is not None:
+            metrics.handshake.observe(self.session.handshake_seconds)
         return True
 
     # -- one after the other -----------------------------------------------------------------
@@ -207,6 +213,7 @@ class Connection:
         session = self.session
         self.delivery = delivery
         session.messages += 1
+        self._pool.metrics.transactions += 1
         session.stage = Stage.RCPT  # Not usable until this has ended well.
         steps = Steps(session, delivery, on_the_wire=on_the_wire)
         clean = False

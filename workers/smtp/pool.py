@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.connection import Connection
@@ -22,8 +23,11 @@ from workers.smtp.types import Delivery, Envelope, Lease, Stage, Transaction
 class Pool:
     """The sessions of one relay."""
 
-    def __init__(self, relay: Relay, *, reserved: int = 1) -> None:
+    def __init__(
+        self, relay: Relay, *, reserved: int = 1, metrics: WorkerMetrics | None = None
+    ) -> None:
         self.relay = relay
+        self.metrics = metrics or WorkerMetrics()
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, relay.connections - reserved)
         self._tokens = Tokens(relay)
