@@ -11,6 +11,7 @@ from typing import Any
 from shared.ids import external
 from shared.model.leg import Attempt, Leg, LegState
 from shared.model.status import BY_LETTER, OPEN, Status
+from shared.redrive import Redriven, cursor
 from shared.store.operations import Destination, SetAside
 from shared.store.ports import Pause, Stored
 from shared.times import shown
@@ -164,4 +165,17 @@ def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
     if attempts:
         first = next(iter(each.indices()), 0)
         told["attempts"] = [_attempt(attempt, first) for attempt in each.leg.all_attempts()]
+    return told
+
+
+def redriven(came_of: Redriven) -> dict[str, Any]:
+    """What came of a decision about what is set aside."""
+    told: dict[str, Any] = {
+        "chosen": came_of.chosen,
+        "done": came_of.done,
+        "overdue": came_of.overdue,
+        "next_cursor": cursor(came_of.next),
+    }
+    if came_of.interrupted:
+        told |= {"interrupted": True, "in_doubt": came_of.in_doubt}
     return told

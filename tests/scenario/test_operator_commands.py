@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from shared import redrive
 from shared.cli.main import cli
 from shared.clock import SystemClock
 from shared.errors import ConfigError
@@ -145,8 +146,12 @@ def test_dead_letters_by_id_and_by_cause(operator: Operator) -> None:
     assert "4 in all, 2 not shown: poison 3, unreadable 1" in text
     rows = operator.json("dead", "list", "--cause", "poison", "--since", "1h", "--class",
                          "transactional", "--destination", "relay", "--app", "app")  # fmt: skip
-    assert [each["id"] for each in rows] == poison[::-1]
-    assert operator.json("dead", "list", "--until", "1h") == []
+    assert [each["id"] for each in rows["data"]] == poison[::-1]
+    nothing: dict[str, Any] = {"data": [], "next_cursor": None}
+    assert operator.json("dead", "list", "--until", "1h") == nothing
+    page = operator.json("dead", "list", "--limit", "3")
+    rest = operator.json("dead", "list", "--cursor", page["next_cursor"])
+    assert [each["id"] for each in (*page["data"], *rest["data"])] == [unreadable, *poison[::-1]]
     shown = operator.run("dead", "show", poison[0]).stdout
     assert "poison" in shown
     assert "from a@a.test to r0@example.test" in shown
@@ -157,7 +162,7 @@ def test_dead_letters_by_id_and_by_cause(operator: Operator) -> None:
     assert operator.run("dead", "show", poison[0]).exit_code == 1
     assert "this would drop 2: add --yes" in operator.refused("dead", "drop", "--cause", "poison")
     assert operator.json("dead", "drop", "--cause", "poison", "--yes") == {
-        "chosen": 2, "done": 2, "overdue": 0,
+        "chosen": 2, "done": 2, "overdue": 0, "next_cursor": None,
     }  # fmt: skip
     assert operator.run("dead", "drop", unreadable).stdout == "drop: 1 of 1\n"
     assert [operator.statuses(each)[0] for each in (*poison, unreadable)] == [
@@ -169,7 +174,10 @@ def test_dead_letters_by_id_and_by_cause(operator: Operator) -> None:
 def test_uncertain_is_resent_or_dropped(operator: Operator) -> None:
     first, second = operator.aside(2, Status.UNCERTAIN, "connection lost")
     operator.aside(1, Status.DEAD, "poison")
-    assert [each["id"] for each in operator.json("uncertain", "list")] == [second, first]
+    assert [each["id"] for each in operator.json("uncertain", "list")["data"]] == [
+        second,
+        first,
+    ]
     assert (
         "nobody knows whether the server took it" in operator.run("uncertain", "show", first).stdout
     )
@@ -198,6 +206,37 @@ def test_a_wrong_call_says_what_to_do(
     told = operator.refused(*arguments)
     assert remedy in told
     assert told.isprintable()
+
+
+def test_a_store_that_dies_in_the_middle_is_told_by_numbers(
+    own_redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Operator(own_redis_server)
+    operator.aside(60, Status.DEAD, "poison")
+    monkeypatch.setattr(redrive, "BATCH", 10)
+    drop, calls = RedisOperations.drop, 0
+
+    def dying(self: RedisOperations, legs: Sequence[bytes]) -> list[bool]:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            own_redis_server.kill()
+        return drop(self, legs)
+
+    monkeypatch.setattr(RedisOperations, "drop", dying)
+    result = operator.run("dead", "drop", "--all", "--yes", "--json")
+    told = json.loads(result.stdout)
+    assert (told["chosen"], told["done"], told["interrupted"]) == (60, 30, True)
+    assert told["in_doubt"] in (0, 10)
+    assert isinstance(result.exception, ConfigError)  # Which is exit code 2.
+    assert "drop: 30 of 60 done" in str(result.exception)
+    assert "then the store went away" in str(result.exception)
+    assert "run it again" in str(result.exception)
+    own_redis_server.start()
+    operator.store.close()
+    operator = Operator(own_redis_server)
+    assert operator.json("dead", "drop", "--all", "--yes")["done"] == 30
+    operator.store.close()
 
 
 def test_without_a_store_the_exit_code_is_2(operator: Operator) -> None:

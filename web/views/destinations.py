@@ -8,7 +8,7 @@ from shared import report
 from shared.model.message import CLASSES
 from shared.store.operations import Destination
 from web.answers import answer
-from web.errors import Problem, invalid
+from web.errors import Problem, changing, invalid
 from web.validation.report import Report
 from web.views.context import Context
 
@@ -65,14 +65,17 @@ class _Views:
         if found.errors:
             raise invalid(found.errors)
         until = None if seconds is None else self._clock.now_ms() + seconds * 1000
-        self._operations.suspend(name, until, reason)
+        with changing():
+            self._operations.suspend(name, until, reason)
         return self._shown(name)
 
     def resume(self, name: str) -> Response:
         """POST /v1/destinations/{name}/resume: lifts a back-off too."""
         self._context.key(request, "operate")
         self._known(name)
-        if not self._operations.resume(name):
+        with changing():
+            stood_still = self._operations.resume(name)
+        if not stood_still:
             raise Problem(409, "not_suspended", "The destination does not stand still.")
         return self._shown(name)
 
