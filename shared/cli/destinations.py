@@ -16,9 +16,11 @@ from shared.cli.operate import (
     seconds,
     table,
 )
+from shared.errors import ConfigError
 from shared.model.message import CLASSES, MessageClass
 from shared.store.operations import Destination
 from shared.store.ports import Depth
+from shared.suspension import wrong_reason, wrong_seconds
 from shared.times import short_duration, shown
 
 FLUSH_MOST = 1_000_000
@@ -92,10 +94,13 @@ def suspend(destination: str, duration: str | None, reason: str, home: Path | No
     Example: posthaste suspend relay --for 30m --reason "relay is being moved"
     """
     period = seconds(duration, "--for")
+    for flag, wrong in (("--for", wrong_seconds(period)), ("--reason", wrong_reason(reason))):
+        if wrong:
+            raise ConfigError(f"{flag}: {wrong}")
     with opened(home) as store:
         store.known(destination)
         until = None if period is None else store.clock.now_ms() + period * 1000
-        store.operations.suspend(destination, until, reason[:200])
+        store.operations.suspend(destination, until, reason)
     end = f"until {shown(until)}" if until else "until `posthaste resume` lifts it"
     click.echo(f"suspended {destination} {end}")
 

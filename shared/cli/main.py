@@ -23,7 +23,22 @@ from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Root(click.Group):
+    """The group that every call passes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click. Bytes that are no text (halves of surrogate pairs) go no further."""
+        for number, argument in enumerate(args, 1):
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                raise ConfigError(
+                    f"argument {number}, {argument!a}, is not UTF-8 text: write it anew"
+                ) from None
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("posthaste"), message="posthaste %(version)s")
 def cli() -> None:
     """Posthaste: a self-hosted, high-volume transactional mail sender."""

@@ -59,7 +59,8 @@ class Store(msgspec.Struct, frozen=True):
         """Raise `ConfigError` when there is no such destination."""
         names = sorted({each.hop for each in self.destinations()})
         if name not in names:
-            raise ConfigError(f"there is no destination {name}; there are: {', '.join(names)}")
+            there = ", ".join(names)
+            raise ConfigError(f"there is no destination {printable(name)}; there are: {there}")
 
 
 @contextmanager

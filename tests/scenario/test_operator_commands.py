@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -194,6 +195,11 @@ def test_uncertain_is_resent_or_dropped(operator: Operator) -> None:
         (("suspend", "typo"), "there is no destination typo; there are: relay"),
         (("flush", "typo"), "there are: relay"),
         (("suspend", "relay", "--for", "soon"), "--for takes a duration such as 90s"),
+        (("suspend", "relay", "--for", "367d"), "--for: 1 to 31622400 s (366 days)"),
+        (("suspend", "relay", "--reason", "x" * 201), "--reason: At most 200 printable"),
+        (("suspend", "relay", "--reason", "a\x1b[2J"), "--reason: At most 200 printable"),
+        (("suspend", "relay", "--reason", "bad\udcff"), "argument 4, 'bad\\udcff', is not UTF-8"),
+        (("suspend", "\x1b[2J"), "there is no destination \ufffd[2J; there are: relay"),
         (("dead", "requeue"), "say which: ids, --cause or another choice, or --all"),
         (("dead", "list", "--since", "yesterday"), "--since takes a time such as"),
         (("dead", "show", "1"), "1 is no message id"),
@@ -206,6 +212,21 @@ def test_a_wrong_call_says_what_to_do(
     told = operator.refused(*arguments)
     assert remedy in told
     assert told.isprintable()
+    assert [each.pause for each in operator.store.operations.destinations()] == []
+
+
+def _words(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, with its group."""
+    for name, each in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from _words(each, (*path, name)) if isinstance(each, click.Group) else [(*path, name)]
+
+
+def test_bytes_that_are_no_text_end_every_command(operator: Operator) -> None:
+    for words in _words(cli):
+        for given in (("bad\udcff",), ("--home", "bad\udcff"), ("--bad\udcff", "x")):
+            told = operator.refused(*words, *given)
+            assert "is not UTF-8 text" in told
+            assert told.isprintable()
 
 
 def test_a_store_that_dies_in_the_middle_is_told_by_numbers(

@@ -7,13 +7,12 @@ from flask import Blueprint, Response, request
 from shared import report
 from shared.model.message import CLASSES
 from shared.store.operations import Destination
+from shared.suspension import wrong_reason, wrong_seconds
 from web.answers import answer
 from web.errors import Problem, changing, invalid
 from web.validation.report import Report
 from web.views.context import Context
 
-MOST_SECONDS = 366 * 86_400
-MOST_REASON = 200
 FLUSH_MOST = 10_000
 """Of one request and class; `flushed` says how many, so that one can ask again."""
 
@@ -56,12 +55,9 @@ class _Views:
         found = Report()
         found.only(fields, ("seconds", "reason"))
         seconds, reason = fields.get("seconds"), fields.get("reason", "")
-        whole = isinstance(seconds, int) and not isinstance(seconds, bool)
-        if seconds is not None and not (whole and 0 < seconds <= MOST_SECONDS):
-            text = f"1 to {MOST_SECONDS}; leave it out to suspend until it is resumed."
-            found.add("/seconds", "bad_value", text)
-        if not isinstance(reason, str) or len(reason) > MOST_REASON or not reason.isprintable():
-            found.add("/reason", "bad_value", f"At most {MOST_REASON} printable characters.")
+        for field, wrong in (("seconds", wrong_seconds(seconds)), ("reason", wrong_reason(reason))):
+            if wrong:
+                found.add(f"/{field}", "bad_value", wrong)
         if found.errors:
             raise invalid(found.errors)
         until = None if seconds is None else self._clock.now_ms() + seconds * 1000
