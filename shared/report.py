@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from shared.flushing import Flushed
 from shared.ids import external
 from shared.model.leg import Attempt, Leg, LegState
 from shared.model.status import BY_LETTER, OPEN, Status
 from shared.redrive import Redriven, cursor
 from shared.store.operations import Destination, SetAside
-from shared.store.ports import Pause, Stored
+from shared.store.ports import Depth, Pause, Stored
 from shared.times import shown
 
 REASONS = {
@@ -122,17 +123,36 @@ def with_idle(rows: Sequence[Destination], names: Sequence[str]) -> list[Destina
     return [*rows, *(Destination(name, "transactional") for name in names if name not in busy)]
 
 
-def destination(each: Destination, now_ms: int) -> dict[str, Any]:
-    """One destination."""
+def destinations(rows: Sequence[Destination], now_ms: int) -> list[dict[str, Any]]:
+    """Destinations; of each one all its classes."""
+    return [_destination(each, now_ms, probe(each, rows)) for each in rows]
+
+
+def probe(each: Destination, rows: Sequence[Destination]) -> str:
+    """How a destination in state `probing` is probed: one probe is for all its classes."""
+    busy = any(other.in_flight for other in rows if other.hop == each.hop)
+    return "being probed" if busy else "probed by its next message"
+
+
+def of_destination(name: str, rows: Sequence[Destination], now_ms: int) -> dict[str, Any]:
+    """One destination in each class."""
+    mine = [each for each in rows if each.hop == name]
+    return {"destination": name, "data": destinations(mine, now_ms)}
+
+
+def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
     pause = each.pause
     state = each.state(now_ms)
     until = pause.until_ms if pause else each.wakes_ms if state == "limited" else None
+    reason = (pause.reason or None) if pause else None
+    if state == "probing":
+        reason = "; ".join(filter(None, (reason, probed)))
     return {
         "destination": each.hop,
         "class": each.message_class,
         "state": state,
         "until": shown(until),
-        "reason": (pause.reason or None) if pause else None,
+        "reason": reason,
         "since": shown(pause.since_ms) if pause else None,
         "strikes": pause.strikes if pause else 0,
         "ready": each.ready,
@@ -142,6 +162,30 @@ def destination(each: Destination, now_ms: int) -> dict[str, Any]:
         "per_minute": round(each.per_minute, 1),
         "rate_limit": each.rate or None,
     }
+
+
+def totals(depth: Depth) -> dict[str, int]:
+    """Legs over all destinations."""
+    return {
+        "ready": sum(depth.ready_legs.values()),
+        "waiting": sum(depth.deferred_legs.values()),
+        "in_flight": sum(depth.leased_legs.values()),
+        "dead_letters": depth.dead_legs,
+        "held_as_uncertain": depth.held_legs,
+        "live_workers": depth.live_workers,
+    }
+
+
+def flushed(came_of: Flushed) -> dict[str, Any]:
+    """What came of a flush."""
+    told: dict[str, Any] = {
+        "chosen": came_of.chosen,
+        "flushed": came_of.flushed,
+        "stand_still": came_of.stand_still,
+    }
+    if came_of.interrupted:
+        told |= {"interrupted": True, "in_doubt": came_of.in_doubt}
+    return told
 
 
 def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:

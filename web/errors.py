@@ -89,15 +89,15 @@ def not_accepted(error: StoreError) -> Problem:
     return _unavailable("unavailable", "Nothing was done. Try again later.")
 
 
-def interrupted(reason: str, members: Mapping[str, object]) -> Problem:
-    """503 for a decision about many of which the store answered some; `members` say how many."""
-    _log.warning("redrive_interrupted", reason=reason, done=members["done"])
-    return _unavailable(
-        "interrupted",
-        "The store went away in the middle: `done` were done, and at most `in_doubt` more. Send the"
-        " request again for the rest.",
-        members,
+def interrupted(reason: str, done: int, members: Mapping[str, object]) -> Problem:
+    """503 for a change of many of which the store answered some; `members` say how many."""
+    _log.warning("interrupted", reason=reason, done=done)
+    doubt = f" and at most {members['in_doubt']} more" if members["in_doubt"] else ""
+    detail = (
+        f"{done} of {members['chosen']}{doubt} were done, then the store went away. Send the"
+        " request again for the rest."
     )
+    return _unavailable("interrupted", detail, members)
 
 
 def _unavailable(code: str, detail: str, members: Mapping[str, object] | None = None) -> Problem:

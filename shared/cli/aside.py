@@ -16,10 +16,12 @@ import click
 from shared import report
 from shared.cli.message import print_attempts
 from shared.cli.operate import (
+    EXIT_CODES,
     NOT_FOUND,
     choice,
     choosing,
     home_option,
+    interrupted,
     json_option,
     message_id,
     opened,
@@ -143,24 +145,22 @@ def _tell(verb: str, redriven: Redriven, dry_run: bool, as_json: bool) -> None:
     if redriven.overdue and verb != "drop" and not as_json:
         click.echo(f"{redriven.overdue:,} of them are past their deliver_by and expire")
     if redriven.interrupted:
-        raise ConfigError(_interrupted(verb, redriven))
+        raise ConfigError(
+            interrupted(
+                verb, redriven.done, redriven.chosen, redriven.in_doubt, redriven.interrupted
+            )
+        )
     if not redriven.chosen:
         raise SystemExit(NOT_FOUND)
-
-
-def _interrupted(verb: str, redriven: Redriven) -> str:
-    doubt = f", and at most {redriven.in_doubt:,} more" if redriven.in_doubt else ""
-    return (
-        f"{verb}: {redriven.done:,} of {redriven.chosen:,} done{doubt}, then the store went away"
-        f" ({redriven.interrupted}); run it again"
-    )
 
 
 def _declare(group: click.Group, kind: Aside, again: str, what: str) -> None:
     """The commands of one group."""
     name = group.name
 
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+    @click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Of a page."
+    )
     @click.option("--cursor", "after", help="Go on behind a page: its next_cursor.")
     @choosing
     @json_option
@@ -198,7 +198,7 @@ def _declare(group: click.Group, kind: Aside, again: str, what: str) -> None:
         ("drop", drop, "Give them up: their recipients are cancelled.", _ID),
     ):
         example = f"Example: posthaste {name} {command} {example}"
-        group.command(name=command, help=f"{text}\n\n    {example}")(function)
+        group.command(name=command, help=f"{text}\n\n    {example}", epilog=EXIT_CODES)(function)
 
 
 _declare(dead, "dead", "requeue", "dead letters")

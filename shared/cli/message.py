@@ -10,6 +10,7 @@ import click
 
 from shared import report
 from shared.cli.operate import (
+    EXIT_CODES,
     NOT_FOUND,
     home_option,
     json_option,
@@ -37,7 +38,7 @@ def message() -> None:
     """
 
 
-@message.command()
+@message.command(epilog=EXIT_CODES)
 @click.argument("identifier", metavar="ID")
 @json_option
 @home_option

@@ -1,6 +1,6 @@
 """What the operators' commands share: the store's ports, how to choose, how to print.
 
-Exit codes: 0 done, 1 nothing was found, 2 a wrong call, a wrong setting or no store.
+`EXIT_CODES` says how each of them ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.ids import parse_external
 from shared.model.message import CLASSES
 from shared.redrive import Choice, Redrive
 from shared.relays import relay_names
-from shared.report import with_idle
+from shared.report import of_destination, with_idle
 from shared.settings import Settings
 from shared.store.operations import Destination
 from shared.store.redis_operations import RedisOperations
@@ -29,6 +29,10 @@ from shared.store.redis_spool import RedisSpool
 from shared.times import duration_seconds, parsed
 
 NOT_FOUND = 1
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 nothing was found; 2 a wrong call, or a store that does not answer or"
+    " went away in the middle; 130 Ctrl-C; 141 nobody reads the output any more."
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -55,6 +59,10 @@ class Store(msgspec.Struct, frozen=True):
         """Every destination, the configured ones that are idle too."""
         return with_idle(self.operations.destinations(), relay_names(self.settings.relay))
 
+    def shown(self, name: str) -> dict[str, Any]:
+        """One destination, as JSON has it."""
+        return of_destination(name, self.destinations(), self.clock.now_ms())
+
     def known(self, name: str) -> None:
         """Raise `ConfigError` when there is no such destination."""
         names = sorted({each.hop for each in self.destinations()})
@@ -78,6 +86,15 @@ def opened(home: Path | None) -> Iterator[Store]:
 def print_json(body: Any) -> None:
     """JSON for other programs."""
     click.echo(json.dumps(body, indent=2))
+
+
+def interrupted(verb: str, done: int, chosen: int, in_doubt: int, why: str) -> str:
+    """What to say when the store went away in the middle."""
+    doubt = f", and at most {in_doubt:,} more" if in_doubt else ""
+    return (
+        f"{verb}: {done:,} of {chosen:,} done{doubt}, then the store went away ({why});"
+        " run it again"
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -130,16 +147,18 @@ def seconds(text: str | None, flag: str) -> int | None:
 
 def choosing(command: _Command) -> _Command:
     """The options that choose what is set aside."""
-    for option in (
-        click.argument("ids", nargs=-1, metavar="[ID]..."),
-        click.option("--cause", help="As `list` shows it, such as poison."),
-        click.option("--destination", help="Only what was on its way there."),
-        click.option("--app", "application", help="Only this application's."),
-        click.option(
-            "--class", "message_class", type=click.Choice(CLASSES), help="Only this class."
-        ),
-        click.option("--since", help="Set aside then or later: a time, or how long ago (2h)."),
-        click.option("--until", help="Set aside before: a time, or how long ago."),
+    for option in reversed(
+        (
+            click.argument("ids", nargs=-1, metavar="[ID]..."),
+            click.option("--cause", help="As `list` shows it, such as poison."),
+            click.option("--destination", help="Only what was on its way there."),
+            click.option("--app", "application", help="Only this application's."),
+            click.option(
+                "--class", "message_class", type=click.Choice(CLASSES), help="Only this class."
+            ),
+            click.option("--since", help="Set aside then or later: a time, or how long ago (2h)."),
+            click.option("--until", help="Set aside before: a time, or how long ago."),
+        )
     ):
         command = option(command)
     return command

@@ -21,6 +21,7 @@ from shared.model.status import Status
 from shared.store.redis_operations import RedisOperations
 from tests.support.redis_server import RedisServer
 from tests.support.stores import RedisTestStore, settings, settlement
+from tests.support.system import poll
 
 
 class Clock(SystemClock):
@@ -90,7 +91,7 @@ def test_queue_shows_every_destination_and_why_it_waits(operator: Operator) -> N
     assert "until it is resumed: being moved" in states["c"]
     assert " idle " in states["relay"]
     assert lines[-1].startswith("ready 4, waiting 1, in flight 0, dead letters 0")
-    rows = {each["destination"]: each for each in operator.json("queue")["destinations"]}
+    rows = {each["destination"]: each for each in operator.json("queue")["data"]}
     assert (rows["a"]["ready"], rows["a"]["class"], rows["a"]["state"]) == (
         3,
         "bulk",
@@ -100,11 +101,23 @@ def test_queue_shows_every_destination_and_why_it_waits(operator: Operator) -> N
     assert rows["b"]["per_minute"] > 0
 
 
+def test_a_destination_nobody_probes_yet_says_so(operator: Operator) -> None:
+    store = operator.store
+    store.accept(hops=("a",))
+    store.run(store.queue().trouble("a", "connect: timed out", 1, 1))
+    poll(lambda: "probed by its next message" in operator.run("queue").stdout)
+    assert len(store.claim().legs) == 1
+    assert "; being probed" in operator.run("queue").stdout
+
+
 def test_suspend_resume_flush(operator: Operator) -> None:
     store = operator.store
     identifier = store.accept(hops=("b",))
     store.settle(*(settlement(each, Status.DEFERRED) for each in store.claim().legs))
     assert operator.run("suspend", "b", "--for", "2h", "--reason", "moved").exit_code == 0
+    told = operator.json("suspend", "b", "--for", "2h", "--reason", "moved")
+    (row,) = told["data"]
+    assert (told["destination"], row["state"], row["reason"]) == ("b", "suspended", "moved")
     assert operator.json("flush", "b", "--dry-run") == {
         "flushed": 0, "chosen": 1, "stand_still": ["b"],
     }  # fmt: skip
@@ -119,6 +132,7 @@ def test_suspend_resume_flush(operator: Operator) -> None:
     assert "waits: an operator has suspended the destination, until " in shown
     assert operator.run("resume", "b").stdout == "resumed b\n"
     assert operator.run("resume", "b").exit_code == 1
+    assert operator.json("resume", "b")["data"][0]["state"] == "active"
     assert operator.run("flush", "b").exit_code == 1
     assert len(store.claim().legs) == 1
 
@@ -276,4 +290,4 @@ def test_a_view_of_many_destinations_is_whole(operator: Operator) -> None:
     store = operator.store
     store.spool.accept([store.submission(hops=(f"hop{n}",)) for n in range(1200)])
     assert isinstance(store.operations, RedisOperations)
-    assert len(operator.json("queue")["destinations"]) == 1201
+    assert len(operator.json("queue")["data"]) == 1201

@@ -83,7 +83,7 @@ class _Views:
             return answer(report.redriven(self._redrive.count(choice, place, windows=1)))
         redriven = act(choice, place, windows=1)
         if redriven.interrupted:
-            raise interrupted(redriven.interrupted, report.redriven(redriven))
+            raise interrupted(redriven.interrupted, redriven.done, report.redriven(redriven))
         return answer(report.redriven(redriven))
 
     def _body(self) -> tuple[Choice, Place | None, bool]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from shared import report
+from shared.flushing import flush
 from shared.model.message import CLASSES
 from shared.store.operations import Destination
 from shared.suspension import wrong_reason, wrong_seconds
 from web.answers import answer
-from web.errors import Problem, changing, invalid
+from web.errors import Problem, changing, interrupted, invalid
 from web.validation.report import Report
 from web.views.context import Context
 
 FLUSH_MOST = 10_000
-"""Of one request and class; `flushed` says how many, so that one can ask again."""
+"""Of one request and class; `flushed` under `chosen` says that one can ask again."""
 
 
 def blueprint(context: Context) -> Blueprint:
@@ -38,14 +39,23 @@ class _Views:
     def index(self) -> Response:
         """GET /v1/destinations: the deepest first."""
         self._context.key(request, "operate")
-        now = self._clock.now_ms()
-        rows = [report.destination(each, now) for each in self._all()]
-        return answer({"data": rows, "next_cursor": None})
+        self._no_query()
+        rows = report.destinations(self._all(), self._clock.now_ms())
+        totals = report.totals(self._context.services.spool.depth())
+        return answer({"data": rows, "next_cursor": None, "totals": totals})
 
     def look(self, name: str) -> Response:
         """GET /v1/destinations/{name}: the destination in each class."""
         self._context.key(request, "operate")
+        self._no_query()
         return self._shown(name)
+
+    @staticmethod
+    def _no_query() -> None:
+        found = Report()
+        found.only(request.args, ())
+        if found.errors:
+            raise invalid(found.errors)
 
     def suspend(self, name: str) -> Response:
         """POST /v1/destinations/{name}/suspend {"seconds", "reason"}."""
@@ -69,6 +79,10 @@ class _Views:
         """POST /v1/destinations/{name}/resume: lifts a back-off too."""
         self._context.key(request, "operate")
         self._known(name)
+        found = Report()
+        found.only(self._context.fields(request, optional=True), ())
+        if found.errors:
+            raise invalid(found.errors)
         with changing():
             stood_still = self._operations.resume(name)
         if not stood_still:
@@ -76,19 +90,25 @@ class _Views:
         return self._shown(name)
 
     def flush(self, name: str) -> Response:
-        """POST /v1/destinations/{name}/flush {"class"}: deferred mail is due now."""
+        """POST /v1/destinations/{name}/flush {"class", "dry_run"}: deferred mail is due now."""
         self._context.key(request, "operate")
-        self._known(name)
+        rows = self._known(name)
         fields = self._context.fields(request, optional=True)
         found = Report()
-        found.only(fields, ("class",))
+        found.only(fields, ("class", "dry_run"))
         if "class" in fields and fields["class"] not in CLASSES:
             found.add("/class", "bad_value", f"One of {', '.join(CLASSES)}.")
+        dry_run = fields.get("dry_run", False)
+        if not isinstance(dry_run, bool):
+            found.add("/dry_run", "wrong_type", "true or false.")
         if found.errors:
             raise invalid(found.errors)
         wanted = (fields["class"],) if "class" in fields else CLASSES
-        flushed = sum(self._operations.flush(name, each, FLUSH_MOST) for each in wanted)
-        return answer({"flushed": flushed})
+        rows = [each for each in rows if each.message_class in wanted]
+        told = flush(self._operations, rows, most=FLUSH_MOST, dry_run=dry_run)
+        if told.interrupted:
+            raise interrupted(told.interrupted, told.flushed, report.flushed(told))
+        return answer(report.flushed(told))
 
     def _all(self) -> list[Destination]:
         return report.with_idle(self._operations.destinations(), self._context.relay_names)
@@ -101,6 +121,4 @@ class _Views:
         return rows
 
     def _shown(self, name: str) -> Response:
-        rows, now = self._known(name), self._clock.now_ms()
-        data = [report.destination(each, now) for each in rows]
-        return answer({"destination": name, "data": data})
+        return answer(report.of_destination(name, self._known(name), self._clock.now_ms()))

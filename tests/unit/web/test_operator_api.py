@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import redrive
+from shared import flushing, redrive
 from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.model.status import Status
 from shared.store.ports import SCOPES
@@ -142,18 +142,55 @@ def test_why_a_message_waits_for_a_relay_in_trouble(ops: Api) -> None:
     assert (row["state"], row["strikes"]) == ("backing_off", 1)
     assert row["until"] == recipient["next_attempt_at"]
     ops.clock.advance(2)
-    assert ops.ask("GET", "/v1/destinations").json["data"][0]["state"] == "probing"
+    (row,) = ops.ask("GET", "/v1/destinations/relay").json["data"]
+    assert row["state"] == "probing"
+    assert row["reason"] == "connect: connection refused; probed by its next message"
+    asyncio.run(ops.store.queue.claim("transactional", limit=1, quantum=1))
+    (row,) = ops.ask("GET", "/v1/destinations").json["data"]
+    assert (row["state"], row["in_flight"]) == ("probing", 1)
+    assert row["reason"] == "connect: connection refused; being probed"
 
 
 def test_flush(ops: Api) -> None:
     sent(ops, 3)
     settle_all(ops, Status.DEFERRED)
     path = "/v1/destinations/relay/flush"
-    assert ops.ask("POST", path, json={"class": "bulk"}).json == {"flushed": 0}
-    assert ops.ask("POST", path).json == {"flushed": 3}
-    assert pointers(ops.ask("POST", path, json={"class": "x", "y": 1})) == [
-        ("/y", "unknown_field"), ("/class", "bad_value"),
+    nothing = {"chosen": 0, "flushed": 0, "stand_still": []}
+    assert ops.ask("POST", path, json={"class": "bulk"}).json == nothing
+    dry = ops.ask("POST", path, json={"dry_run": True}).json
+    assert dry == {"chosen": 3, "flushed": 0, "stand_still": []}
+    ops.store.operations.suspend("relay", None, "")
+    flushed = ops.ask("POST", path).json
+    assert flushed == {"chosen": 3, "flushed": 3, "stand_still": ["relay"]}
+    assert pointers(ops.ask("POST", path, json={"class": "x", "y": 1, "dry_run": 1})) == [
+        ("/y", "unknown_field"), ("/class", "bad_value"), ("/dry_run", "wrong_type"),
     ]  # fmt: skip
+
+
+def test_a_flush_that_breaks_in_the_middle_says_how_far_it_came(
+    ops: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(ops, 5)
+    settle_all(ops, Status.DEFERRED)
+    monkeypatch.setattr(flushing, "STEP", 2)
+    operations, path = ops.store.operations, "/v1/destinations/relay/flush"
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "flush", Failing(operations.flush, 1, StoreUnavailable("x")))
+        assert ops.ask("POST", path).json["code"] == "unavailable"
+    monkeypatch.setattr(operations, "flush", Failing(operations.flush, 2, OutcomeUnknown("x")))
+    answer = ops.ask("POST", path)
+    assert (answer.status_code, answer.json["code"]) == (503, "interrupted")
+    told = [answer.json[name] for name in ("chosen", "flushed", "in_doubt")]
+    assert told == [5, 2, 2]
+    assert answer.json["detail"].startswith("2 of 5 and at most 2 more were done")
+    assert ops.ask("POST", path).json["flushed"] == 3
+
+
+def test_what_takes_no_fields_says_so(ops: Api) -> None:
+    for path in ("/v1/destinations", "/v1/destinations/relay"):
+        assert pointers(ops.ask("GET", f"{path}?limit=1")) == [("/limit", "unknown_field")]
+    answer = ops.ask("POST", "/v1/destinations/relay/resume", json={"class": "bulk"})
+    assert pointers(answer) == [("/class", "unknown_field")]
 
 
 def test_dead_letters_tell_their_cause_and_every_attempt(ops: Api) -> None:
