@@ -1,13 +1,18 @@
 """The `posthaste` command: one group, one file a command or group of commands.
 
 A wrong setting, a busy port or an unreachable store is a line on standard error with the remedy,
-and exit code 2; never a traceback.
+and exit code 2; never a traceback. When nobody reads the output any more it is 141, after Ctrl-C
+130.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import click
@@ -35,7 +40,30 @@ class _Root(click.Group):
                 raise ConfigError(
                     f"argument {number}, {argument!a}, is not UTF-8 text: write it anew"
                 ) from None
-        return super().parse_args(ctx, args)
+        with _output():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """See click."""
+        with _output():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Around what prints: a reader that has gone, or Ctrl-C, is told as shells do, never by 1."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # What is still to be flushed.
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    except KeyboardInterrupt:
+        click.echo("Aborted!", err=True)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

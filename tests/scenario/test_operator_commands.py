@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -272,6 +273,28 @@ def test_a_store_that_dies_in_the_middle_is_told_by_numbers(
     operator = Operator(own_redis_server)
     assert operator.json("dead", "drop", "--all", "--yes")["done"] == 30
     operator.store.close()
+
+
+def test_a_reader_that_goes_is_not_nothing_found(operator: Operator) -> None:
+    operator.aside(100, Status.DEAD, "poison")
+    for words in (("dead", "list", "--limit", "1000", "--json"), ("--help",)):
+        read, write = os.pipe()
+        os.close(read)
+        found = subprocess.run(
+            [sys.executable, "-m", "shared.cli.main", *words],
+            env={"POSTHASTE_STORE_REDIS_URL": operator.url},
+            stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        os.close(write)
+        assert (found.returncode, found.stderr) == (141, "")
+
+
+def test_ctrl_c_is_not_nothing_found(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RedisOperations, "destinations", interrupt)
+    assert operator.run("queue").exit_code == 130
 
 
 def test_without_a_store_the_exit_code_is_2(operator: Operator) -> None:
