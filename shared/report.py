@@ -17,12 +17,17 @@ from shared.store.operations import Destination, SetAside
 from shared.store.ports import Depth, Pause, Stored
 from shared.times import shown
 
+_NOBODY_KNOWS = ", after the final dot: nobody knows whether the server took it."
 REASONS = {
     "poison": "Workers ended while they delivered it, as often as worker.max_crashes says.",
     "unreadable": "Its content is missing or damaged.",
-    "connection lost": "The connection was lost after the final dot: nobody knows whether the "
-    "server took it.",
-    "timed out": "The server did not answer after the final dot: nobody knows whether it took it.",
+    "connection lost": f"The connection was lost{_NOBODY_KNOWS}",
+    "host unreachable": f"The server could not be reached any more{_NOBODY_KNOWS}",
+    "timed out": f"The server did not answer in time{_NOBODY_KNOWS}",
+    "TLS handshake broke": f"The encryption of the connection broke{_NOBODY_KNOWS}",
+    "protocol error": f"The server said what is no answer{_NOBODY_KNOWS}",
+    "reply too long": f"The server answered more than a reply may hold{_NOBODY_KNOWS}",
+    "unexpected data": f"The server said more than it was asked{_NOBODY_KNOWS}",
     "worker ended at the final dot": "The worker ended when the final dot was about to be sent.",
     "stopped while waiting for the final reply": "The worker was stopped before the server had "
     "answered the final dot.",
