@@ -70,16 +70,22 @@ def _recipients(stored: Stored) -> list[dict[str, Any]]:
         attempts = leg.all_attempts()
         for index, status in zip(leg.indices(), leg.statuses, strict=True):
             recipient = stored.head.recipients[index]
+            his = [each for each in attempts if _concerns(each, index)]
             found[index] = {
                 "address": recipient.email,
                 "kind": recipient.kind,
                 "status": status.value,
                 "destination": leg.hop,
-                "attempt_count": leg.attempts,
-                "attempts": [_attempt(each, index) for each in attempts],
+                "attempt_count": leg.attempts - (len(attempts) - len(his)),
+                "attempts": [_attempt(each, index) for each in his],
                 **_waiting(leg, status, stored.pauses.get(leg.hop)),
             }
     return [found[index] for index in sorted(found)]
+
+
+def _concerns(attempt: Attempt, index: int) -> bool:
+    """Whether an attempt was for this recipient; one without any reply was for all."""
+    return not attempt.replies or any(each.recipient == index for each in attempt.replies)
 
 
 def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
@@ -212,9 +218,21 @@ def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
         "deliver_by": shown(each.head.deliver_by_ms),
     }
     if attempts:
-        first = next(iter(each.indices()), 0)
-        told["attempts"] = [_attempt(attempt, first) for attempt in each.leg.all_attempts()]
+        told["attempts"] = [
+            row for attempt in each.leg.all_attempts() for row in _for_each(attempt, each)
+        ]
     return told
+
+
+def _for_each(attempt: Attempt, each: SetAside) -> list[dict[str, Any]]:
+    """An attempt for everybody whose mail is set aside; one without replies once, for all."""
+    if not attempt.replies:
+        return [{"address": None, **_attempt(attempt, -1)}]
+    return [
+        {"address": each.head.recipients[index].email, **_attempt(attempt, index)}
+        for index in each.indices()
+        if _concerns(attempt, index)
+    ]
 
 
 def redriven(came_of: Redriven) -> dict[str, Any]:

@@ -83,5 +83,7 @@ def print_attempts(attempts: Sequence[dict[str, Any]]) -> None:
             parts.append(f"last reply {each['last_reply']}")
         if each.get("bytes_sent"):
             parts.append(f"{each['bytes_sent']:,} bytes sent")
+        if each.get("address"):
+            parts = [f"{each['address']}:", *parts]
         told = " ".join(printable(part) for part in parts if part)
         click.echo(f"  {each['at']}  via {printable(each['via'])}  {told}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,7 +19,9 @@ from shared.cli.main import cli
 from shared.clock import SystemClock
 from shared.errors import ConfigError
 from shared.ids import external
+from shared.model.leg import Attempt, RecipientReply, pack_history
 from shared.model.status import Status
+from shared.store.ports import Claimed, Settlement
 from shared.store.redis_operations import RedisOperations
 from tests.support.redis_server import RedisServer
 from tests.support.stores import RedisTestStore, settings, settlement
@@ -153,6 +156,49 @@ def test_message_show_tells_every_attempt(operator: Operator) -> None:
     assert [len(each["attempts"]) for each in body["recipients"]] == [8, 8]
     assert body["recipients"][1]["waiting_for"] == "a_worker"
     assert operator.run("message", "show", "msg_" + "0" * 32).exit_code == 1
+
+
+def attempt(claimed: Claimed, note: str = "", **statuses: Status) -> Settlement:
+    """One whose replies are for some recipients only: `r0=Status.DELIVERED`."""
+    replies = tuple(
+        RecipientReply(int(name[1:]), status.letter, 250 + int(name[1:]))
+        for name, status in statuses.items()
+    )
+    leg = claimed.leg
+    history = pack_history((*leg.history, Attempt(1, leg.hop, replies, note)), leg.earlier)
+    after = tuple(statuses.get(f"r{at}", before) for at, before in enumerate(leg.statuses))
+    return msgspec.structs.replace(settlement(claimed, *after), history=history)
+
+
+def test_an_attempt_is_told_to_those_whom_it_concerned(operator: Operator) -> None:
+    store = operator.store
+    identifier = external(store.accept(recipients=3))
+    (claimed,) = store.claim().legs
+    store.settle(attempt(claimed, r0=Status.DELIVERED, r1=Status.DEFERRED, r2=Status.DEFERRED))
+    store.operations.flush("relay", "transactional", 10)
+    (claimed,) = store.claim().legs
+    store.settle(attempt(claimed, "poison", r1=Status.DEAD, r2=Status.DEAD))
+    told = operator.json("message", "show", identifier)["recipients"]
+    counts = [(each["attempt_count"], len(each["attempts"])) for each in told]
+    assert counts == [(1, 1), (2, 2), (2, 2)]
+    assert [each["outcome"] for each in told[0]["attempts"]] == ["delivered"]
+    text = operator.run("message", "show", identifier).stdout
+    assert text.count("via relay  delivered") == 1
+    assert "via relay  \n" not in text
+    (whole,) = operator.json("dead", "show", identifier)["data"]
+    assert [(each["address"], each["outcome"], each["code"]) for each in whole["attempts"]] == [
+        ("r1@example.test", "deferred", 251), ("r2@example.test", "deferred", 252),
+        ("r1@example.test", "dead", 251), ("r2@example.test", "dead", 252),
+    ]  # fmt: skip
+    text = operator.run("dead", "show", identifier).stdout
+    assert "via relay  r2@example.test: deferred 252" in text
+    assert "r0@" not in text
+
+
+def test_a_message_named_twice_is_decided_once(operator: Operator) -> None:
+    (identifier,) = operator.aside(1, Status.DEAD, "poison")
+    told = operator.json("dead", "requeue", identifier, identifier)
+    assert (told["chosen"], told["done"]) == (1, 1)
 
 
 def test_dead_letters_by_id_and_by_cause(operator: Operator) -> None:
