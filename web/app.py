@@ -62,6 +62,7 @@ def create_operator_app(
 
 def _flask(name: str, settings: Settings, meter: Meter) -> Flask:
     app = Flask(name, static_folder=None)
+    app.url_map.merge_slashes = False  # `//` is no place here: 404, not a redirect in HTML.
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_request_bytes
     install(app, meter)
     app.before_request(_begin)

@@ -186,6 +186,20 @@ def test_a_flush_that_breaks_in_the_middle_says_how_far_it_came(
     assert ops.ask("POST", path).json["flushed"] == 3
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/destinations/relay//suspend", "/v1//destinations/relay/suspend",
+        "//v1/destinations/relay/suspend", "/v1/destinations/relay/suspend/",
+        "/v1/destinations//suspend", "/v1/dead-letters//drop", "/v1/dead-letters/drop/",
+    ],
+)  # fmt: skip
+def test_a_path_with_a_slash_too_many_is_nowhere(ops: Api, path: str) -> None:
+    answer = ops.ask("POST", path)
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+    assert answer.json["code"] == "not_found"
+
+
 def test_what_takes_no_fields_says_so(ops: Api) -> None:
     for path in ("/v1/destinations", "/v1/destinations/relay"):
         assert pointers(ops.ask("GET", f"{path}?limit=1")) == [("/limit", "unknown_field")]
