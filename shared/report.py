@@ -241,8 +241,7 @@ def redriven(came_of: Redriven) -> dict[str, Any]:
         "chosen": came_of.chosen,
         "done": came_of.done,
         "overdue": came_of.overdue,
-        "next_cursor": cursor(came_of.next),
     }
     if came_of.interrupted:
-        told |= {"interrupted": True, "in_doubt": came_of.in_doubt}
-    return told
+        return told | {"interrupted": True, "in_doubt": came_of.in_doubt}
+    return told | {"next_cursor": cursor(came_of.next)}

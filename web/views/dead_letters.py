@@ -19,7 +19,7 @@ from shared.store.operations import Place
 from web.answers import answer
 from web.errors import Problem, interrupted, invalid
 from web.validation.choice import choice_of
-from web.validation.report import Report
+from web.validation.report import Report, escape
 from web.views.context import Context
 
 DEFAULT_LIMIT = 100
@@ -50,6 +50,9 @@ class _Views:
         self._context.key(request, "operate")
         found = Report()
         fields: dict[str, Any] = dict(request.args.items())
+        for name, values in request.args.lists():
+            if len(values) > 1:
+                found.add(f"/{escape(name)}", "bad_value", "Give it once.")
         limit = _limit(fields.pop("limit", str(DEFAULT_LIMIT)), found)
         place = _place(fields.pop("cursor", None), found)
         choice = choice_of(fields, found)
@@ -62,6 +65,7 @@ class _Views:
     def look(self, identifier: str) -> Response:
         """GET /v1/dead-letters/{id}: with every attempt."""
         self._context.key(request, "operate")
+        self._context.no_query(request)
         message_id = parse_external(identifier)
         legs = list(self._redrive.of_message(message_id)) if message_id else []
         if not legs:

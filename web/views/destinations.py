@@ -39,7 +39,7 @@ class _Views:
     def index(self) -> Response:
         """GET /v1/destinations: the deepest first."""
         self._context.key(request, "operate")
-        self._no_query()
+        self._context.no_query(request)
         rows = report.destinations(self._all(), self._clock.now_ms())
         totals = report.totals(self._context.services.spool.depth())
         return answer({"data": rows, "next_cursor": None, "totals": totals})
@@ -47,15 +47,8 @@ class _Views:
     def look(self, name: str) -> Response:
         """GET /v1/destinations/{name}: the destination in each class."""
         self._context.key(request, "operate")
-        self._no_query()
+        self._context.no_query(request)
         return self._shown(name)
-
-    @staticmethod
-    def _no_query() -> None:
-        found = Report()
-        found.only(request.args, ())
-        if found.errors:
-            raise invalid(found.errors)
 
     def suspend(self, name: str) -> Response:
         """POST /v1/destinations/{name}/suspend {"seconds", "reason"}."""

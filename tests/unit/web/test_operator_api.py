@@ -201,7 +201,8 @@ def test_a_path_with_a_slash_too_many_is_nowhere(ops: Api, path: str) -> None:
 
 
 def test_what_takes_no_fields_says_so(ops: Api) -> None:
-    for path in ("/v1/destinations", "/v1/destinations/relay"):
+    unknown = "/v1/dead-letters/msg_" + "0" * 32
+    for path in ("/v1/destinations", "/v1/destinations/relay", unknown):
         assert pointers(ops.ask("GET", f"{path}?limit=1")) == [("/limit", "unknown_field")]
     answer = ops.ask("POST", "/v1/destinations/relay/resume", json={"class": "bulk"})
     assert pointers(answer) == [("/class", "unknown_field")]
@@ -239,6 +240,10 @@ def test_dead_letters_come_in_pages(ops: Api) -> None:
             break
         cursor = f"&cursor={body['next_cursor']}"
     assert found == ids[::-1]
+    twice = "cause=a&cause=b&limit=1&limit=2"
+    assert pointers(ops.ask("GET", f"/v1/dead-letters?{twice}")) == [
+        ("/cause", "bad_value"), ("/limit", "bad_value"),
+    ]  # fmt: skip
     wrong = "limit=0&cursor=zz&kind=x&class=y&since=1&what=2"
     assert pointers(ops.ask("GET", f"/v1/dead-letters?{wrong}")) == [
         ("/limit", "bad_value"), ("/cursor", "bad_value"), ("/what", "unknown_field"),
