@@ -106,7 +106,8 @@ def _show(kind: Aside, identifier: str, as_json: bool, home: Path | None) -> Non
         click.echo(f"  via {row['destination']}, {row['attempt_count']} attempts answered")
         print_attempts(row["attempts"])
     if not rows:
-        click.echo(f"{identifier} is not among them", err=True)
+        what = "is no dead letter" if kind == "dead" else "is not held as uncertain"
+        click.echo(f"{identifier} {what}, or not any more", err=True)
         raise SystemExit(NOT_FOUND)
 
 

@@ -23,6 +23,7 @@ from shared.cli.dkim import dkim
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
 from shared.cli.message import message
+from shared.cli.operate import printable
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
@@ -84,7 +85,8 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except ConfigError as error:
-        sys.stderr.write(f"posthaste: {error}\n")
+        text = "\n".join(printable(line) for line in str(error).splitlines())
+        sys.stderr.write(f"posthaste: {text}\n")
         sys.exit(2)
     except StoreError as error:
         sys.stderr.write(

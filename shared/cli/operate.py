@@ -166,11 +166,14 @@ def choosing(command: _Command) -> _Command:
 
 def choice(kind: Any, now_ms: int, ids: Sequence[str], **fields: str | None) -> Choice:
     """What the options of `choosing` say. Raises `ConfigError`."""
-    since, until = fields.pop("since"), fields.pop("until")
+    since = moment(fields.pop("since"), "--since", now_ms)
+    until = moment(fields.pop("until"), "--until", now_ms)
+    if since is not None and until is not None and since >= until:
+        raise ConfigError("--until must lie after --since")
     return Choice(
         (kind,),
         tuple(message_id(each) for each in ids) or None,
-        since_ms=moment(since, "--since", now_ms),
-        until_ms=moment(until, "--until", now_ms),
+        since_ms=since,
+        until_ms=until,
         **fields,  # type: ignore[arg-type]  # The class is compared as text.
     )

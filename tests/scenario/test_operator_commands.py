@@ -263,6 +263,8 @@ def test_uncertain_is_resent_or_dropped(operator: Operator) -> None:
         (("suspend", "\x1b[2J"), "there is no destination \ufffd[2J; there are: relay"),
         (("dead", "requeue"), "say which: ids, --cause or another choice, or --all"),
         (("dead", "list", "--since", "yesterday"), "--since takes a time such as"),
+        (("dead", "list", "--since", "1h", "--until", "2h"), "--until must lie after --since"),
+        (("dead", "list", "--cursor", "x"), "--cursor: take it from next_cursor"),
         (("dead", "show", "1"), "1 is no message id"),
         (("message", "show", "\x1b[2J"), "is no message id"),
     ],
@@ -341,6 +343,16 @@ def test_ctrl_c_is_not_nothing_found(operator: Operator, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(RedisOperations, "destinations", interrupt)
     assert operator.run("queue").exit_code == 130
+
+
+def test_what_is_printed_does_not_move_the_cursor(operator: Operator) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "shared.cli.main", "key", "revoke", "\x1b[2J"],
+        env={"POSTHASTE_STORE_REDIS_URL": operator.url},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "\x1b" not in found.stderr
 
 
 def test_without_a_store_the_exit_code_is_2(operator: Operator) -> None:

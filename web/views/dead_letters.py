@@ -55,7 +55,9 @@ class _Views:
                 found.add(f"/{escape(name)}", "bad_value", "Give it once.")
         limit = _limit(fields.pop("limit", str(DEFAULT_LIMIT)), found)
         place = _place(fields.pop("cursor", None), found)
-        choice = choice_of(fields, found)
+        for name in fields.keys() & {"since", "until"}:
+            fields[name] = fields[name].replace(" ", "+")  # An offset's plus that was not escaped.
+        choice = choice_of(fields, found, beside=("limit", "cursor"))
         if found.errors:
             raise invalid(found.errors)
         page, following = self._redrive.page(choice, limit, place)
@@ -92,6 +94,7 @@ class _Views:
 
     def _body(self) -> tuple[Choice, Place | None, bool]:
         self._context.key(request, "operate")
+        self._context.no_query(request)
         fields = self._context.fields(request)
         found = Report()
         dry_run, everything = fields.pop("dry_run", False), fields.pop("all", False)
@@ -103,7 +106,7 @@ class _Views:
             found.add("/cursor", "bad_value", "Not with ids: they are decided about together.")
         if not fields.keys() - {"kind"} and everything is not True:
             found.add("", "required", 'Say which: ids, a filter, or "all": true.')
-        choice = choice_of(fields, found, with_ids=True)
+        choice = choice_of(fields, found, with_ids=True, beside=("all", "cursor", "dry_run"))
         if found.errors:
             raise invalid(found.errors)
         return choice, place, dry_run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 
 from shared import report
@@ -54,7 +56,7 @@ class _Views:
         """POST /v1/destinations/{name}/suspend {"seconds", "reason"}."""
         self._context.key(request, "operate")
         self._known(name)
-        fields = self._context.fields(request, optional=True)
+        fields = self._fields()
         found = Report()
         found.only(fields, ("seconds", "reason"))
         seconds, reason = fields.get("seconds"), fields.get("reason", "")
@@ -73,7 +75,7 @@ class _Views:
         self._context.key(request, "operate")
         self._known(name)
         found = Report()
-        found.only(self._context.fields(request, optional=True), ())
+        found.only(self._fields(), ())
         if found.errors:
             raise invalid(found.errors)
         with changing():
@@ -86,7 +88,7 @@ class _Views:
         """POST /v1/destinations/{name}/flush {"class", "dry_run"}: deferred mail is due now."""
         self._context.key(request, "operate")
         rows = self._known(name)
-        fields = self._context.fields(request, optional=True)
+        fields = self._fields()
         found = Report()
         found.only(fields, ("class", "dry_run"))
         if "class" in fields and fields["class"] not in CLASSES:
@@ -102,6 +104,11 @@ class _Views:
         if told.interrupted:
             raise interrupted(told.interrupted, told.flushed, report.flushed(told))
         return answer(report.flushed(told))
+
+    def _fields(self) -> dict[str, Any]:
+        """The body's, which may be left out; nothing may stand in the query instead."""
+        self._context.no_query(request)
+        return self._context.fields(request, optional=True)
 
     def _all(self) -> list[Destination]:
         return report.with_idle(self._operations.destinations(), self._context.relay_names)

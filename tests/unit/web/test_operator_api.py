@@ -204,6 +204,11 @@ def test_what_takes_no_fields_says_so(ops: Api) -> None:
     unknown = "/v1/dead-letters/msg_" + "0" * 32
     for path in ("/v1/destinations", "/v1/destinations/relay", unknown):
         assert pointers(ops.ask("GET", f"{path}?limit=1")) == [("/limit", "unknown_field")]
+    for path in ("destinations/relay/suspend", "destinations/relay/flush", "dead-letters/drop"):
+        answer = ops.ask("POST", f"/v1/{path}?seconds=5", json={})
+        assert pointers(answer) == [("/seconds", "unknown_field")]
+    (row,) = ops.ask("GET", "/v1/destinations/relay").json["data"]
+    assert row["state"] == "idle"
     answer = ops.ask("POST", "/v1/destinations/relay/resume", json={"class": "bulk"})
     assert pointers(answer) == [("/class", "unknown_field")]
 
@@ -240,6 +245,8 @@ def test_dead_letters_come_in_pages(ops: Api) -> None:
             break
         cursor = f"&cursor={body['next_cursor']}"
     assert found == ids[::-1]
+    since = "since=2020-01-01T00:00:00+02:00"
+    assert len(ops.ask("GET", f"/v1/dead-letters?{since}").json["data"]) == 5
     twice = "cause=a&cause=b&limit=1&limit=2"
     assert pointers(ops.ask("GET", f"/v1/dead-letters?{twice}")) == [
         ("/cause", "bad_value"), ("/limit", "bad_value"),
@@ -299,6 +306,10 @@ def test_an_overdue_dead_letter_is_told(ops: Api) -> None:
         ({"cause": 1, "extra": 2}, [("/extra", "unknown_field"), ("/cause", "wrong_type")]),
         ({"cause": "a", "dry_run": "yes"}, [("/dry_run", "wrong_type")]),
         ({"since": "now", "all": True}, [("/since", "bad_time")]),
+        (
+            {"since": "2027-01-02T00:00:00Z", "until": "2027-01-01T00:00:00Z"},
+            [("/until", "bad_value")],
+        ),
         ({"cursor": "1-2"}, [("/cursor", "bad_value"), ("", "required")]),
         ({"cursor": f"1-{'0' * 36}"}, [("", "required")]),
         ({"cursor": f"1-{'0' * 36}", "ids": ["msg_" + "0" * 32]}, [("/cursor", "bad_value")]),
@@ -411,3 +422,15 @@ def test_only_accepting_speaks_of_acceptance(ops: Api, monkeypatch: pytest.Monke
     ops.context.authenticator._cached.clear()
     monkeypatch.setattr(ops.store.keys, "find", Failing(ops.store.keys.find, 1, unknown))
     assert ops.send(message()).json["code"] == "unavailable"
+
+
+def test_an_unknown_field_is_told_every_known_one(ops: Api) -> None:
+    for answer, names in (
+        (ops.ask("GET", "/v1/dead-letters?x=1"), {"limit", "cursor", "cause"}),
+        (
+            ops.ask("POST", "/v1/dead-letters/drop", json={"x": 1}),
+            {"ids", "all", "dry_run", "cursor"},
+        ),
+    ):
+        (error,) = answer.json["errors"]
+        assert names <= set(error["detail"].removeprefix("Known: ").rstrip(".").split(", "))
