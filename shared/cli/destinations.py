@@ -10,6 +10,7 @@ from shared import report
 from shared.cli.operate import (
     EXIT_CODES,
     NOT_FOUND,
+    changing,
     home_option,
     interrupted,
     json_option,
@@ -77,8 +78,12 @@ def _why(each: Destination, now_ms: int, probed: str) -> str:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("destination")
-@click.option("--for", "duration", help="90s, 30m, 2h, 1d; without it until `resume`.")
-@click.option("--reason", default="", help="Shown in `queue` and to whoever asks why mail waits.")
+@click.option("--for", "duration", help="90s, 30m, 2h, 1d, at most 366d; else until `resume`.")
+@click.option(
+    "--reason",
+    default="",
+    help="Shown in `queue` and to whoever asks why mail waits; 200 characters.",
+)
 @json_option
 @home_option
 def suspend(
@@ -95,9 +100,10 @@ def suspend(
     with opened(home) as store:
         store.known(destination)
         until = None if period is None else store.clock.now_ms() + period * 1000
-        store.operations.suspend(destination, until, reason)
+        with changing():
+            store.operations.suspend(destination, until, reason)
         if as_json:
-            print_json(store.shown(destination))
+            store.print_changed(destination)
             return
     end = f"until {shown(until)}" if until else "until `posthaste resume` lifts it"
     click.echo(f"suspended {destination} {end}")
@@ -114,9 +120,10 @@ def resume(destination: str, as_json: bool, home: Path | None) -> None:
     """
     with opened(home) as store:
         store.known(destination)
-        stood_still = store.operations.resume(destination)
+        with changing():
+            stood_still = store.operations.resume(destination)
         if as_json:
-            print_json(store.shown(destination))
+            store.print_changed(destination)
     if not stood_still:
         click.echo(f"{destination} does not stand still", err=True)
         raise SystemExit(NOT_FOUND)

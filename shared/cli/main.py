@@ -57,7 +57,8 @@ def _output() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # It is None where the shell has closed it.
+                sys.stdout.flush()
     except BrokenPipeError:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # What is still to be flushed.

@@ -16,7 +16,7 @@ import msgspec
 
 from shared.cli.store import settings_for
 from shared.clock import Clock, SystemClock
-from shared.errors import ConfigError
+from shared.errors import ConfigError, OutcomeUnknown, StoreError
 from shared.ids import parse_external
 from shared.model.message import CLASSES
 from shared.redrive import Choice, Redrive
@@ -59,9 +59,15 @@ class Store(msgspec.Struct, frozen=True):
         """Every destination, the configured ones that are idle too."""
         return with_idle(self.operations.destinations(), relay_names(self.settings.relay))
 
-    def shown(self, name: str) -> dict[str, Any]:
-        """One destination, as JSON has it."""
-        return of_destination(name, self.destinations(), self.clock.now_ms())
+    def print_changed(self, name: str) -> None:
+        """One destination as JSON, after a change of it. Raises `ConfigError`."""
+        try:
+            rows = self.destinations()
+        except StoreError as error:
+            raise ConfigError(
+                f"it was done, but then {error}; look with `posthaste queue`"
+            ) from error
+        print_json(of_destination(name, rows, self.clock.now_ms()))
 
     def known(self, name: str) -> None:
         """Raise `ConfigError` when there is no such destination."""
@@ -81,6 +87,18 @@ def opened(home: Path | None) -> Iterator[Store]:
     finally:
         spool.close()
         operations.close()
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Around one change: without an answer nobody knows whether it was done."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise ConfigError(
+            f"{error}: it may or may not have been done; look with `posthaste queue`, and run it"
+            " again"
+        ) from error
 
 
 def print_json(body: Any) -> None:

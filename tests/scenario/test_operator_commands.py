@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from shared import redrive
 from shared.cli.main import cli
 from shared.clock import SystemClock
-from shared.errors import ConfigError
+from shared.errors import ConfigError, OutcomeUnknown
 from shared.ids import external
 from shared.model.leg import Attempt, RecipientReply, pack_history
 from shared.model.status import Status
@@ -353,6 +353,25 @@ def test_what_is_printed_does_not_move_the_cursor(operator: Operator) -> None:
     )  # fmt: skip
     assert (found.returncode, found.stdout) == (2, "")
     assert "\x1b" not in found.stderr
+
+
+def test_a_change_without_an_answer_may_have_been_done(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise OutcomeUnknown("the store did not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RedisOperations, "suspend", silent)
+        assert "may or may not have been done" in operator.refused("suspend", "relay")
+    suspend = RedisOperations.suspend
+
+    def last(self: RedisOperations, *given: Any) -> None:
+        suspend(self, *given)
+        monkeypatch.setattr(RedisOperations, "destinations", silent)
+
+    monkeypatch.setattr(RedisOperations, "suspend", last)
+    assert "it was done, but then" in operator.refused("suspend", "relay", "--json")
 
 
 def test_without_a_store_the_exit_code_is_2(operator: Operator) -> None:
