@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --quiet pyproject.toml
 
-.PHONY: help install up check test bench chaos lock clean
+.PHONY: help install up check test bench chaos soak lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FI
 
 chaos: $(VENV)/.installed-dev ## Kill everything under load, account for every message; N=2000 SEED= VERBOSE=1
 	@$(BIN)/python -m tests.chaos $(if $(N),--messages $(N)) $(if $(SEED),--seed $(SEED)) $(if $(VERBOSE),--verbose)
+
+soak: $(VENV)/.installed-dev ## Ten minutes of steady mail: does memory grow? MINUTES= for more
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
 	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt
