@@ -1,7 +1,7 @@
 """Make production/rules.yaml, a PrometheusRule, of the rule files in deploy/prometheus/rules.
 
-`make k8s-rules` runs it; with `--check` nothing is written, and the exit code is 1 when the file is
-not what the rule files say. Needs PyYAML, which the development environment has.
+`make render-rules` runs it; with `--check` nothing is written, and the exit code is 1 when the file
+is not what the rule files say. Needs PyYAML, which the development environment has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 RULES = HERE.parent / "prometheus" / "rules"
 TARGET = HERE / "production" / "rules.yaml"
 HEAD = """\
-# Made of deploy/prometheus/rules by `make k8s-rules`: change those files, not this one.
+# Made of deploy/prometheus/rules by `make render-rules`: change those files, not this one.
 """
 
 
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if TARGET.read_text(encoding="utf-8") == wanted:
         return 0
-    sys.stderr.write(f"{TARGET.name} is not what {RULES} says: run `make k8s-rules`\n")
+    sys.stderr.write(f"{TARGET.name} is not what {RULES} says: run `make render-rules`\n")
     return 1
 
 

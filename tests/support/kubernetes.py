@@ -22,7 +22,12 @@ Manifest = dict[str, Any]
 
 @cache
 def render(overlay: str) -> tuple[Manifest, ...]:
-    """Every object of an overlay. Skips without kubectl; with CI=true that is a failure."""
+    """Every object of an overlay."""
+    return kustomize(DIRECTORY / overlay)
+
+
+def kustomize(directory: Path) -> tuple[Manifest, ...]:
+    """What kubectl makes of a directory. Skips without it; with CI=true that is a failure."""
     found = shutil.which("kubectl")
     if found is None:
         reason = "kubectl is not on PATH (Debian: kubernetes-client)"
@@ -30,7 +35,7 @@ def render(overlay: str) -> tuple[Manifest, ...]:
             pytest.fail(reason)
         pytest.skip(reason)
     done = subprocess.run(
-        [found, "kustomize", str(DIRECTORY / overlay)],
+        [found, "kustomize", str(directory)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,11 @@ from tests.support.kubernetes import (
 ROLES = ("posthaste-web", "posthaste-worker", "posthaste-exporter", "posthaste-inbox")
 """Who runs our image."""
 IMAGE_USER = 10001
+SECRETS = {
+    "posthaste-web": {"posthaste-common"},
+    "posthaste-worker": {"posthaste-common", "posthaste-relay", "posthaste-dkim"},
+}
+"""What each role may read, besides the store's URL."""
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
@@ -142,13 +147,25 @@ def test_secrets_are_referred_to_and_workers_alone_have_the_relays(overlay: str)
     assert bool(made) == (overlay == "trial")
     for name, template in pods(overlay):
         mounted = {v["secret"]["secretName"] for v in template["spec"]["volumes"] if "secret" in v}
-        wanted = {"posthaste-relay", "posthaste-dkim"} if name == "posthaste-worker" else set()
-        assert mounted == wanted, name
+        assert mounted == SECRETS.get(name, set()), name
         for env in containers(template)[0].get("env", []):
             if "valueFrom" in env:
                 reference = env["valueFrom"]["secretKeyRef"]
                 assert reference["key"] == "redis-url"
                 assert reference["name"] in (made or {"posthaste-store"})
+
+
+@each_overlay
+def test_a_pod_writes_into_memory_or_a_bounded_directory(overlay: str) -> None:
+    for name, template in pods(overlay):
+        for volume in template["spec"]["volumes"]:
+            if "emptyDir" in volume:
+                assert "sizeLimit" in volume["emptyDir"], name
+        if name == "posthaste-web":
+            (tmp,) = [each for each in template["spec"]["volumes"] if each["name"] == "tmp"]
+            assert tmp["emptyDir"]["medium"] == "Memory"
+            mounts = {each["mountPath"] for each in containers(template)[0]["volumeMounts"]}
+            assert {"/tmp", "/dev/shm"} <= mounts  # noqa: S108  # The pod's, not ours.
 
 
 def test_the_trials_store_has_our_configuration() -> None:
