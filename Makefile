@@ -12,7 +12,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 .PHONY: help install up check test bench chaos soak lock clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "posthaste needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python" >&2; exit 2; }
@@ -50,6 +50,16 @@ chaos: $(VENV)/.installed-dev ## Kill everything under load, account for every m
 
 soak: $(VENV)/.installed-dev ## Ten minutes of steady mail: does memory grow? MINUTES= for more
 	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+# Other parts of deploy are checked by other prerequisites, or by a recipe, of check-deploy.
+.PHONY: check-deploy check-kubernetes render-rules
+check-deploy: check-kubernetes
+
+check-kubernetes: $(VENV)/.installed-dev ## Render and validate deploy/k8s, play its scaling
+	@CI=true $(BIN)/python -m pytest -q tests/unit/deploy/test_kubernetes_*.py tests/unit/deploy/test_autoscaler.py tests/unit/deploy/test_scaling_*.py
+
+render-rules: $(VENV)/.installed-dev ## Make deploy/k8s/production/rules.yaml of deploy/prometheus/rules
+	@$(BIN)/python deploy/k8s/render_rules.py
 
 lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
 	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt
