@@ -99,6 +99,7 @@ def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
         "enhanced_code": reply.enhanced if reply and reply.enhanced else None,
         "reply": reply.text if reply and reply.code else None,
         "note": attempt.note or None,
+        "charged": attempt.charged,
     }
     if outcome is Status.UNCERTAIN and reply is not None:
         last = f"{reply.code} {reply.enhanced} {reply.text}".replace("  ", " ").strip()
@@ -114,12 +115,14 @@ def _waiting(leg: Leg, status: Status, pause: Pause | None) -> dict[str, Any]:
     """Why an open recipient waits, until when, and what stands in its way."""
     why: str | None = None
     until: int | None = None
-    reason = None
+    reason: str | None = None
     if status in OPEN and leg.state is LegState.LEASED:
         why = "in_flight"
     elif status in OPEN and leg.state is LegState.WAITING:
         why = "send_at" if status is Status.SCHEDULED else "retry"
         until = leg.due_ms
+        if leg.history and not leg.history[-1].charged:
+            reason = leg.history[-1].note or None
     elif status in OPEN and pause is not None:
         why = "suspended" if pause.kind == "suspended" else "relay_trouble"
         until, reason = pause.until_ms, pause.reason or None

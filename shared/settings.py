@@ -22,6 +22,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`redis://`, `rediss://` or `unix:///path`."""
     timeout_seconds: float = 1.5
     """How long web waits for one answer before it says 503."""
+    replicas: int = 0
+    """Replicas that have a message on disk before its 202 (Redis 7.2, Valkey 8, or newer)."""
     data_dir: str = ""
     """The store's data directory, when it is on this machine: its free disk is watched."""
     disk_reserve_bytes: int = 256 * 1024 * 1024

@@ -285,6 +285,12 @@ class Engine:
             _log.warning("stopped_with_unsettled_legs", legs=len(self._held))
 
 
-def release(claimed: Claimed, retry_after_ms: int = 0) -> Settlement:
+def release(claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"") -> Settlement:
     """Give a leg back: nothing was sent, no attempt is used up."""
-    return Settlement(claimed.leg_id, claimed.fence, Verb.RELEASE, retry_after_ms=retry_after_ms)
+    return Settlement(
+        claimed.leg_id,
+        claimed.fence,
+        Verb.RELEASE,
+        history=history,
+        retry_after_ms=retry_after_ms,
+    )

@@ -37,8 +37,6 @@ class Lease:
         self.fence = claimed.fence
         self.expires = expires
         self.lost = False
-        self.dot_due = False
-        """Whether the final dot may have been sent."""
         self._hold = LegFlag.HOLD in claimed.leg.flags
         self._keeper = keeper
 
@@ -54,8 +52,7 @@ class Lease:
             except StoreError:
                 return False
             self.lost = self.lost or not held
-        self.dot_due = self.holds()
-        return self.dot_due
+        return self.holds()
 
 
 class Leases:

@@ -24,6 +24,7 @@ REASONS = (
     "store_unreachable",
     "store_loading",
     "store_write_error",
+    "store_replicas",
     "store_memory",
     "store_disk",
     "events_backlog",

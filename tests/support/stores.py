@@ -162,11 +162,13 @@ class Store:
 
         return self.run(work())
 
-    def trouble(self, hop: str, reason: str = "connection refused") -> int:
+    def trouble(
+        self, hop: str, reason: str = "connection refused", *, own_commands: bool = False
+    ) -> int:
         """A hop could not be used; for how long it stands still, in ms."""
 
         async def work() -> int:
-            return await self.queue().trouble(hop, reason, 1000, 60_000)
+            return await self.queue().trouble(hop, reason, 1000, 60_000, own_commands=own_commands)
 
         return self.run(work())
 

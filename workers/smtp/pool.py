@@ -46,27 +46,36 @@ class Pool:
     async def send(
         self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
     ) -> Transaction:
-        """One transaction on a pooled session."""
+        """One transaction on a pooled session.
+
+        Cancelled, it ends at once: with what happened so far if the final dot may be out, else by
+        `asyncio.CancelledError`.
+        """
         delivery = Delivery(envelope, message, lease, urgent, self._loop)
         self._queue(delivery).append(delivery)
         self._dispatch()
         try:
             return await delivery.result
         except asyncio.CancelledError:
-            self._withdraw(delivery)
-            raise
+            so_far = self._withdraw(delivery)
+            if so_far is None or not so_far.dot_sent:
+                raise
+            return so_far
 
     def _queue(self, delivery: Delivery) -> deque[Delivery]:
         return self._urgent if delivery.urgent else self._ordinary
 
-    def _withdraw(self, delivery: Delivery) -> None:
+    def _withdraw(self, delivery: Delivery) -> Transaction | None:
         """Nobody waits for the delivery any more: not one further byte of it is sent."""
+        so_far = None
         queue = self._queue(delivery)
         if delivery in queue:
             queue.remove(delivery)
         for connection in self._connections:
             if connection.delivery is delivery:
+                so_far = connection.so_far()
                 connection.session.abort()
+        return so_far
 
     # -- who works on what ----------------------------------------------------------------
 

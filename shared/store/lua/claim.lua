@@ -119,6 +119,8 @@ while turns > 0 and got < limit and not over do
     wake = wake or later
   end
   local list = P .. 'ready:' .. c .. ':' .. hop
+  -- Every other probe is the newest: what the hop objects to may stand at the head in numbers.
+  if room > 0 and trouble and trouble.strikes % 2 == 0 then call('RPOPLPUSH', list, list) end
   local taken, apart = 0, false
   if room > 0 then taken, apart = take_from(list, room) end
   local permit = book and book(taken)
