@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 
+import structlog
 from flask import Request
 
 from shared import api_keys
@@ -38,6 +39,7 @@ class Authenticator:
         key = self._find(identifier)
         if not api_keys.matches(key, secret) or key is None:
             raise _unauthorized("wrong_key", "The API key is not valid.")
+        structlog.contextvars.bind_contextvars(application=key.application)
         return key
 
     def _find(self, identifier: str) -> ApiKey | None:

@@ -114,7 +114,7 @@ def changing() -> Iterator[None]:
 
 
 def _respond(problem: Problem) -> Response:
-    g.problem_code = problem.code
+    g.problem = problem.code
     response = Response(
         json.dumps(problem.body(g.get("request_id", ""))),
         status=problem.status,
@@ -138,7 +138,7 @@ def _from_http(error: HTTPException) -> Response:
 
 def _from_store(error: StoreError) -> Response:
     """The accepting of mail is told by `not_accepted`; this is every other request."""
-    _log.warning("store_refused", reason=str(error))
+    _log.warning("store_refused", reason=error)
     change = g.get("change")
     if change == "done" or (change == "begun" and isinstance(error, OutcomeUnknown)):
         detail = (

@@ -20,8 +20,10 @@ import click
 from shared.cli.aside import dead, uncertain
 from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
+from shared.cli.doctor import doctor
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
+from shared.cli.log_hash import log_hash
 from shared.cli.message import message
 from shared.cli.operate import printable
 from shared.cli.roles import exporter, inbox, web, worker
@@ -75,8 +77,8 @@ def cli() -> None:
 
 
 for command in (
-    up, status, reload, down, web, worker, exporter, inbox, key, dkim, queue, message, dead,
-    uncertain, suspend, resume, flush,
+    up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, message,
+    dead, uncertain, suspend, resume, flush, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 

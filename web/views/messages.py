@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from flask import Blueprint, Response, request
 
 from shared import report
@@ -66,6 +67,7 @@ class _Views:
         (receipt,) = accept(self._spool, policy, [(validated.message, digests)], commit)
         if isinstance(receipt, Problem):
             raise receipt
+        structlog.contextvars.bind_contextvars(message_id=receipt.body["id"])
         response = answer(receipt.body, 202)
         if receipt.replayed:
             response.headers["Idempotent-Replayed"] = "true"
@@ -82,6 +84,8 @@ class _Views:
 
     def _find(self, identifier: str, key: ApiKey, *, others: bool) -> Stored:
         message_id = parse_external(identifier)
+        if message_id is not None:
+            structlog.contextvars.bind_contextvars(message_id=identifier)
         stored = None if message_id is None else self._spool.get(message_id)
         if stored is None or not (others or stored.head.application == key.application):
             raise Problem(404, "not_found", "There is no such message, or not any more.")
