@@ -71,12 +71,13 @@ def _recipients(stored: Stored) -> list[dict[str, Any]]:
         for index, status in zip(leg.indices(), leg.statuses, strict=True):
             recipient = stored.head.recipients[index]
             his = [each for each in attempts if _concerns(each, index)]
+            others = sum(each.charged for each in attempts if not _concerns(each, index))
             found[index] = {
                 "address": recipient.email,
                 "kind": recipient.kind,
                 "status": status.value,
                 "destination": leg.hop,
-                "attempt_count": leg.attempts - (len(attempts) - len(his)),
+                "attempt_count": leg.attempts - others,
                 "attempts": [_attempt(each, index) for each in his],
                 **_waiting(leg, status, stored.pauses.get(leg.hop)),
             }

@@ -158,16 +158,21 @@ def test_message_show_tells_every_attempt(operator: Operator) -> None:
     assert operator.run("message", "show", "msg_" + "0" * 32).exit_code == 1
 
 
-def attempt(claimed: Claimed, note: str = "", **statuses: Status) -> Settlement:
+def attempt(
+    claimed: Claimed, note: str = "", *, charged: bool = True, **statuses: Status
+) -> Settlement:
     """One whose replies are for some recipients only: `r0=Status.DELIVERED`."""
     replies = tuple(
         RecipientReply(int(name[1:]), status.letter, 250 + int(name[1:]))
         for name, status in statuses.items()
     )
     leg = claimed.leg
-    history = pack_history((*leg.history, Attempt(1, leg.hop, replies, note)), leg.earlier)
+    history = pack_history(
+        (*leg.history, Attempt(1, leg.hop, replies, note, charged=charged)), leg.earlier
+    )
     after = tuple(statuses.get(f"r{at}", before) for at, before in enumerate(leg.statuses))
-    return msgspec.structs.replace(settlement(claimed, *after), history=history)
+    settled = settlement(claimed, *after)
+    return msgspec.structs.replace(settled, history=history, attempts=leg.attempts + charged)
 
 
 def test_an_attempt_is_told_to_those_whom_it_concerned(operator: Operator) -> None:
@@ -177,17 +182,20 @@ def test_an_attempt_is_told_to_those_whom_it_concerned(operator: Operator) -> No
     store.settle(attempt(claimed, r0=Status.DELIVERED, r1=Status.DEFERRED, r2=Status.DEFERRED))
     store.operations.flush("relay", "transactional", 10)
     (claimed,) = store.claim().legs
+    store.settle(attempt(claimed, charged=False, r1=Status.DEFERRED, r2=Status.DEFERRED))
+    store.operations.flush("relay", "transactional", 10)
+    (claimed,) = store.claim().legs
     store.settle(attempt(claimed, "poison", r1=Status.DEAD, r2=Status.DEAD))
     told = operator.json("message", "show", identifier)["recipients"]
     counts = [(each["attempt_count"], len(each["attempts"])) for each in told]
-    assert counts == [(1, 1), (2, 2), (2, 2)]
+    assert counts == [(1, 1), (2, 3), (2, 3)]
     assert [each["outcome"] for each in told[0]["attempts"]] == ["delivered"]
     text = operator.run("message", "show", identifier).stdout
     assert text.count("via relay  delivered") == 1
     assert "via relay  \n" not in text
     (whole,) = operator.json("dead", "show", identifier)["data"]
     assert [(each["address"], each["outcome"], each["code"]) for each in whole["attempts"]] == [
-        ("r1@example.test", "deferred", 251), ("r2@example.test", "deferred", 252),
+        *[("r1@example.test", "deferred", 251), ("r2@example.test", "deferred", 252)] * 2,
         ("r1@example.test", "dead", 251), ("r2@example.test", "dead", 252),
     ]  # fmt: skip
     text = operator.run("dead", "show", identifier).stdout
