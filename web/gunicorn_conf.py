@@ -16,7 +16,7 @@ _settings = load().web
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes
-worker_class = "gthread"
+worker_class = "web.worker.Worker"
 threads = _settings.threads
 keepalive = 75  # Longer than a load balancer keeps its side, or it reuses a closing connection.
 timeout = 30
