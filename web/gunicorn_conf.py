@@ -22,7 +22,7 @@ dsn_of(_all.sentry)  # A wrong one is told here, before any process starts.
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes
-worker_class = "gthread"
+worker_class = "web.worker.Worker"
 threads = _settings.threads
 keepalive = 75  # Longer than a load balancer keeps its side, or it reuses a closing connection.
 timeout = 30
