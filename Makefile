@@ -9,10 +9,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --quiet pyproject.toml
 
-.PHONY: help install up check test bench chaos lock clean
+.PHONY: help install up check test bench chaos soak lock clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "posthaste needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python" >&2; exit 2; }
@@ -48,8 +48,28 @@ bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FI
 chaos: $(VENV)/.installed-dev ## Kill everything under load, account for every message; N=2000 SEED= VERBOSE=1
 	@$(BIN)/python -m tests.chaos $(if $(N),--messages $(N)) $(if $(SEED),--seed $(SEED)) $(if $(VERBOSE),--verbose)
 
+soak: $(VENV)/.installed-dev ## Ten minutes of steady mail: does memory grow? MINUTES= for more
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+# Other parts of deploy are checked by other prerequisites, or by a recipe, of check-deploy.
+.PHONY: check-deploy check-containers check-kubernetes render-rules
+check-deploy: check-containers check-kubernetes ## Check everything in deploy/
+
+check-containers: $(VENV)/.installed-dev ## Check the image, nginx and Compose files
+	@$(BIN)/hadolint deploy/Dockerfile
+	@BIN=$(BIN) deploy/nginx/check.sh
+	@if docker compose version >/dev/null 2>&1; then docker compose --profile inbox config --quiet; \
+	else echo "docker compose is not here: docker-compose.yml is not checked"; fi
+
+check-kubernetes: $(VENV)/.installed-dev ## Render and validate deploy/k8s, play its scaling
+	@CI=true $(BIN)/python -m pytest -q tests/unit/deploy/test_kubernetes_*.py tests/unit/deploy/test_autoscaler.py tests/unit/deploy/test_scaling_*.py
+
+render-rules: $(VENV)/.installed-dev ## Make deploy/k8s/production/rules.yaml of deploy/prometheus/rules
+	@$(BIN)/python deploy/k8s/render_rules.py
+
 lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
 	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt
+	@$(BIN)/$(LOCK) -c requirements.txt -o deploy/requirements.txt
 	@$(BIN)/$(LOCK) --all-extras -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove .venv and caches; mail in .posthaste stays

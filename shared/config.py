@@ -178,7 +178,7 @@ def _variables() -> dict[str, tuple[str, ...]]:
 
 
 _NOT_SETTINGS = frozenset({"POSTHASTE_CONFIG", "POSTHASTE_HOME"})
-_LISTS = frozenset({"schedule_seconds", "dkim_skip_headers"})
+_LISTS = frozenset({"schedule_seconds", "dkim_skip_headers", "certificates"})
 _REPLACED_BY_URL = (
     "host", "port", "tls", "user", "password", "password_file", "password_env",
 )  # fmt: skip

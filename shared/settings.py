@@ -22,6 +22,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`redis://`, `rediss://` or `unix:///path`."""
     timeout_seconds: float = 1.5
     """How long web waits for one answer before it says 503."""
+    replicas: int = 0
+    """Replicas that have a message on disk before its 202 (Redis 7.2, Valkey 8, or newer)."""
     data_dir: str = ""
     """The store's data directory, when it is on this machine: its free disk is watched."""
     disk_reserve_bytes: int = 256 * 1024 * 1024
@@ -52,6 +54,8 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tags: int = 20
     max_metadata_keys: int = 50
     max_schedule_seconds: int = 90 * 86_400
+    drain_seconds: float = 0.0
+    """How long a web instance that is told to stop still serves, while /readyz says 503."""
     key_cache_seconds: float = 2.0
     """How long a revoked key may still be honoured."""
 
@@ -59,6 +63,8 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The delivery tier."""
 
+    listen: str = ""
+    """Where a worker tells its metrics and its health; empty: nowhere. Never public."""
     legs_in_hand: int = 0
     """Legs one worker process holds at once; 0: as its connections need, and at least 400."""
     quantum: int = 50
@@ -202,6 +208,15 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
+class ExporterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The exporter: the store's numbers for Prometheus."""
+
+    listen: str = "127.0.0.1:8028"
+    """Never public."""
+    certificates: tuple[str, ...] = ()
+    """PEM files whose end is told."""
+
+
 class InboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The local inbox that captures mail instead of sending it on."""
 
@@ -251,6 +266,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
     worker: WorkerSettings = WorkerSettings()
+    exporter: ExporterSettings = ExporterSettings()
     relay: tuple[RelaySettings, ...] = (RelaySettings(url="smtp://127.0.0.1:2525"),)
     retry: RetrySettings = RetrySettings()
     inbox: InboxSettings = InboxSettings()

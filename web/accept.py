@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from prometheus_client import Histogram
 
 from shared.errors import StoreError
 from shared.ids import external, message_id_header
 from shared.model.message import Message
 from shared.routing import default_hop, static_legs
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
-from web.errors import Problem, from_store
+from web.errors import Problem, not_accepted
 from web.validation import Policy
 
 MAX_KEY = 256
@@ -49,15 +50,17 @@ def accept(
     spool: Spool,
     policy: Policy,
     messages: Sequence[tuple[Message, Idempotency | None]],
+    commit: Histogram,
 ) -> list[Receipt | Problem]:
-    """Store the messages; the answers are in order."""
+    """Store the messages; the answers are in order, and `commit` is told what it took."""
     submissions = [
         Submission(
             message, static_legs(message.head, policy.now_ms, default_hop(policy.settings)), key
         )
         for message, key in messages
     ]
-    answers = spool.accept(submissions)
+    with commit.time():
+        answers = spool.accept(submissions)
     return [
         _receipt(message, answer) for (message, _), answer in zip(messages, answers, strict=True)
     ]
@@ -65,7 +68,7 @@ def accept(
 
 def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Problem:
     if isinstance(answer, StoreError):
-        return from_store(answer)
+        return not_accepted(answer)
     if isinstance(answer, Exception):
         raise answer
     if answer.kind is AcceptKind.MISMATCH:

@@ -17,6 +17,7 @@ from web import access, errors
 from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
+from web.measure import Meter, install, lone_meter
 from web.views import batches, dead_letters, destinations, health, messages
 from web.views.context import Context
 
@@ -25,20 +26,21 @@ DRAINED_BYTES = 128 * 1024 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
-def create_context(services: Services) -> Context:
+def create_context(services: Services, meter: Meter | None = None) -> Context:
     """What the views of both applications share."""
     seconds = services.settings.web.key_cache_seconds
     return Context(
         services,
         Authenticator(services.keys, services.clock, seconds),
         Admission(services.spool),
+        meter or lone_meter(),
     )
 
 
 def create_app(settings: Settings, services: Services, context: Context | None = None) -> Flask:
     """The application that clients reach."""
     context = context or create_context(services)
-    app = _flask("posthaste", settings)
+    app = _flask("posthaste", settings, context.meter)
     app.register_blueprint(batches.blueprint(context))
     app.register_blueprint(messages.blueprint(context))
     app.register_blueprint(destinations.blueprint(context))
@@ -52,15 +54,17 @@ def create_operator_app(
 ) -> Flask:
     """The application on the operator's listener; never public."""
     context = context or create_context(services)
-    app = _flask("posthaste-operator", settings)
+    app = _flask("posthaste-operator", settings, context.meter)
     app.register_blueprint(health.blueprint(context))
     app.register_blueprint(health.operator_blueprint(context))
     return app
 
 
-def _flask(name: str, settings: Settings) -> Flask:
+def _flask(name: str, settings: Settings, meter: Meter) -> Flask:
     app = Flask(name, static_folder=None)
+    app.url_map.merge_slashes = False  # `//` is no place here: 404, not a redirect in HTML.
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_request_bytes
+    install(app, meter)
     app.before_request(_begin)
     app.before_request(_refuse_oversized)
     app.after_request(_end)

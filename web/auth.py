@@ -12,6 +12,7 @@ from flask import Request
 
 from shared import api_keys
 from shared.clock import Clock
+from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.store.ports import ApiKey, Keys
 from web.errors import Problem
 
@@ -46,7 +47,10 @@ class Authenticator:
         cached = self._cached.get(identifier)
         if cached is not None and cached[0] > now:
             return cached[1]
-        key = self._keys.find(identifier)
+        try:
+            key = self._keys.find(identifier)
+        except OutcomeUnknown as error:
+            raise StoreUnavailable(str(error)) from error  # A look changes nothing.
         with self._lock:
             if len(self._cached) >= _MOST_CACHED:
                 self._cached.clear()  # Guesses must not fill the memory.

@@ -8,8 +8,11 @@ from typing import Any
 
 from shared.config import load
 from shared.logging import configure
+from shared.metrics.web import Files
 from shared.secret_files import dsn_of
+from web.arbiter import Drain, Slots
 from web.gunicorn_log import GunicornLogger
+from web.measure import Meter
 from web.wsgi import prepare
 
 _all = load()
@@ -19,7 +22,7 @@ dsn_of(_all.sentry)  # A wrong one is told here, before any process starts.
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes
-worker_class = "gthread"
+worker_class = "web.worker.Worker"
 threads = _settings.threads
 keepalive = 75  # Longer than a load balancer keeps its side, or it reuses a closing connection.
 timeout = 30
@@ -38,9 +41,37 @@ loglevel = "warning"
 proc_name = "posthaste-web"
 
 
+_drain = Drain(_settings.drain_seconds)
+_files = Files()
+_slots = Slots()
+
+
+def when_ready(server: Any) -> None:
+    """Before it stops, tell whoever asks that this instance is not ready any more."""
+    del server
+    _drain.install()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """A process has a slot: its metrics' files are those of the one that had it before."""
+    del server
+    _slots.give(worker)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """The slot is free again."""
+    del server
+    _slots.take_back(worker)
+
+
 def post_worker_init(worker: Any) -> None:
     """Build the applications before the first request, in the process that serves them."""
-    del worker
     # A batch of 1,000 holds the interpreter for a tenth of a second: others get their turn sooner.
     sys.setswitchinterval(0.001)
-    prepare()
+    prepare(Meter(*_files.attach(_slots.of(worker)), _drain.begun))
+
+
+def on_exit(server: Any) -> None:
+    """The whole group has ended."""
+    del server
+    _files.remove()

@@ -18,6 +18,7 @@ from shared.sentry import start_sentry
 from shared.services import connect
 from shared.settings import Settings
 from web.app import create_app, create_context, create_operator_app
+from web.measure import Meter
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -32,10 +33,10 @@ _lock = threading.Lock()
 _built: dict[str, _Applications] = {}
 
 
-def build(settings: Settings) -> _Applications:
+def build(settings: Settings, meter: Meter | None = None) -> _Applications:
     """Both applications on one set of services."""
     services = connect(settings)
-    context = create_context(services)
+    context = create_context(services, meter)
     _, port = host_and_port(settings.web.operator_listen, "web.operator_listen")
     return _Applications(
         create_app(settings, services, context),
@@ -44,14 +45,14 @@ def build(settings: Settings) -> _Applications:
     )
 
 
-def prepare() -> _Applications:
+def prepare(meter: Meter | None = None) -> _Applications:
     """This process's applications."""
     with _lock:
         if "here" not in _built:
             settings = load()
             configure(settings.log)
             start_sentry(settings.sentry, "web")
-            _built["here"] = build(settings)
+            _built["here"] = build(settings, meter)
         return _built["here"]
 
 

@@ -8,11 +8,13 @@ is settled at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
 
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.store.ports import Queue, Settled, Settlement
 
 BATCH = 100
@@ -32,8 +34,10 @@ class Settler:
         queue: Queue,
         settled: Callable[[Settlement, Settled], None],
         more_than: Callable[[int], bool],
+        metrics: WorkerMetrics,
     ) -> None:
         self._queue = queue
+        self._metrics = metrics
         self._settled = settled
         self._more_than = more_than
         self._waiting: list[Settlement] = []
@@ -70,9 +74,13 @@ class Settler:
         """Ask until the store answers: settling twice is harmless, losing an outcome is not."""
         pause = FIRST_PAUSE_SECONDS
         while True:
+            began = time.perf_counter()
             try:
-                return await self._queue.settle(batch)
+                answers = await self._queue.settle(batch)
+                self._metrics.stage["settle"].observe(time.perf_counter() - began)
+                return answers
             except StoreError as error:
+                self._metrics.failed("settle")
                 _log.warning("settle_waits_for_store", legs=len(batch), reason=error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

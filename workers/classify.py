@@ -6,6 +6,8 @@ Trouble before the server has answered MAIL is the relay's: no recipient is char
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from shared.model.leg import RecipientReply
@@ -19,13 +21,21 @@ _UNCERTAIN = Status.UNCERTAIN.letter
 
 _BAD_SEQUENCE = 503
 _SIGN_IN_REFUSED = frozenset({530, 535})
-_NOT_FOR_US = (
-    "relaying denied",
-    "relay access denied",
-    "unable to relay",
-    "not permitted to relay",
+_NOT_FOR_US = re.compile(
+    r"""
+    \brelay(?:ing)?\b [^.;]{0,40}? \b(?:denied|prohibited|refused|rejected|disabled
+        | not\ (?:permitted|allowed|authori[sz]ed|enabled|supported))\b
+    | \b(?:unable\ to | cannot | can't | (?:do|does|will|can)\ not | (?:don|won|doesn)'t)\ relay\b
+    | \bnot\ (?:permitted|allowed|authori[sz]ed)\ to\ relay\b
+    | \bno\ relay(?:ing)?\b
+    | \bauthentication\ (?:is\ )?required\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-"""What Sendmail, Postfix, Exchange and Exim say to a client that they do not know."""
+"""What Sendmail, Postfix, Exim, Exchange, qmail and hosted relays say to a client that they do not
+know, or that has not signed in."""
+KEPT_TEXT = 200
+"""Characters of a reply that are kept as evidence."""
 _FULL = frozenset({"5.2.2", "5.3.4"})
 
 
@@ -33,55 +43,61 @@ class Verdict(msgspec.Struct, frozen=True):
     """What one attempt came to."""
 
     replies: tuple[RecipientReply, ...]
-    """One for each recipient that was tried; none when it was the relay's trouble."""
+    """One for each recipient that was tried. With `relay_trouble` they charge nobody."""
     relay_trouble: bool
     note: str = ""
     bytes_sent: int = 0
     """Of the message, when the final dot may have been sent and nobody has answered."""
+    own_commands: bool = False
+    """With `relay_trouble`: the relay objected to this very envelope, in a session that works."""
+    denied: frozenset[int] = frozenset()
+    """Recipients that the relay would not relay to, while it has taken the message for others."""
 
 
 def outcomes(transaction: Transaction, indices: tuple[int, ...]) -> Verdict:
     """The outcome of each recipient in `indices`, with the reply it rests on."""
-    trouble = _relay_trouble(transaction)
-    if trouble:
-        return Verdict((), True, trouble)
+    if transaction.trouble_reply is not None or (transaction.trouble and transaction.mail is None):
+        return Verdict((), True, _session_trouble(transaction))
+    denial = _denial(transaction)
+    if denial is not None:
+        replies = tuple(_evidence(index, _DEFERRED, denial) for index in indices)
+        note = f"refused to relay: {denial.code} {denial.enhanced}".rstrip()
+        return Verdict(replies, True, note, own_commands=denial.code not in _SIGN_IN_REFUSED)
     note = "; ".join(filter(None, (transaction.trouble, transaction.protection)))
     unknown = transaction.dot_sent and transaction.data is None
+    told = transaction.recipients.items()
     return Verdict(
         tuple(_outcome(transaction, index) for index in indices),
         False,
         note,
         transaction.bytes_sent if unknown else 0,
+        denied=frozenset(index for index, reply in told if _refuses_to_relay(reply)),
     )
 
 
-def interrupted(indices: tuple[int, ...]) -> Verdict:
-    """The outcome when this process stopped while it waited for the final reply."""
-    replies = tuple(RecipientReply(index, _UNCERTAIN) for index in indices)
-    return Verdict(replies, False, "stopped while waiting for the final reply")
+def _session_trouble(transaction: Transaction) -> str:
+    """Why no session came about, or why it broke before the server had answered MAIL."""
+    stage, reply = transaction.stage.name.lower(), transaction.trouble_reply
+    if reply is not None:
+        return f"{stage}: {reply.code} {reply.enhanced}".rstrip()
+    return f"{stage}: {transaction.trouble}"
 
 
-def _relay_trouble(transaction: Transaction) -> str:
-    """Why the relay, and not the message, is to blame; empty when it is not."""
-    if transaction.trouble_reply is not None:
-        reply = transaction.trouble_reply
-        return f"{transaction.stage.name.lower()}: {reply.code} {reply.enhanced}".rstrip()
-    if transaction.trouble and transaction.mail is None:
-        return f"{transaction.stage.name.lower()}: {transaction.trouble}"
+def _denial(transaction: Transaction) -> Reply | None:
+    """The reply that says that the relay does not know us; None when there is none."""
     answers = [transaction.mail, transaction.data, *transaction.recipients.values()]
     if transaction.dot_sent:  # Somebody may have got it: only a refusal of all of it says more.
         answers = [transaction.data]
     for answer in answers:
         if answer is not None and _refuses_to_relay(answer):
-            return f"refused to relay: {answer.code} {answer.enhanced}".rstrip()
-    return ""
+            return answer
+    return None
 
 
 def _refuses_to_relay(reply: Reply) -> bool:
-    if reply.code // 100 not in (4, 5):
-        return False
-    text = reply.text.lower()
-    return reply.code in _SIGN_IN_REFUSED or any(words in text for words in _NOT_FOR_US)
+    if reply.code in _SIGN_IN_REFUSED:
+        return True
+    return reply.code // 100 in (4, 5) and _NOT_FOR_US.search(reply.text) is not None
 
 
 def _outcome(transaction: Transaction, index: int) -> RecipientReply:
@@ -122,4 +138,27 @@ def _refused_recipient(reply: Reply) -> str:
 
 
 def _evidence(index: int, status: str, reply: Reply) -> RecipientReply:
-    return RecipientReply(index, status, reply.code, reply.enhanced, reply.text)
+    return RecipientReply(index, status, reply.code, reply.enhanced, reply.text[:KEPT_TEXT])
+
+
+_SUBJECTS = {
+    "1": "addressing",
+    "2": "mailbox",
+    "3": "system",
+    "4": "network",
+    "5": "protocol",
+    "6": "content",
+    "7": "security",
+}
+
+
+def category(reply: RecipientReply) -> str:
+    """What a refusal is about: the subject of its enhanced code (RFC 3463 section 3).
+
+    `none` for what was delivered, `connection` where there was no reply.
+    """
+    if reply.status == _DELIVERED:
+        return "none"
+    if not reply.code:
+        return "connection"
+    return _SUBJECTS.get(reply.enhanced[2:3], "other")

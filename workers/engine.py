@@ -15,6 +15,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.model.message import CLASSES, MessageClass
 from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
@@ -57,9 +58,16 @@ class Engine:
     """One a process, on one loop."""
 
     def __init__(
-        self, settings: Settings, queue: Queue, clock: Clock, deliver: Deliver, sessions: int
+        self,
+        settings: Settings,
+        queue: Queue,
+        clock: Clock,
+        deliver: Deliver,
+        sessions: int,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         worker = settings.worker
+        self._metrics = metrics = metrics or WorkerMetrics()
         self._loop = asyncio.get_running_loop()
         self._quantum = worker.quantum
         self._settings = worker
@@ -67,9 +75,9 @@ class Engine:
         self._queue = queue
         self._clock = clock
         self._deliver = deliver
-        self.leases = Leases(queue, worker, clock)
-        self._settler = Settler(queue, self._settled, self._has_more_than)
-        self._starts = Starts(queue, 2 * sessions, self._begin, self._let_go)
+        self.leases = Leases(queue, worker, clock, metrics)
+        self._settler = Settler(queue, self._settled, self._has_more_than, metrics)
+        self._starts = Starts(queue, 2 * sessions, self._begin, self._let_go, metrics)
         self._lanes = {name: Lane() for name in CLASSES}
         self._working: dict[bytes, asyncio.Task[None]] = {}
         self._held: dict[bytes, Claimed] = {}
@@ -78,6 +86,21 @@ class Engine:
         self._freed = asyncio.Event()
         self._stopping = False
         self.resize(sessions)
+
+    @property
+    def in_hand(self) -> int:
+        """Legs that are claimed and not settled."""
+        return len(self._held)
+
+    @property
+    def working(self) -> int:
+        """Legs that are being worked."""
+        return len(self._working)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is claimed."""
+        return self._stopping
 
     def resize(self, sessions: int) -> None:
         """Work for so many sessions: twice as many legs are rendered or on their way at a time."""
@@ -128,6 +151,7 @@ class Engine:
                 try:
                     more = await self._claim(message_class, lane, min(room, CLAIM_LIMIT))
                 except StoreError as error:
+                    self._metrics.failed("claim")
                     _log.warning("claim_waits_for_store", reason=error)
                     await asyncio.sleep(STORE_PAUSE_SECONDS)
 
@@ -149,6 +173,7 @@ class Engine:
             claim = await self._queue.claim(
                 message_class, limit=limit, quantum=self._quantum, tickets=tickets
             )
+            self._metrics.stage["claim"].observe(self._clock.monotonic() - asked_at)
             self._take(claim, asked_at)
         finally:
             lane.idle.set()
@@ -181,6 +206,7 @@ class Engine:
     async def _work(self, claimed: Claimed, lease: Lease) -> None:
         """One leg, from its start to its settlement: this is the shell that nothing gets past."""
         settlement = release(claimed)
+        self._metrics.stage["wait"].observe(self._clock.monotonic() - lease.since)
         try:
             settlement = await self._deliver(claimed, lease)
         except asyncio.CancelledError:
@@ -260,6 +286,12 @@ class Engine:
             _log.warning("stopped_with_unsettled_legs", legs=len(self._held))
 
 
-def release(claimed: Claimed, retry_after_ms: int = 0) -> Settlement:
+def release(claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"") -> Settlement:
     """Give a leg back: nothing was sent, no attempt is used up."""
-    return Settlement(claimed.leg_id, claimed.fence, Verb.RELEASE, retry_after_ms=retry_after_ms)
+    return Settlement(
+        claimed.leg_id,
+        claimed.fence,
+        Verb.RELEASE,
+        history=history,
+        retry_after_ms=retry_after_ms,
+    )

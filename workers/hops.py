@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
 from workers.route import NextHop
 from workers.smtp import Pool
@@ -19,8 +20,9 @@ CLOSE_SECONDS = 10.0
 class Hops:
     """Hop -> pool."""
 
-    def __init__(self, critical_share: float) -> None:
+    def __init__(self, critical_share: float, metrics: WorkerMetrics | None = None) -> None:
         self._share = critical_share
+        self._metrics = metrics or WorkerMetrics()
         self._pools: dict[str, Pool] = {}
         self._next_hops: dict[str, NextHop] = {}
         self._default = ""
@@ -30,6 +32,11 @@ class Hops:
     def default(self) -> str:
         """The hop of mail without a route of its own."""
         return self._default
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open or being set up."""
+        return sum(pool.sessions for pool in list(self._pools.values()))
 
     def find(self, hop: str) -> NextHop | None:
         """The next hop of a name; None when nobody delivers to it."""
@@ -45,7 +52,7 @@ class Hops:
                 pool = before.pop(relay.name)
             else:
                 reserved = max(1, int(relay.connections * self._share))
-                pool = Pool(relay, reserved=reserved)
+                pool = Pool(relay, reserved=reserved, metrics=self._metrics)
             self._pools[relay.name] = pool
             self._next_hops[relay.name] = NextHop(pool, relay.signed, relay.dkim_skip_headers)
         for pool in before.values():

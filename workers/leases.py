@@ -14,6 +14,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import LegFlag
 from shared.settings import WorkerSettings
 from shared.store.ports import Claimed, Queue
@@ -27,13 +28,15 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """The right to send one leg, as far as this process knows."""
 
-    def __init__(self, claimed: Claimed, keeper: Leases, expires: float) -> None:
+    def __init__(
+        self, claimed: Claimed, keeper: Leases, expires: float, since: float = 0.0
+    ) -> None:
         self.leg_id = claimed.leg_id
+        self.since = since
+        """When it was asked for (monotonic)."""
         self.fence = claimed.fence
         self.expires = expires
         self.lost = False
-        self.dot_due = False
-        """Whether the final dot may have been sent."""
         self._hold = LegFlag.HOLD in claimed.leg.flags
         self._keeper = keeper
 
@@ -49,15 +52,17 @@ class Lease:
             except StoreError:
                 return False
             self.lost = self.lost or not held
-        self.dot_due = self.holds()
-        return self.dot_due
+        return self.holds()
 
 
 class Leases:
     """Every lease of this process."""
 
-    def __init__(self, queue: Queue, settings: WorkerSettings, clock: Clock) -> None:
+    def __init__(
+        self, queue: Queue, settings: WorkerSettings, clock: Clock, metrics: WorkerMetrics
+    ) -> None:
         self.queue = queue
+        self._metrics = metrics
         self._clock = clock
         self._lifetime = settings.lease_seconds - settings.lease_margin_seconds
         self._interval = settings.lease_seconds / 3
@@ -72,7 +77,7 @@ class Leases:
 
     def hold(self, claimed: Claimed, asked_at: float) -> Lease:
         """Begin to renew a leg that was claimed by a request sent at `asked_at` (monotonic)."""
-        lease = Lease(claimed, self, asked_at + self._lifetime)
+        lease = Lease(claimed, self, asked_at + self._lifetime, asked_at)
         self._held[claimed.leg_id] = lease
         return lease
 
@@ -97,6 +102,7 @@ class Leases:
         try:
             answers = await self.queue.renew([(lease.leg_id, lease.fence) for lease in leases])
         except StoreError as error:
+            self._metrics.failed("renew")
             _log.warning("leases_not_renewed", legs=len(leases), reason=error)
             return
         for lease, held in zip(leases, answers, strict=True):

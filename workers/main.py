@@ -25,6 +25,7 @@ from shared.clock import SystemClock
 from shared.config import load
 from shared.errors import ConfigError, StoreError
 from shared.logging import configure
+from shared.metrics.worker import WorkerMetrics
 from shared.model.message import CLASSES
 from shared.outgoing import Outgoing, outgoing_from
 from shared.sentry import start_sentry
@@ -37,6 +38,7 @@ from workers.hops import Hops
 from workers.pipeline import Pipeline
 from workers.pump import Pump
 from workers.sign import Dkim
+from workers.vitals import Vitals, listen
 
 WORKER_TIMEOUT_MS = 1000
 """A consumer polls this often in case a wake-up was lost."""
@@ -103,13 +105,18 @@ class Worker:
 
     def __init__(self, settings: Settings, outgoing: Outgoing) -> None:
         self._clock = SystemClock()
+        self.metrics = WorkerMetrics()
         self.queue = RedisQueue(settings)
-        self.hops = Hops(settings.worker.critical_share)
+        self.hops = Hops(settings.worker.critical_share, self.metrics)
         self.hops.apply(outgoing.relays)
         signer = Dkim(outgoing.keys, self._clock)
-        self._pipeline = Pipeline(settings, self.queue, self._clock, self.hops, signer)
+        self._pipeline = Pipeline(
+            settings, self.queue, self._clock, self.hops, signer, self.metrics
+        )
         sessions = _sessions(outgoing)
-        self.engine = Engine(settings, self.queue, self._clock, self._pipeline.deliver, sessions)
+        self.engine = Engine(
+            settings, self.queue, self._clock, self._pipeline.deliver, sessions, self.metrics
+        )
         self._outgoing = outgoing
         self._reloading: asyncio.Task[None] | None = None
         self._reload_wanted = False
@@ -166,22 +173,26 @@ async def serve(settings: Settings, outgoing: Outgoing) -> None:
     consumers = Consumers(settings)
     declare(consumers.broker, engine.offer)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    pump = Pump(queue, worker_id, consumers.check)
+    pump = Pump(queue, worker_id, consumers.check, worker.metrics)
+    vitals = Vitals(engine, worker.hops, pump)
+    listener = listen(settings.worker.listen, worker.metrics, vitals)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, worker.reload)
     _warn(outgoing)
-    await _retrying(worker.limit)
+    await _retrying(worker.limit, stop.is_set)
     consumers.start()
     _log.info("worker_started", worker=worker_id)
     try:
-        await _until(stop, engine.run(), pump.run(), last=engine.stop)
+        await _until(stop, engine.run(), pump.run(), vitals.run(), last=engine.stop)
     finally:
         await asyncio.to_thread(consumers.stop)
     await worker.hops.close()
     await _leave(queue, worker_id)
+    if listener is not None:
+        listener.stop()
     _log.info("worker_stopped", worker=worker_id)
 
 
@@ -217,6 +228,15 @@ def main() -> int:
         return 2
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        return _run(settings, outgoing)
+    except ConfigError as error:  # Its listener's address is taken.
+        sys.stderr.write(f"posthaste worker: {error}\n")
+        return 2
+
+
+def _run(settings: Settings, outgoing: Outgoing) -> int:
+    """Serve; the exit code."""
     code = 0
     try:
         asyncio.run(serve(settings, outgoing))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import msgspec
 import structlog
@@ -16,13 +17,15 @@ import structlog
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, message_of, pack_history
 from shared.model.message import Content, Head, UnknownFormat
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
+from shared.store.attempts import attempt_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
 from workers import lines
-from workers.classify import Verdict, interrupted, outcomes
+from workers.classify import Verdict, category, outcomes
 from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, parts, render
@@ -40,6 +43,10 @@ character) takes 1.25 ms a KB, so 10 ms, and 26 with a garbage collection in it.
 TROUBLE_FIRST_MS = 1000
 TROUBLE_LONGEST_MS = 60_000
 """A hop in trouble stands still for a second, then twice as long each time, up to this."""
+OWN_COMMANDS_LONGEST_MS = 5000
+"""The same where it objected to one envelope only: the next one may be another application's."""
+ASIDE_LONGEST_MS = 30 * 60_000
+COMPLAIN_SECONDS = 10.0
 OVERDUE_MS = 250
 """A leg whose time ended in our hands goes back; the store, whose clock counts, expires it."""
 
@@ -51,12 +58,20 @@ class Pipeline:
     """The stages, with what they need."""
 
     def __init__(
-        self, settings: Settings, queue: Queue, clock: Clock, next_hops: NextHops, signer: Dkim
+        self,
+        settings: Settings,
+        queue: Queue,
+        clock: Clock,
+        next_hops: NextHops,
+        signer: Dkim,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or WorkerMetrics()
         self._retry = settings.retry
         self._queue = queue
         self._clock = clock
         self._next_hops = next_hops
+        self._complained: dict[str, float] = {}
         self.signer = signer
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
@@ -80,14 +95,15 @@ class Pipeline:
             _log.warning("content_not_read", reason=error, **lines.about(claimed.leg_id))
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
+        began_ms = self._clock.now_ms()
         transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
-        if transaction is not None and transaction.seven_bit_only:
+        if transaction.seven_bit_only:
             signed = await self._build(claimed.head, content, next_hop, seven_bit=True)
             transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
-        if transaction is not None and transaction.seven_bit_only:
+        if transaction.seven_bit_only:
             transaction = _no_seven_bit_form(indices)
         unsigned = next_hop.signed and not signed.signatures
-        return await self._conclude(claimed, transaction, indices, unsigned)
+        return await self._conclude(claimed, transaction, indices, unsigned, began_ms)
 
     async def _split(self, claimed: Claimed, legs: tuple[Leg, ...]) -> Settlement:
         """Others take its place."""
@@ -112,14 +128,26 @@ class Pipeline:
     ) -> Signed:
         """Render and sign; beside the loop when that takes long."""
         if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
-            return await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
-        return self._built(head, content, next_hop, seven_bit)
+            built = await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
+        else:
+            built = self._built(head, content, next_hop, seven_bit)
+        signed, render_seconds, sign_seconds = built
+        self._metrics.stage["render"].observe(render_seconds)
+        if next_hop.signed:
+            self._metrics.stage["sign"].observe(sign_seconds)
+        return signed
 
-    def _built(self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool) -> Signed:
+    def _built(
+        self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool
+    ) -> tuple[Signed, float, float]:
+        """The message, and the seconds that rendering and signing took."""
+        began = time.perf_counter()
         data = render(head, content, seven_bit=seven_bit)
+        rendered = time.perf_counter()
         if not next_hop.signed:
-            return Signed(data, 0)
-        return self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
+            return Signed(data, 0), rendered - began, 0.0
+        signed = self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
+        return signed, rendered - began, time.perf_counter() - rendered
 
     async def _transmit(
         self,
@@ -129,8 +157,7 @@ class Pipeline:
         next_hop: NextHop,
         indices: tuple[int, ...],
         utf8: bool,
-    ) -> Transaction | None:
-        """The transaction; None when this process stopped while the final dot may have been out."""
+    ) -> Transaction:
         head = claimed.head
         envelope = Envelope(
             head.return_path,
@@ -139,29 +166,28 @@ class Pipeline:
             not signed.message.isascii(),
             message_of(claimed.leg_id).hex(),
         )
+        began = time.perf_counter()
         try:
             return await next_hop.transport.send(
                 envelope, signed.message, lease, urgent=head.message_class == "critical"
             )
-        except asyncio.CancelledError:
-            if not lease.dot_due:
-                raise
-            return None
+        finally:
+            self._metrics.stage["transmit"].observe(time.perf_counter() - began)
 
     async def _conclude(
         self,
         claimed: Claimed,
-        transaction: Transaction | None,
+        transaction: Transaction,
         indices: tuple[int, ...],
         unsigned: bool,
+        began_ms: int,
     ) -> Settlement:
-        if transaction is None:
-            return self._settle(claimed, interrupted(indices))
         if transaction.trouble == LEASE_LOST and not transaction.dot_sent:
             return release(claimed)
         verdict = outcomes(transaction, indices)
         if verdict.relay_trouble:
-            return await self._trouble(claimed, transaction, verdict)
+            return await self._trouble(claimed, verdict)
+        self._time(claimed, verdict, began_ms)
         counted = []
         if transaction.dot_sent and unsigned:
             counted.append("unsigned")
@@ -169,17 +195,28 @@ class Pipeline:
             counted.append("without_tls")
         return self._settle(claimed, verdict, tuple(counted), answered=True)
 
-    async def _trouble(
-        self, claimed: Claimed, transaction: Transaction, verdict: Verdict
-    ) -> Settlement:
+    def _time(self, claimed: Claimed, verdict: Verdict, began_ms: int) -> None:
+        """How long the message has waited for its first attempt, and for its delivery."""
+        head = claimed.head
+        since = head.accepted_ms if head.send_at_ms is None else head.send_at_ms
+        if claimed.leg.attempts == 0:
+            waited = max(0, began_ms - since) / 1000
+            self._metrics.first_attempt[head.message_class].observe(waited)
+        took = max(0, self._clock.now_ms() - since) / 1000
+        for reply in verdict.replies:
+            if reply.status == Status.DELIVERED.letter:
+                self._metrics.delivery[head.message_class].observe(took)
+
+    async def _trouble(self, claimed: Claimed, verdict: Verdict) -> Settlement:
         """The relay's trouble is not the message's: it keeps its attempts and its place.
 
-        One to whose own commands the relay objected waits a minute, so that others probe it too.
+        One to whose own commands the relay objected stays away, so that others probe it too.
         """
-        hop = claimed.leg.hop
+        hop, own = claimed.leg.hop, verdict.own_commands
+        longest_ms = OWN_COMMANDS_LONGEST_MS if own else TROUBLE_LONGEST_MS
         try:
             wait_ms = await self._queue.trouble(
-                hop, verdict.note, TROUBLE_FIRST_MS, TROUBLE_LONGEST_MS
+                hop, verdict.note, TROUBLE_FIRST_MS, longest_ms, own_commands=own
             )
         except StoreError:
             return release(claimed, TROUBLE_FIRST_MS)
@@ -188,9 +225,32 @@ class Pipeline:
                 "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000,
                 **lines.about(claimed.leg_id),
             )  # fmt: skip
-        if transaction.mail is not None:
-            return release(claimed, TROUBLE_LONGEST_MS)
-        return release(claimed)
+        if not verdict.replies:
+            return release(claimed)
+        if not wait_ms:
+            self._complain(hop, verdict.note)
+        return release(claimed, self._aside_ms(claimed), self._uncharged(claimed, verdict))
+
+    def _complain(self, hop: str, reason: str) -> None:
+        """A relay that refuses some envelopes and takes others: loud, but not for each of them."""
+        now = self._clock.monotonic()
+        if now - self._complained.get(hop, -COMPLAIN_SECONDS) >= COMPLAIN_SECONDS:
+            self._complained[hop] = now
+            _log.warning("relay_refuses_some", hop=hop, reason=reason)
+
+    def _aside_ms(self, claimed: Claimed) -> int:
+        """How long a leg stays away that the relay would not take: the longer, the older it is."""
+        age_ms = self._clock.now_ms() - claimed.head.accepted_ms
+        return max(TROUBLE_LONGEST_MS, min(ASIDE_LONGEST_MS, age_ms // 4))
+
+    def _uncharged(self, claimed: Claimed, verdict: Verdict) -> bytes:
+        """The history with what the relay said now; said again, it is kept once."""
+        leg = claimed.leg
+        said = Attempt(self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, charged=False)
+        history = leg.history
+        if history and not history[-1].charged and history[-1].note == said.note:
+            history = history[:-1]
+        return pack_history((*history, said), leg.earlier)
 
     def _dead(self, claimed: Claimed, note: str) -> Settlement:
         """We cannot deliver it: a dead letter for every recipient that is still open."""
@@ -217,10 +277,19 @@ class Pipeline:
         attempt = Attempt(
             self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, verdict.bytes_sent
         )
-        attempts = leg.attempts + 1
-        again = any(status in OPEN for status in statuses)
-        jitter = random.random()  # noqa: S311  # Jitter.
-        retry_ms = next_wait_ms(attempts, leg.message_class, self._retry, jitter) if again else 0
+        of_attempts = tuple(
+            attempt_counter(leg.message_class, reply.status, category(reply))
+            for reply in verdict.replies
+        )
+        waiting = {
+            index for index, status in zip(leg.indices(), statuses, strict=True) if status in OPEN
+        }
+        charged = not waiting or not waiting <= verdict.denied
+        if verdict.denied:
+            counted = (*counted, "relay_troubles")
+            self._complain(leg.hop, "refuses to relay to some recipients")
+        attempts = leg.attempts + charged
+        retry_ms = self._wait_ms(claimed, attempts, charged) if waiting else 0
         lines.attempt(claimed, verdict, attempts, retry_ms)
         return Settlement(
             claimed.leg_id,
@@ -231,9 +300,16 @@ class Pipeline:
             pack_history((*leg.history, attempt), leg.earlier),
             _encode(attempt),
             retry_ms,
-            counted,
+            counted + of_attempts,
             answered,
         )
+
+    def _wait_ms(self, claimed: Claimed, attempts: int, charged: bool) -> int:
+        """Until the next attempt: by the schedule, or what the relay's trouble costs."""
+        if not charged:
+            return self._aside_ms(claimed)
+        jitter = random.random()  # noqa: S311  # Jitter.
+        return next_wait_ms(attempts, claimed.leg.message_class, self._retry, jitter)
 
 
 def _no_seven_bit_form(indices: tuple[int, ...]) -> Transaction:

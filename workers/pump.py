@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 import structlog
 
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.store.ports import Pumped, Queue
 
 SHORTEST_SECONDS = 0.25
@@ -24,8 +26,13 @@ _log = structlog.get_logger(__name__)
 class Pump:
     """Runs the pump with jitter, so that many processes do not run it in step."""
 
-    def __init__(self, queue: Queue, worker_id: str, alive: Callable[[], None]) -> None:
+    def __init__(
+        self, queue: Queue, worker_id: str, alive: Callable[[], None], metrics: WorkerMetrics
+    ) -> None:
         self._queue = queue
+        self._metrics = metrics
+        self.answered_at = time.monotonic()
+        """When the store has last answered."""
         self._worker_id = worker_id
         self._alive = alive
 
@@ -37,8 +44,10 @@ class Pump:
             try:
                 pumped = await self._queue.pump(self._worker_id)
                 more = pumped.more
+                self.answered_at = time.monotonic()
                 self._report(pumped)
             except StoreError as error:
+                self._metrics.failed("pump")
                 _log.warning("pump_waits_for_store", reason=error)
             if not more:
                 wait = random.uniform(SHORTEST_SECONDS, LONGEST_SECONDS)  # noqa: S311  # Jitter.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import structlog
 
 from shared.errors import StoreError
+from shared.metrics.worker import WorkerMetrics
 from shared.store.ports import Claimed, Queue
 from workers.leases import Lease
 
@@ -61,8 +62,10 @@ class Starts:
         slots: int,
         work: Callable[[Claimed, Lease], None],
         let_go: Callable[[Claimed], None],
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._queue = queue
+        self._metrics = metrics or WorkerMetrics()
         self._work = work
         self._let_go = let_go
         self._slots = self._free = 0
@@ -127,6 +130,7 @@ class Starts:
         try:
             answers = await self._queue.start([(leg.leg_id, leg.fence) for leg, _ in group])
         except StoreError as error:
+            self._metrics.failed("start")
             _log.warning("starts_not_committed", legs=len(group), reason=error)
             answers = [False] * len(group)
         for leg, held in zip(group, answers, strict=True):

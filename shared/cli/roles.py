@@ -1,4 +1,4 @@
-"""`posthaste web|worker|inbox`: one role alone, in the foreground, from the settings."""
+"""`posthaste web|worker|exporter|inbox`: one role alone, in the foreground, from the settings."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def worker() -> None:
     Example: POSTHASTE_RELAY_URL=smtp://127.0.0.1:2526 posthaste worker
     """
     _become(module_command("workers.main"))
+
+
+@click.command()
+def exporter() -> None:
+    """Run the exporter, which tells Prometheus what the store counts.
+
+    Example: POSTHASTE_EXPORTER_LISTEN=0.0.0.0:8028 posthaste exporter
+    """
+    _become(module_command("shared.exporter"))
 
 
 @click.command()

@@ -88,6 +88,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """Why there was no reply: `connection refused`, `timed out`, ...; empty otherwise."""
     bytes_sent: int = 0
     """Of the message, when nobody knows whether the server took it."""
+    charged: bool = True
+    """False: it was the relay's trouble, so it counts as none."""
 
 
 class Leg(msgspec.Struct, frozen=True):

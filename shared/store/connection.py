@@ -45,6 +45,15 @@ def _refusal(error: Exception) -> StoreError:
     return StoreError(f"the store refused a command: {text[:200]}")
 
 
+def info(text: bytes) -> dict[str, str]:
+    """The lines `name:value` of INFO."""
+    pairs = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, colon, value in pairs if colon}
+
+
+REPLICAS_SHARE = 0.8
+"""Of the time for an answer, replicas get so much: what is late is told by the store itself."""
+
 _ANSWERS = (ResponseError, BusyLoadingError)
 _BROKEN = (RedisError, OSError, asyncio.TimeoutError)
 
@@ -64,6 +73,7 @@ class SyncRedis:
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )
+        self._wait_ms = int(timeout_seconds * 1000 * REPLICAS_SHARE)
 
     def run(self, script: Script, arguments: Sequence[Value]) -> Any:
         """Run a script. Raises the `StoreError` family."""
@@ -71,6 +81,22 @@ class SyncRedis:
             return self.command("EVALSHA", script.sha, 1, PREFIX, *arguments)
         except NoScriptError:
             return self.command("EVAL", script.text, 1, PREFIX, *arguments)
+
+    def run_replicated(self, script: Script, arguments: Sequence[Value], replicas: int) -> Any:
+        """Run a script, and wait until what it wrote is on the disks of so many replicas.
+
+        Raises the `StoreError` family: `OutcomeUnknown` when they did not say so in time.
+        """
+        wait = ("WAITAOF", 1, replicas, self._wait_ms)
+        try:
+            script_call = ("EVALSHA", script.sha, 1, PREFIX, *arguments)
+            reply, acknowledged = self.commands([script_call, wait])
+        except NoScriptError:
+            script_call = ("EVAL", script.text, 1, PREFIX, *arguments)
+            reply, acknowledged = self.commands([script_call, wait])
+        if acknowledged[1] < replicas:
+            raise OutcomeUnknown("too few replicas have it on disk")
+        return reply
 
     def command(self, *parts: Value) -> Any:
         """Run one command. Raises the `StoreError` family; `NoScriptError` is let through."""
@@ -84,14 +110,19 @@ class SyncRedis:
             raise StoreUnavailable("the store is loading") from error
         except (*_BROKEN, MaxConnectionsError) as error:
             raise StoreUnavailable("the store cannot be reached") from error
+        answers: list[Any] = []
         try:
             connection.send_packed_command(connection.pack_commands(many))
-            return [connection.read_response() for _ in many]
-        except NoScriptError:
-            raise
-        except _ANSWERS as error:
+            for _ in many:
+                answers.append(connection.read_response())
+            return answers
+        except (NoScriptError, *_ANSWERS) as error:
             if len(many) > 1:
                 connection.disconnect()  # Answers to the other commands are still to come.
+            if isinstance(error, NoScriptError):
+                raise
+            if answers:
+                raise OutcomeUnknown("the store refused a later command") from error
             raise _refusal(error) from error
         except _BROKEN as error:
             connection.disconnect()

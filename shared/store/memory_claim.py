@@ -62,6 +62,7 @@ class ClaimRun:
             room, later = self._permitted(hop, room)
             wake = wake or later
         queue = state.ready[self._class, hop]
+        self._choose_probe(hop, queue, room if probing else 0)
         taken, apart = self._take_from(queue, room)
         if probing and taken:
             state.probes[hop] = self.legs[-1].leg_id
@@ -74,8 +75,15 @@ class ClaimRun:
                 self._over = True
             elif wake or permit:
                 state.wake[self._class][hop] = max(wake or 0, permit or 0)
+                if not until and not probing:
+                    state.bump("permits_refused")
             else:
                 state.ring[self._class].append(hop)
+
+    def _choose_probe(self, hop: str, queue: deque[bytes], room: int) -> None:
+        """Every other probe is the newest."""
+        if room > 0 and self._state.trouble[hop].strikes % 2 == 0:
+            queue.rotate(1)
 
     def _permitted(self, hop: str, room: int) -> tuple[int, int | None]:
         state, wake = self._state, None

@@ -10,7 +10,7 @@ from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.model.status import Status
 from shared.store.memory_state import State
-from shared.store.operations import Aside, Destination, Place, SetAside
+from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
 from shared.store.ports import Pause
 
 _ASIDE = frozenset({Status.DEAD, Status.UNCERTAIN})
@@ -35,6 +35,10 @@ class MemoryOperations:
             found = [self._destination(name, hop) for name, hop in places]
             found += [self._destination("transactional", hop) for hop in still]
         return sorted(found, key=lambda each: (-each.ready - each.deferred, each.hop))
+
+    def vitals(self) -> Vitals:
+        """See the port."""
+        return Vitals()
 
     def _lately(self, at_ms: int) -> bool:
         return at_ms > self._state.now() - 60_000

@@ -25,6 +25,10 @@ from shared.store.ports import (
 _replace = msgspec.structs.replace
 
 
+PROVED_MS = 60_000
+"""How long a message that a hop has taken shows that it knows us."""
+
+
 class MemoryQueue:
     """`shared.store.ports.Queue` in memory."""
 
@@ -134,6 +138,8 @@ class MemoryQueue:
             state.event("attempt", given.leg_id, given.event)
         for name in given.counted:
             state.bump(name)
+        if Status.DELIVERED in given.statuses:
+            state.proved[leg.hop] = state.now()
         if given.answered:
             state.answered.append((state.now(), leg.message_class, leg.hop))
             state.probes.pop(leg.hop, None)
@@ -147,6 +153,9 @@ class MemoryQueue:
         if limit is not None and limit.per_second and leg.hop in state.gcra:
             state.gcra[leg.hop] -= 1000 / limit.per_second
         leg = state.heed(leg)
+        if given.history:
+            history, earlier = unpack_history(given.history)
+            leg = _replace(leg, history=history, earlier=earlier)
         leg = _replace(leg, fence=leg.fence + 1, flags=resting(leg))
         if not any(status in OPEN for status in leg.statuses):
             leg = state.place(given.leg_id, leg)
@@ -233,10 +242,15 @@ class MemoryQueue:
         if limit.per_second or limit.concurrency:
             self._state.limits[hop] = limit
 
-    async def trouble(self, hop: str, reason: str, first_ms: int, longest_ms: int) -> int:
+    async def trouble(
+        self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
+    ) -> int:
         """See the port."""
         state = self._state
         with state.lock:
+            if own_commands and state.proved.get(hop, -PROVED_MS) + PROVED_MS > state.now():
+                state.bump("relay_troubles")
+                return 0
             before = state.trouble.get(hop, Pause("trouble", 0, "", 0, state.now()))
             if (before.until_ms or 0) > state.now():
                 return 0

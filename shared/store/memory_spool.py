@@ -10,6 +10,7 @@ from shared.compression import pack_content
 from shared.model.leg import Leg, LegState, leg_id
 from shared.model.message import CLASSES, pack_head
 from shared.model.status import OPEN, Status
+from shared.store.attempts import split_attempts
 from shared.store.memory_state import State
 from shared.store.ports import (
     Accepted,
@@ -168,7 +169,9 @@ class MemorySpool:
         """See the port."""
         state = self._state
         with state.lock:
+            attempts, counters = split_attempts(state.counters)
             return Depth(
+                attempts=attempts,
                 accepted={str(name): count for name, count in state.accepted.items()},
                 by_status={
                     name: {
@@ -177,7 +180,7 @@ class MemorySpool:
                     for name in CLASSES
                 },
                 ready_legs={str(name): count for name, count in state.ready_legs.items()},
-                counters={name: count for name, count in state.counters.items() if count},
+                counters={name: count for name, count in counters.items() if count},
                 oldest_ready_ms=self._oldest(),
                 deferred_legs={name: len(state.deferred[name]) for name in CLASSES},
                 leased_legs={name: len(state.leases[name]) for name in CLASSES},

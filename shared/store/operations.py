@@ -20,6 +20,7 @@ Aside = Literal["dead", "uncertain"]
 Place = tuple[int, bytes]
 """Where a list goes on: since when, and the id of the last leg that was given."""
 State = Literal["active", "idle", "limited", "suspended", "backing_off", "probing"]
+"""`backing_off` until its next probe; `probing`: a message probes it now, or its next one will."""
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -71,11 +72,32 @@ class SetAside(msgspec.Struct, frozen=True):
         return [self.head.recipients[index].email for index in self.indices()]
 
 
+class Vitals(msgspec.Struct, frozen=True):
+    """How the server itself is. None where it does not say."""
+
+    ping_seconds: float = 0.0
+    """What one command took, there and back."""
+    uptime_seconds: int = 0
+    clients: int = 0
+    replicas: int = 0
+    commands: int = 0
+    evicted_keys: int = 0
+    delayed_fsyncs: int = 0
+    aof_write_ok: bool = True
+    aof_rewrite_ok: bool = True
+    durable: bool | None = None
+    """Whether it writes an append-only file and syncs it before every answer."""
+
+
 class Operations(Protocol):
     """What operators ask and decide."""
 
     def destinations(self) -> list[Destination]:
         """Every destination that has mail, stands still or was busy lately; the deepest first."""
+        ...
+
+    def vitals(self) -> Vitals:
+        """How the server itself is."""
         ...
 
     def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:

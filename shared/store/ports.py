@@ -140,6 +140,8 @@ class Depth(msgspec.Struct, frozen=True):
     ready_legs: dict[str, int]
     counters: dict[str, int]
     """crashes, late_delivered, events_trimmed, tickets_minted, relay_troubles, ..."""
+    attempts: dict[tuple[str, str, str], int]
+    """(class, status letter, category) -> recipients, by what an attempt came to."""
     oldest_ready_ms: dict[str, int]
     """Age of the head of the oldest ready queue seen, by class; absent when none is ready."""
     deferred_legs: dict[str, int]
@@ -278,7 +280,7 @@ class Settlement(msgspec.Struct, frozen=True):
     """SETTLE: the new status of each recipient of the leg, in the leg's order."""
     attempts: int = 0
     history: bytes = b""
-    """SETTLE: the record's new tail (`pack_history`)."""
+    """The record's new tail (`pack_history`); RELEASE: empty when it stays as it is."""
     event: bytes = b""
     """SETTLE: payload of the `attempt` event."""
     retry_after_ms: int = 0
@@ -376,12 +378,16 @@ class Queue(Protocol):
         """Set the limits of a hop."""
         ...
 
-    async def trouble(self, hop: str, reason: str, first_ms: int, longest_ms: int) -> int:
+    async def trouble(
+        self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
+    ) -> int:
         """A hop could not be used: its mail stays queued, twice as long each time.
 
         From `first_ms` up to `longest_ms`; then one leg probes it, of all workers' together, until
         the hop answers one (`Settlement.answered`). Gives how many ms it stands still from now; 0
-        when it did already, so that transactions that broke together count once.
+        when it did already, so that transactions that broke together count once. With
+        `own_commands` it objected to one envelope: it does not stand still for that where it has
+        taken another message within the last minute.
         """
         ...
 

@@ -7,15 +7,17 @@ family.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared.clock import Clock, SystemClock
+from shared.errors import StoreError
 from shared.model.leg import message_of, unpack_leg
 from shared.model.message import CLASSES, MessageClass, unpack_head
 from shared.settings import Settings
-from shared.store.connection import SyncRedis, Value
-from shared.store.operations import Aside, Destination, Place, SetAside
+from shared.store.connection import SyncRedis, Value, info
+from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
 from shared.store.ports import Pause
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
@@ -129,6 +131,35 @@ class RedisOperations:
         view = _View(self._redis, self._now())
         found = [view.destination(c, hop) for c, hop in view.places()]
         return sorted(found, key=lambda each: (-each.ready - each.deferred, each.hop))
+
+    def vitals(self) -> Vitals:
+        """See the port."""
+        began = time.perf_counter()
+        self._redis.command("PING")
+        took = time.perf_counter() - began
+        names = ("server", "clients", "stats", "persistence", "replication")
+        facts: dict[str, str] = {}
+        for text in self._redis.commands([("INFO", name) for name in names]):
+            facts |= info(text)
+        return Vitals(
+            took,
+            int(facts.get("uptime_in_seconds", 0)),
+            int(facts.get("connected_clients", 0)),
+            int(facts.get("connected_slaves", 0)),
+            int(facts.get("total_commands_processed", 0)),
+            int(facts.get("evicted_keys", 0)),
+            int(facts.get("aof_delayed_fsync", 0)),
+            facts.get("aof_last_write_status", "ok") == "ok",
+            facts.get("aof_last_bgrewrite_status", "ok") == "ok",
+            self._durable(facts.get("aof_enabled") == "1"),
+        )
+
+    def _durable(self, appends: bool) -> bool | None:
+        try:
+            _, policy = self._redis.command("CONFIG", "GET", "appendfsync")
+        except (StoreError, ValueError):  # Hosted ones forbid the question.
+            return None if appends else False
+        return appends and policy == b"always"
 
     def _now(self) -> int:
         return (self._clock or SystemClock()).now_ms()

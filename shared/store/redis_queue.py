@@ -102,7 +102,7 @@ class RedisQueue:
                     _VERBS[each.verb],
                     pack_statuses(each.statuses),
                     each.attempts,
-                    each.history or b"\x90",
+                    each.history or (b"\x90" if each.verb is Verb.SETTLE else b""),
                     each.event,
                     each.retry_after_ms,
                     " ".join(each.counted),
@@ -157,9 +157,13 @@ class RedisQueue:
         text = f"{interval!r}|{burst!r}|{limit.concurrency}"
         await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
 
-    async def trouble(self, hop: str, reason: str, first_ms: int, longest_ms: int) -> int:
+    async def trouble(
+        self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
+    ) -> int:
         """See the port."""
-        wait_ms: int = await self._run("trouble", hop, reason, first_ms, longest_ms)
+        wait_ms: int = await self._run(
+            "trouble", hop, reason, first_ms, longest_ms, 1 if own_commands else 0
+        )
         return wait_ms
 
     async def drop(self, message_class: MessageClass, ticket: str) -> None:

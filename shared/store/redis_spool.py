@@ -19,7 +19,8 @@ from shared.model.leg import Leg, LegState, leg_id, pack_leg, unpack_leg
 from shared.model.message import CLASSES, pack_head, unpack_head
 from shared.model.status import BY_LETTER
 from shared.settings import Settings
-from shared.store.connection import SyncRedis, Value
+from shared.store.attempts import split_attempts
+from shared.store.connection import SyncRedis, Value, info
 from shared.store.ports import (
     Accepted,
     AcceptKind,
@@ -113,13 +114,21 @@ class RedisSpool:
     def _run(self, name: str, *arguments: Value) -> Any:
         return self._redis.run(SCRIPTS[name], [*self._head_arguments(), *arguments])
 
+    def _store(self, arguments: Sequence[Value]) -> Any:
+        """Run the accept script; durable when this returns."""
+        given = [*self._head_arguments(), IDEMPOTENCY_WIDTH_MS, IDEMPOTENCY_KEPT, *arguments]
+        replicas = self._settings.store.replicas
+        if replicas:
+            return self._redis.run_replicated(SCRIPTS["accept"], given, replicas)
+        return self._redis.run(SCRIPTS["accept"], given)
+
     def accept(self, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
         """See the port."""
         answers: list[Accepted | Exception] = []
         for chunk in chunks([pack_submission(each) for each in submissions]):
             arguments = [part for item in chunk for part in item]
             try:
-                replies = self._run("accept", IDEMPOTENCY_WIDTH_MS, IDEMPOTENCY_KEPT, *arguments)
+                replies = self._store(arguments)
             except StoreError as error:
                 answers += [error] * len(chunk)
                 rest = len(submissions) - len(answers)
@@ -199,17 +208,18 @@ class RedisSpool:
     def health(self) -> Health:
         """See the port."""
         try:
-            memory, persistence, length, acknowledged = self._redis.commands(
+            memory, persistence, replication, length, acknowledged = self._redis.commands(
                 [
                     ("INFO", "memory"),
                     ("INFO", "persistence"),
+                    ("INFO", "replication"),
                     ("XLEN", f"{PREFIX}events"),
                     ("EXISTS", f"{PREFIX}events:acknowledged"),
                 ]
             )
         except OutcomeUnknown as error:
             raise StoreUnavailable("the store did not answer") from error
-        facts = _info(memory) | _info(persistence)
+        facts = info(memory) | info(persistence) | info(replication)
         return self._judge(facts, length if acknowledged else 0)
 
     def _judge(self, facts: dict[str, str], backlog: int) -> Health:
@@ -222,6 +232,8 @@ class RedisSpool:
             reasons.append("store_loading")
         if facts.get("aof_last_write_status", "ok") != "ok":
             reasons.append("store_write_error")
+        if int(facts.get("connected_slaves", 0)) < store.replicas:
+            reasons.append("store_replicas")
         if most and used > most * store.memory_ratio:
             reasons.append("store_memory")
         if free is not None and free < aof * 1.2 + store.disk_reserve_bytes:
@@ -249,12 +261,6 @@ def _accepted(reply: bytes, item: list[Value]) -> Accepted:
     )
 
 
-def _info(text: bytes) -> dict[str, str]:
-    """The lines `name:value` of INFO."""
-    pairs = (line.partition(":") for line in text.decode().splitlines())
-    return {name: value for name, colon, value in pairs if colon}
-
-
 def _depth(reply: Any) -> Depth:
     """The depth script's answer as a value."""
     flat, live, events, finished, dead, held, suspended, troubled, *by_class = reply
@@ -269,11 +275,13 @@ def _depth(reply: Any) -> Depth:
             status.value: numbers.pop(f"s:{index}:{letter}", 0)
             for letter, status in BY_LETTER.items()
         }
+    attempts, counters = split_attempts(numbers)
     return Depth(
+        attempts=attempts,
         accepted=accepted,
         by_status=by_status,
         ready_legs=ready,
-        counters=numbers,
+        counters=counters,
         oldest_ready_ms={
             name: age for name, age in zip(CLASSES, by_class[2::3], strict=True) if age >= 0
         },

@@ -119,6 +119,7 @@ class Installation:
         self._supervisor.start("web", lambda: http_ok(self._plan.http, "/livez"))
         if not http_ok(self._plan.http, "/readyz"):
             self._say(f"no mail is accepted for now: {self._plan.http}/readyz tells why")
+        self._supervisor.start("exporter", lambda: http_ok(self._plan.exporter, "/livez"))
         wanted = self._options.workers
         self._supervisor.start("worker", lambda: live_workers(spool) >= wanted)
         spool.close()
@@ -159,6 +160,8 @@ class Installation:
             {
                 "http": self._plan.http,
                 "operator": self._plan.operator,
+                "exporter": self._plan.exporter,
+                "workers": list(self._plan.workers),
                 "inbox": self._plan.inbox,
                 "inbox_smtp": self._plan.inbox_smtp,
                 "relay": self._plan.environment.get("POSTHASTE_RELAY_URL", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,7 @@ class Options(msgspec.Struct, frozen=True):
     operator: int | None = None
     inbox: int | None = None
     inbox_smtp: int | None = None
+    exporter: int | None = None
     smtp_relay: str | None = None
     workers: int = 2
     web: int | None = None
@@ -49,6 +51,9 @@ class Plan(msgspec.Struct, frozen=True):
     """Overrides that every role gets."""
     http: str
     operator: str
+    exporter: str
+    workers: tuple[str, ...]
+    """Where each worker tells its metrics."""
     inbox: str | None
     inbox_smtp: str | None
     listeners: tuple[Reserved, ...]
@@ -91,7 +96,9 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
     fixed = options.http is None  # With --http the other ports are free ones of the system.
     http = _choose(options.http, settings.web.listen, fixed, "--http")
     operator = _choose(options.operator, settings.web.operator_listen, fixed, "--operator")
-    listeners = [http, operator]
+    exporter = _choose(options.exporter, settings.exporter.listen, fixed, "--exporter")
+    workers = [_choose(None, "127.0.0.1:0", False, "--workers") for _ in range(options.workers)]
+    listeners = [http, operator, exporter, *workers]
     with_inbox = options.smtp_relay is None or options.inbox is not None
     environment = {
         "POSTHASTE_CONFIG": str(home.settings),
@@ -99,6 +106,7 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         "POSTHASTE_STORE_DATA_DIR": str(home.redis),
         "POSTHASTE_WEB_LISTEN": _join(http),
         "POSTHASTE_WEB_OPERATOR_LISTEN": _join(operator),
+        "POSTHASTE_EXPORTER_LISTEN": _join(exporter),
     }
     if not (settings.log.address_key or settings.log.address_key_file):
         environment["POSTHASTE_LOG_ADDRESS_KEY_FILE"] = str(home.log_key)
@@ -113,7 +121,9 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         environment["POSTHASTE_INBOX_SMTP_LISTEN"] = _join(smtp)
         environment["POSTHASTE_INBOX_DIRECTORY"] = str(home.inbox)
     if len({(each.host, each.port) for each in listeners}) < len(listeners):
-        raise ConfigError("two of --http, --operator, --inbox and --inbox-smtp are the same port")
+        raise ConfigError(
+            "two of --http, --operator, --exporter, --inbox and --inbox-smtp are the same port"
+        )
     if options.smtp_relay is not None:
         environment["POSTHASTE_RELAY_URL"] = options.smtp_relay
     elif smtp is not None and not (_relay_is_set(home) or settings.relay != _ANY_RELAY):
@@ -126,10 +136,12 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         environment=environment,
         http=f"http://{_join(http)}",
         operator=f"http://{_join(operator)}",
+        exporter=f"http://{_join(exporter)}",
+        workers=tuple(f"http://{_join(each)}" for each in workers),
         inbox=f"http://{_join(inbox)}" if inbox else None,
         inbox_smtp=f"smtp://{_join(smtp)}" if smtp else None,
         listeners=tuple(listeners),
-        specs=_specs(home, options, environment, redis_socket, with_inbox),
+        specs=_specs(home, workers, environment, redis_socket, with_inbox),
     )
 
 
@@ -148,7 +160,11 @@ def module_command(module: str) -> tuple[str, ...]:
 
 
 def _specs(
-    home: Home, options: Options, environment: dict[str, str], redis_socket: str, inbox: bool
+    home: Home,
+    workers: Sequence[Reserved],
+    environment: dict[str, str],
+    redis_socket: str,
+    inbox: bool,
 ) -> tuple[ChildSpec, ...]:
     config = home.redis / "server.conf"
     text = server_config(home.redis, socket=Path(redis_socket), maxmemory_bytes=memory_bytes() // 2)
@@ -157,8 +173,8 @@ def _specs(
     if inbox:
         specs.append(ChildSpec("inbox", 1, module_command("web.inbox"), environment, 10.0))
     specs.append(ChildSpec("web", 1, web_command(), environment))
-    specs += [
-        ChildSpec("worker", number, module_command("workers.main"), environment)
-        for number in range(1, options.workers + 1)
-    ]
+    specs.append(ChildSpec("exporter", 1, module_command("shared.exporter"), environment, 10.0))
+    for number, listen in enumerate(workers, start=1):
+        own = environment | {"POSTHASTE_WORKER_LISTEN": _join(listen)}
+        specs.append(ChildSpec("worker", number, module_command("workers.main"), own))
     return tuple(specs)

@@ -32,7 +32,7 @@ def screen(plan: Plan, home: Home, key: str) -> str:
         "",
         f"  API       {plan.http}",
         f"  Inbox     {plan.inbox or 'not running: mail goes to ' + plan.relay}",
-        f"  Metrics   {plan.operator}/metrics",
+        f"  Metrics   {plan.exporter}/metrics",
         f"  API key   {key}",
         f"  Home      {home.directory}",
         "",

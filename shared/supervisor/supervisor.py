@@ -17,7 +17,7 @@ from shared.errors import ConfigError
 from shared.supervisor.child import Child
 from shared.supervisor.processes import adopt_orphans, end_group
 
-STOP_ORDER = ("web", "worker", "inbox", "redis")
+STOP_ORDER = ("web", "worker", "exporter", "inbox", "redis")
 RELOADING_ROLES = ("web", "worker")
 GROUP_END_SECONDS = 10.0
 START_SECONDS = 60.0

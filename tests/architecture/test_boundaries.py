@@ -26,6 +26,7 @@ OWNERS = {
     "socket": (
         "workers/smtp/", "workers/main.py",  # A worker's id has the host's name in it.
         "shared/supervisor/", "web/inbox/",  # Whether ports are free, whether roles answer.
+        "shared/metrics/server.py",  # Its listener's address family.
     ),
     "asyncio": (
         "workers/", "shared/store/connection.py",
@@ -37,6 +38,7 @@ OWNERS = {
 }  # fmt: skip
 ENVIRONMENT_READERS = {
     "shared/config.py",
+    "shared/metrics/web.py",  # The library's multiprocess mode is told its directory there only.
     "shared/supervisor/installation.py",  # Children get this process's environment.
     "workers/main.py",  # Dramatiq reads its restart delay from the environment only.
 }

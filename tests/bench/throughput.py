@@ -85,40 +85,72 @@ def _floor(rates: list[float]) -> Peer:
 Prepare = Callable[[dict[str, Any], int, int], Load]
 
 
+TIERS = {"web": "web", "worker": "the workers", "redis": "the store"}
+
+
+class Spent:
+    """What each tier's processes take for a message, in microseconds: a value for each run."""
+
+    def __init__(self, up: dict[str, Any]) -> None:
+        self._pids: dict[str, list[int]] = {role: up["pids"][role] for role in TIERS}
+        self._began: dict[str, float] = {}
+        self.micros: dict[str, list[float]] = {role: [] for role in TIERS}
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._began = {role: cpu_seconds(pids) for role, pids in self._pids.items()}
+
+    def end(self, count: int) -> None:
+        """So many messages have gone through."""
+        for role, pids in self._pids.items():
+            used = cpu_seconds(pids) - self._began[role]
+            self.micros[role].append(used / count * 1e6)
+
+    def figures(self, what: str) -> list[Figure]:
+        """One for each tier."""
+        return [
+            Figure(f"{what}: processor time of {name} for each", tuple(self.micros[role]), "us",
+                   "lower")
+            for role, name in TIERS.items()
+        ]  # fmt: skip
+
+
 def _end_to_end(
-    prepare: Prepare, count: int, effort: Effort, sessions: int
-) -> tuple[list[float], tuple[Peer, ...]]:
-    """Rates of our runs, with the peers' between them."""
+    prepare: Prepare, count: int, effort: Effort, sessions: int, name: str, bars: tuple[float, ...]
+) -> list[Figure]:
+    """Rates of our runs, with the peers' between them, and what each tier took."""
     rates = []
     with CountingSink() as sink, signing(sink.port) as up, Rivals(sink, effort, sessions) as rivals:
         accepted(prepare(up, WARM_UP, 0))
+        spent = Spent(up)
         for run in range(effort.runs):
             _settled(up)
             load = prepare(up, count, (run + 1) * count + WARM_UP)
             before, began = sink.count, time.perf_counter()
+            spent.begin()
             accepted(load)
             rates.append(count / (sink.wait(before + count) - began))
             _settled(up)
+            spent.end(count)
             rivals.run()
-        return rates, rivals.peers()
+        must, aim = bars
+        figure = Figure(
+            f"{name} to sink, end to end, signed", tuple(rates), "/s", must=must, aim=aim,
+            peers=rivals.peers(),
+        )  # fmt: skip
+        return [figure, *spent.figures(name)]
 
 
 def batch(effort: Effort) -> list[Figure]:
     """Batches of 1,000 over two connections, until the sink has them all."""
-    rates, peers = _end_to_end(batches, effort.batch_messages, effort, 50)
-    return [
-        Figure("batch API to sink, end to end, signed", tuple(rates), "/s", must=2500, aim=3500,
-               peers=peers)
-    ]  # fmt: skip
+    return _end_to_end(batches, effort.batch_messages, effort, 50, "batch API", (2500, 3500))
 
 
 def single(effort: Effort) -> list[Figure]:
     """Single POSTs over 16 connections, until the sink has them all."""
-    rates, peers = _end_to_end(singles, effort.single_messages, effort, 16)
-    return [
-        Figure("single POSTs, 16 connections, to sink, signed", tuple(rates), "/s", must=900,
-               aim=1500, peers=peers)
-    ]  # fmt: skip
+    return _end_to_end(
+        singles, effort.single_messages, effort, 16, "single POSTs, 16 connections", (900, 1500)
+    )
 
 
 @contextmanager

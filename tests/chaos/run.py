@@ -184,7 +184,7 @@ class Run:
             sent[number] = Sent(
                 receipt.id, receipt.message_id, mail.message_class, mail.recipients
             )  # fmt: skip
-        in_metrics, reconciliation = evidence.metrics(up["operator"])
+        in_metrics, reconciliation = evidence.metrics(up["exporter"])
         return Books(
             sent=sent,
             unanswered=[each for each in range(self._messages) if each not in receipts],

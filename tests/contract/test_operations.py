@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared.model.leg import LegState
+import msgspec
+
+from shared.model.leg import Attempt, LegState, RecipientReply, pack_history
 from shared.model.status import Status
 from shared.store.operations import Destination
 from shared.store.ports import DestinationLimit, Pause
@@ -139,6 +141,56 @@ def test_trouble_that_was_told_by_others_lets_a_new_probe_go(store: Store) -> No
     assert probe.leg_id != old.leg_id
     store.settle(settlement(probe, Status.DELIVERED))
     assert destination(store, "ill").pause is None
+
+
+def test_a_hop_that_took_a_message_lately_does_not_stand_still_for_one_envelope(
+    store: Store,
+) -> None:
+    store.pump()
+    store.accept(hops=("picky",))
+    assert store.trouble("picky", own_commands=True) == 1000
+    store.pump_for(1.5)
+    store.settle(settlement(store.claim().legs[0], Status.DELIVERED))
+    assert store.trouble("picky", own_commands=True) == 0
+    store.clock.advance(59)
+    assert store.trouble("picky", own_commands=True) == 0
+    assert store.spool.depth().counters["relay_troubles"] == 3
+    assert destination(store, "picky").pause is None
+    store.clock.advance(2)
+    assert store.trouble("picky", own_commands=True) == 1000
+    store.accept(hops=("ill",))
+    store.settle(settlement(store.claim().legs[0], Status.DELIVERED))
+    assert store.trouble("ill", "connection refused") == 1000
+
+
+def test_every_other_probe_is_the_newest(store: Store) -> None:
+    store.pump()
+    first, second, third, last = (store.accept(hops=("ill",)) for _ in range(4))
+    probes = []
+    for wait in (1.5, 3, 5, 9):
+        store.trouble("ill")
+        store.pump_for(wait)
+        (probe,) = store.claim(start=False).legs
+        probes.append(probe.leg_id[:16])
+        store.settle(release(probe, 600_000))
+    assert probes == [first, last, second, third]
+
+
+def test_a_release_may_tell_what_was_said(store: Store) -> None:
+    identifier = store.accept()
+    (claimed,) = store.claim().legs
+    said = Attempt(7, "relay", (RecipientReply(0, "f", 554, "5.7.1", "no"),), "n", charged=False)
+    store.settle(msgspec.structs.replace(release(claimed, 60_000), history=pack_history((said,))))
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    (leg,) = stored.legs
+    assert (leg.attempts, leg.history) == (0, (said,))
+    store.clock.advance(61)
+    store.pump()
+    store.settle(release(store.claim().legs[0]))
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    assert stored.legs[0].history == (said,)
 
 
 def test_a_verdict_without_an_answer_leaves_the_trouble(store: Store) -> None:

@@ -24,9 +24,7 @@ def keys_in(folder: Path, domain: str = "shop.test") -> str:
 
 
 def metric(system: System, name: str) -> float:
-    body = system.operator_text("/metrics")
-    found = re.search(rf"^{name} (\S+)$", body, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    return system.samples(system.exporter)[name]
 
 
 def test_b43_what_arrives_is_signed(tmp_path: Path) -> None:

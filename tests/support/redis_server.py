@@ -26,12 +26,15 @@ class RedisServer:
         maxmemory_bytes: int = 0,
         directory: Path | None = None,
         binary: Path | None = None,
+        port: int = 0,
     ) -> None:
         self.binary = binary or server_binary()
         self._owned = tempfile.TemporaryDirectory(prefix="ph-redis-")
         self.directory = directory or Path(self._owned.name)
         self.socket = Path(self._owned.name) / "s"
         self.maxmemory_bytes = maxmemory_bytes
+        self.port = port
+        """Where replicas find it; 0: nowhere."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -43,7 +46,12 @@ class RedisServer:
         """Start, or start again on the same data; returns when it answers."""
         config = Path(self._owned.name) / "server.conf"
         config.write_text(
-            server_config(self.directory, socket=self.socket, maxmemory_bytes=self.maxmemory_bytes)
+            server_config(
+                self.directory,
+                socket=self.socket,
+                port=self.port,
+                maxmemory_bytes=self.maxmemory_bytes,
+            )
         )
         with (Path(self._owned.name) / "log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -162,11 +162,13 @@ class Store:
 
         return self.run(work())
 
-    def trouble(self, hop: str, reason: str = "connection refused") -> int:
+    def trouble(
+        self, hop: str, reason: str = "connection refused", *, own_commands: bool = False
+    ) -> int:
         """A hop could not be used; for how long it stands still, in ms."""
 
         async def work() -> int:
-            return await self.queue().trouble(hop, reason, 1000, 60_000)
+            return await self.queue().trouble(hop, reason, 1000, 60_000, own_commands=own_commands)
 
         return self.run(work())
 
@@ -269,6 +271,7 @@ def settlement(
     retry_ms: int = 60_000,
     note: str = "",
     answered: bool = True,
+    counted: tuple[str, ...] = (),
 ) -> Settlement:
     """An attempt that came to `statuses` (one for all, or one each)."""
     count = len(claimed.leg.statuses)
@@ -285,6 +288,7 @@ def settlement(
         msgspec.msgpack.encode(attempt),
         retry_ms,
         answered=answered,
+        counted=counted,
     )
 
 

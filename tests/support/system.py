@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from shared.settings import Settings, StoreSettings
 from shared.store.redis_spool import RedisSpool
@@ -42,6 +43,16 @@ def poll(what: Callable[[], Any], seconds: float = 20) -> Any:
         time.sleep(0.02)
 
 
+def samples_in(text: str) -> dict[str, float]:
+    """A page of metrics: the name with its labels, these in order of their names -> value."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
+
+
 class System:
     """A running installation."""
 
@@ -50,6 +61,8 @@ class System:
         self.key: str = facts["key"]
         self.http: str = facts["http"]
         self.operator: str = facts["operator"]
+        self.exporter: str = facts["exporter"]
+        self.workers: list[str] = facts["workers"]
         self.redis_url: str = facts["redis"]
         self.server = server
 
@@ -96,13 +109,20 @@ class System:
         finally:
             connection.close()
 
-    def operator_text(self, path: str) -> str:
-        """A page of the operator's listener."""
-        parts = urlsplit(self.operator)
+    def samples(self, url: str) -> dict[str, float]:
+        """The metrics that a listener tells: name with its labels -> value."""
+        status, text = self.page(url, "/metrics")
+        assert status == 200
+        return samples_in(text)
+
+    def page(self, url: str, path: str) -> tuple[int, str]:
+        """A page of an operator's listener, by the listener's URL."""
+        parts = urlsplit(url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
         try:
             connection.request("GET", path)
-            return connection.getresponse().read().decode()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         finally:
             connection.close()
 

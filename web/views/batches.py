@@ -54,9 +54,13 @@ class _Views:
             else:
                 results.append(None)
                 valid.append(checked)
-        accepted = iter(accept(self._context.services.spool, policy, valid))
+        metrics = self._context.meter.metrics
+        accepted = iter(accept(self._context.services.spool, policy, valid, metrics.commit))
         answers = [next(accepted) if result is None else result for result in results]
         self._refuse_whole(answers, len(valid))
+        for each in answers:
+            if isinstance(each, Problem):
+                metrics.rejected(each.code)
         request_id = g.get("request_id", "")
         return answer({"results": [_result(each, request_id) for each in answers]}, 202)
 

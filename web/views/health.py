@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from shared.metrics import registry
 from web.answers import answer
 from web.views.context import Context
 
@@ -18,7 +17,8 @@ def blueprint(context: Context) -> Blueprint:
         return answer({"alive": True})
 
     def readyz() -> Response:
-        reasons = context.admission.health().reasons
+        stopping = ("stopping",) if context.meter.stopping() else ()
+        reasons = (*stopping, *context.admission.health().reasons)
         return answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     routes.get("/livez")(livez)
@@ -29,10 +29,10 @@ def blueprint(context: Context) -> Blueprint:
 def operator_blueprint(context: Context) -> Blueprint:
     """GET /metrics."""
     routes = Blueprint("operator", __name__)
-    collected = registry(context.services.spool)
 
     def metrics() -> Response:
-        return Response(generate_latest(collected), content_type=CONTENT_TYPE_LATEST)
+        page = generate_latest(context.meter.page)
+        return Response(page, content_type=CONTENT_TYPE_LATEST)
 
     routes.get("/metrics")(metrics)
     return routes

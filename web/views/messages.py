@@ -13,7 +13,7 @@ from shared.model.status import FINAL, Status
 from shared.store.ports import ApiKey, ChangeKind, Stored
 from web.accept import accept, check_key, idempotency
 from web.answers import answer
-from web.errors import Problem, invalid
+from web.errors import Problem, changing, invalid
 from web.validation import Validated, validate
 from web.validation.message import give_up_ms
 from web.validation.report import Report, escape
@@ -63,7 +63,8 @@ class _Views:
         if validated.message is None:
             raise refuse(validated, self._limits.max_message_bytes)
         digests = idempotency(key.application, client_key, fields) if client_key else None
-        (receipt,) = accept(self._spool, policy, [(validated.message, digests)])
+        commit = self._context.meter.metrics.commit
+        (receipt,) = accept(self._spool, policy, [(validated.message, digests)], commit)
         if isinstance(receipt, Problem):
             raise receipt
         structlog.contextvars.bind_contextvars(message_id=receipt.body["id"])
@@ -93,7 +94,9 @@ class _Views:
     def cancel(self, identifier: str) -> Response:
         """POST /v1/messages/{id}/cancel."""
         stored = self._own(self._context.key(request), identifier)
-        return self._changed(self._spool.cancel(stored.id).kind, stored.id)
+        with changing():
+            kind = self._spool.cancel(stored.id).kind
+        return self._changed(kind, stored.id)
 
     def reschedule(self, identifier: str) -> Response:
         """PATCH /v1/messages/{id}."""
@@ -103,7 +106,9 @@ class _Views:
         seconds = retry.give_up_of(stored.head.message_class)
         start = max(send_at, stored.head.accepted_ms)
         give_up = give_up_ms(start, stored.head.deliver_by_ms, seconds)
-        return self._changed(self._spool.reschedule(stored.id, send_at, give_up).kind, stored.id)
+        with changing():
+            kind = self._spool.reschedule(stored.id, send_at, give_up).kind
+        return self._changed(kind, stored.id)
 
     def _send_at(self, fields: dict[str, Any], stored: Stored) -> int:
         found = Report()

@@ -11,13 +11,14 @@ from typing import Protocol
 
 import structlog
 
+from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.commands import prepare
 from workers.smtp.own_name import OwnName
 from workers.smtp.session import Session, why
 from workers.smtp.transaction import Steps
-from workers.smtp.types import Broken, Delivery, OutOfStep, Stage, Transaction
+from workers.smtp.types import STOPPED, Broken, Delivery, OutOfStep, Stage, Transaction
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +30,7 @@ class Source(Protocol):
     """The pool, as its sessions see it."""
 
     relay: Relay
+    metrics: WorkerMetrics
 
     def take(self, connection: Connection) -> Delivery | None:
         """The next delivery for a session."""
@@ -78,10 +80,15 @@ class Connection:
         self.session = Session(pool.relay, tokens, own_name)
         self.delivery: Delivery | None = None
         """The delivery being done."""
+        self._steps: Steps | None = None
         self.ordinary = False
         """Whether the pool counts it among those busy with ordinary deliveries."""
         self.task: asyncio.Task[None] | None = None
         self._woken: asyncio.Future[Delivery | None] | None = None
+
+    def so_far(self) -> Transaction | None:
+        """What happened in the transaction that is under way."""
+        return self._steps.result(STOPPED) if self._steps is not None else None
 
     def start(self) -> None:
         """Set the session up, and work until it ends."""
@@ -119,6 +126,10 @@ class Connection:
         if trouble is not None:
             self._pool.not_opened(trouble)
             return False
+        metrics = self._pool.metrics
+        metrics.sessions_opened += 1
+        if self.session.handshake_seconds is not None:
+            metrics.handshake.observe(self.session.handshake_seconds)
         return True
 
     # -- one after the other -----------------------------------------------------------------
@@ -207,8 +218,9 @@ class Connection:
         session = self.session
         self.delivery = delivery
         session.messages += 1
+        self._pool.metrics.transactions += 1
         session.stage = Stage.RCPT  # Not usable until this has ended well.
-        steps = Steps(session, delivery, on_the_wire=on_the_wire)
+        steps = self._steps = Steps(session, delivery, on_the_wire=on_the_wire)
         clean = False
         try:
             clean = await steps.run(self)
@@ -219,7 +231,7 @@ class Connection:
             if not delivery.result.done():
                 delivery.result.set_exception(error)
         finally:
-            self.delivery = None
+            self.delivery = self._steps = None
             if not clean:
                 session.abort()
                 if steps.following is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.connection import Connection
@@ -22,8 +23,11 @@ from workers.smtp.types import Delivery, Envelope, Lease, Stage, Transaction
 class Pool:
     """The sessions of one relay."""
 
-    def __init__(self, relay: Relay, *, reserved: int = 1) -> None:
+    def __init__(
+        self, relay: Relay, *, reserved: int = 1, metrics: WorkerMetrics | None = None
+    ) -> None:
         self.relay = relay
+        self.metrics = metrics or WorkerMetrics()
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, relay.connections - reserved)
         self._tokens = Tokens(relay)
@@ -42,27 +46,36 @@ class Pool:
     async def send(
         self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
     ) -> Transaction:
-        """One transaction on a pooled session."""
+        """One transaction on a pooled session.
+
+        Cancelled, it ends at once: with what happened so far if the final dot may be out, else by
+        `asyncio.CancelledError`.
+        """
         delivery = Delivery(envelope, message, lease, urgent, self._loop)
         self._queue(delivery).append(delivery)
         self._dispatch()
         try:
             return await delivery.result
         except asyncio.CancelledError:
-            self._withdraw(delivery)
-            raise
+            so_far = self._withdraw(delivery)
+            if so_far is None or not so_far.dot_sent:
+                raise
+            return so_far
 
     def _queue(self, delivery: Delivery) -> deque[Delivery]:
         return self._urgent if delivery.urgent else self._ordinary
 
-    def _withdraw(self, delivery: Delivery) -> None:
+    def _withdraw(self, delivery: Delivery) -> Transaction | None:
         """Nobody waits for the delivery any more: not one further byte of it is sent."""
+        so_far = None
         queue = self._queue(delivery)
         if delivery in queue:
             queue.remove(delivery)
         for connection in self._connections:
             if connection.delivery is delivery:
+                so_far = connection.so_far()
                 connection.session.abort()
+        return so_far
 
     # -- who works on what ----------------------------------------------------------------
 

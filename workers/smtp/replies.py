@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from workers.smtp.types import Broken, OutOfStep, Reply
 
-KEPT_TEXT = 200
+KEPT_TEXT = 1000
+"""Characters of a reply that are read."""
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)\Z", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")

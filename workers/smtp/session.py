@@ -11,6 +11,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import time
 
 from shared.errors import ConfigError
 from shared.relays import Relay
@@ -38,6 +39,8 @@ class Session:
         self.protection = ""
         self.messages = 0
         self.opened_at = 0.0
+        self.handshake_seconds: float | None = None
+        """What TLS took, the connection too where it is implicit; None without TLS."""
 
     @property
     def usable(self) -> bool:
@@ -90,6 +93,7 @@ class Session:
         relay = self.relay
         seconds = relay.timeouts.connect
         loop = asyncio.get_running_loop()
+        began = time.perf_counter()
         async with asyncio.timeout(seconds):
             await loop.create_connection(
                 lambda: self.wire,
@@ -101,6 +105,8 @@ class Session:
                 ssl_handshake_timeout=seconds if implicit else None,
                 happy_eyeballs_delay=0.25,
             )
+        if implicit:
+            self.handshake_seconds = time.perf_counter() - began
 
     def _context(self, verify: bool) -> ssl.SSLContext:
         relay = self.relay
@@ -142,11 +148,13 @@ class Session:
             self.protection = "TLS refused, sent in plain text"
             return
         self.wire.expect_quiet()
+        began = time.perf_counter()
         await self.wire.start_tls(
             self._context(required),
             self.relay.tls_name or self.relay.host,
             self.relay.timeouts.connect,
         )
+        self.handshake_seconds = time.perf_counter() - began
         if not required:
             self.protection = "TLS unverified"
         self.offered = {}

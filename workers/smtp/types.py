@@ -8,6 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+STOPPED = "stopped while waiting for the final reply"
+"""The trouble of a transaction that this process ended because it stops."""
 LEASE_LOST = "lease lost"
 """The trouble of a transaction that was ended because the right to send was gone."""
 CLOSING = 421

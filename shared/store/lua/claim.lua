@@ -105,11 +105,13 @@ while turns > 0 and got < limit and not over do
   local hop = call('LPOP', ring)
   local room, wake, book = math.min(quantum, limit - got), nil, nil
   local trouble
+  local still = false
   if pauses then
     local till
     till, trouble = still_until(hop)
     if till > 0 then room, wake = 0, till end
     if trouble then room, wake = 1, now + 1000 end
+    still = till > 0 or trouble ~= nil
   end
   if limited and room > 0 then
     local later
@@ -117,6 +119,8 @@ while turns > 0 and got < limit and not over do
     wake = wake or later
   end
   local list = P .. 'ready:' .. c .. ':' .. hop
+  -- Every other probe is the newest: what the hop objects to may stand at the head in numbers.
+  if room > 0 and trouble and trouble.strikes % 2 == 0 then call('RPOPLPUSH', list, list) end
   local taken, apart = 0, false
   if room > 0 then taken, apart = take_from(list, room) end
   local permit = book and book(taken)
@@ -127,6 +131,7 @@ while turns > 0 and got < limit and not over do
       over = true
     elseif wake or permit then
       call('ZADD', P .. 'wake:' .. c, math.max(wake or 0, permit or 0), hop)
+      if not still then bump('permits_refused', 1) end
     else
       call('RPUSH', ring, hop)
     end

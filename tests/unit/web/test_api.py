@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.errors import OutcomeUnknown, StoreFull, StoreUnavailable
 from shared.settings import Settings, WebSettings
 from shared.store.ports import Health
 from tests.support.api import Api
-from tests.support.system import message
+from tests.support.system import message, samples_in
+from web.app import create_app
 
 
 def routes(api: Api) -> list[tuple[str, str]]:
@@ -230,15 +232,38 @@ def test_readiness_has_a_flat_list_of_reasons(api: Api, monkeypatch: pytest.Monk
 def test_b44_metrics_are_the_operators_only(api: Api) -> None:
     api.send(message())
     assert api.ask("GET", "/metrics").status_code == 404
+    samples = samples_in(api.operator.get("/metrics").get_data(as_text=True))
+    sent = 'posthaste_http_requests_total{method="POST",route="/v1/messages",status="202"}'
+    assert samples[sent] == 1
+    assert samples['posthaste_http_request_seconds_count{route="/v1/messages"}'] == 1
+    assert samples["posthaste_accept_commit_seconds_count"] == 1
+    assert samples["process_resident_memory_bytes"] > 1e6
+
+
+def test_metrics_count_refusals_by_reason_and_never_by_path(api: Api) -> None:
+    api.send({})
+    api.ask("POST", "/v1/messages/batch", json={"messages": [message(), {}, 1]})
+    api.ask("POST", "/v1/messages/batch", json={"messages": []})
+    api.ask("GET", "/v1/messages/msg_secret")
+    api.ask("PROPFIND", "/made/up")
     text = api.operator.get("/metrics").get_data(as_text=True)
-    assert 'posthaste_recipients_accepted_total{class="transactional"} 1.0' in text
-    assert 'posthaste_reconciliation{class="transactional"} 0.0' in text
-    assert "example.test" not in text
+    samples = samples_in(text)
+    assert samples['posthaste_messages_rejected_total{reason="invalid"}'] == 4
+    looked = '{method="GET",route="/v1/messages/<identifier>",status="404"}'
+    assert samples[f"posthaste_http_requests_total{looked}"] == 1
+    other = '{method="other",route="other",status="404"}'
+    assert samples[f"posthaste_http_requests_total{other}"] == 1
+    assert "secret" not in text
+    assert "made" not in text
+    assert "PROPFIND" not in text
 
 
-def test_metrics_answer_without_a_store(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
-        raise StoreUnavailable("x")
-
-    monkeypatch.setattr(api.store.spool, "depth", away)
-    assert "posthaste_store_up 0.0" in api.operator.get("/metrics").get_data(as_text=True)
+def test_one_that_is_to_stop_is_not_ready() -> None:
+    api = Api()
+    meter = msgspec.structs.replace(api.context.meter, stopping=lambda: True)
+    context = msgspec.structs.replace(api.context, meter=meter)
+    client = create_app(api.settings, api.services, context).test_client()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["reasons"]) == (503, ["stopping"])
+    assert client.get("/livez").status_code == 200
+    api.close()

@@ -75,14 +75,56 @@ def test_a_relay_that_took_one_recipient_is_not_in_trouble_over_another() -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["Relaying denied", "<a@b.test>: Relay access denied", "5.7.54 Unable to relay recipient",
-     "relay not permitted to relay"],
-)  # fmt: skip
+    [
+        "Relaying denied",
+        "<a@b.test>: Relay access denied",
+        "5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
+        "relay not permitted to relay",
+        "relay not permitted",
+        "Relaying not allowed",
+        "We do not relay",
+        "we don't relay",
+        "TenantAttribution; Relay Access Denied",
+        "Authentication required",
+        "SMTP authentication is required.",
+        "x" * 300 + " relaying denied",
+    ],
+)
 def test_what_relays_say_to_strangers_is_the_relays_trouble(text: str) -> None:
     refused = Transaction(Stage.RCPT, OK, {0: Reply(550, "5.7.1", text)})
-    assert outcomes(refused, (0,)).note == "refused to relay: 550 5.7.1"
+    found = outcomes(refused, (0,))
+    assert found.note == "refused to relay: 550 5.7.1"
+    assert found.own_commands
+    (kept,) = found.replies
+    assert (kept.status, kept.code, kept.text) == ("f", 550, text[:200])
     fine = Transaction(Stage.MESSAGE, OK, {0: Reply(250, "2.1.5", text)}, OK, dot_sent=True)
     assert replies(fine, 1) == [("d", 250)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your message was rejected as spam",
+        "This message was relayed by a host on a block list",
+        "No such user here",
+        "The relay chain of this message is too long",
+        "sender is unauthenticated. All senders have to authenticate with either SPF or DKIM",
+    ],
+)
+def test_other_refusals_are_the_messages_own(text: str) -> None:
+    refused = Transaction(Stage.RCPT, OK, {0: Reply(550, "5.7.1", text)})
+    assert replies(refused, 1) == [("b", 550)]
+
+
+def test_a_missing_sign_in_is_no_objection_to_one_envelope() -> None:
+    for code in (530, 535):
+        found = outcomes(Transaction(Stage.MAIL, Reply(code, "5.7.0", "x")), (0,))
+        assert (found.relay_trouble, found.own_commands) == (True, False)
+
+
+def test_whom_a_relay_would_not_take_among_others_is_named() -> None:
+    taken = Transaction(Stage.MESSAGE, OK, {0: OK, 1: DENIED}, OK, dot_sent=True)
+    assert outcomes(taken, (0, 1)).denied == {1}
 
 
 def test_uncertain_keeps_what_was_heard_and_how_much_was_sent() -> None:

@@ -1,0 +1,127 @@
+"""What web, workers and exporter tell of mail that went each way; nothing forgotten or doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+from shared.supervisor.probes import http_ok
+from tests.support.system import QUICK, System, poll, running
+
+FULL = "452 4.2.2 mailbox full"
+GONE = "550 5.1.1 no such user"
+
+
+def delivered_count(system: System, name: str) -> float:
+    """How many deliveries of a class the workers have timed."""
+    sample = f'posthaste_delivery_seconds_count{{class="{name}"}}'
+    return sum(system.samples(url)[sample] for url in system.workers)
+
+
+def attempts(system: System, name: str, outcome: str, category: str) -> float:
+    labels = f'{{category="{category}",class="{name}",outcome="{outcome}"}}'
+    return system.samples(system.exporter).get(f"posthaste_attempts_total{labels}", 0)
+
+
+def test_each_way_is_counted_once() -> None:
+    with running(settings=QUICK) as system:
+        for number in range(4):
+            system.wait_status(system.send(**{"class": "critical"}), "delivered")
+            assert delivered_count(system, "critical") == number + 1
+        system.server.answers["RCPT"] = [FULL]
+        deferred = system.send()
+        system.wait_status(deferred, "delivered")
+        system.server.answers["RCPT"] = [GONE]
+        system.wait_status(system.send(), "bounced")
+        assert system.ask("POST", "/v1/messages", {})[0] == 422
+        assert attempts(system, "critical", "delivered", "none") == 4
+        assert attempts(system, "transactional", "deferred", "mailbox") == 1
+        assert attempts(system, "transactional", "bounced", "addressing") == 1
+        assert attempts(system, "transactional", "delivered", "none") == 1
+        (worker,) = (system.samples(url) for url in system.workers)
+        assert worker['posthaste_first_attempt_seconds_count{class="transactional"}'] == 2
+        assert worker['posthaste_stage_seconds_count{stage="render"}'] == 7
+        assert worker['posthaste_stage_seconds_count{stage="transmit"}'] == 7
+        assert worker["posthaste_smtp_transactions_total"] == 7
+        assert 1 <= worker["posthaste_smtp_sessions_opened_total"] <= 3
+        assert worker["process_resident_memory_bytes"] > 1e6
+        web = system.samples(system.operator)
+        assert web['posthaste_messages_rejected_total{reason="invalid"}'] == 1
+        assert web["posthaste_accept_commit_seconds_count"] == 6
+        store = system.samples(system.exporter)
+        assert store["posthaste_live_workers"] == 1
+        assert store["posthaste_store_durable"] == 1
+        assert store["posthaste_store_disk_free_bytes"] > 0
+        assert store['posthaste_reconciliation{class="critical"}'] == 0
+        system.reconcile()
+
+
+def test_a_limit_that_cuts_turns_short_is_counted() -> None:
+    def refused() -> float:
+        return system.samples(system.exporter)["posthaste_permits_refused_total"]
+
+    with running(settings=QUICK + "\n[[relay]]\nrate = 20\n") as system:
+        assert refused() == 0
+        identifiers = [system.send() for _ in range(10)]
+        for identifier in identifiers:
+            system.wait_status(identifier, "delivered")
+        assert refused() > 0
+
+
+def test_counters_of_web_outlive_its_processes() -> None:
+    with running(settings=QUICK) as system:
+        commits = "posthaste_accept_commit_seconds_count"
+        for _ in range(3):
+            system.send()
+        assert system.samples(system.operator)[commits] == 3
+        (leader,) = system.pids("web")
+        (old,) = children(leader)
+        os.kill(old, signal.SIGKILL)
+        poll(lambda: children(leader) not in ([], [old]))
+        poll(lambda: system.page(system.operator, "/livez")[0] == 200)
+        system.send()
+        assert system.samples(system.operator)[commits] == 4
+
+
+def children(leader: int) -> list[int]:
+    """The processes of a gunicorn."""
+    with open(f"/proc/{leader}/task/{leader}/children", encoding="ascii") as listed:
+        return [int(each) for each in listed.read().split()]
+
+
+def test_web_announces_its_stop_and_serves_meanwhile() -> None:
+    with running(settings=QUICK + "\n[web]\ndrain_seconds = 3\n") as system:
+        (old,) = system.pids("web")
+        began = time.monotonic()
+        os.kill(old, signal.SIGTERM)
+
+        def announced() -> bool:
+            status, text = system.page(system.operator, "/readyz")
+            return status == 503 and json.loads(text)["reasons"] == ["stopping"]
+
+        poll(announced)
+        system.wait_status(system.send(), "delivered")
+        assert system.pids("web") == [old]
+        system.wait_restarted("web", old)
+        assert time.monotonic() - began >= 3
+        poll(lambda: http_ok(system.http, "/readyz"))
+
+
+def test_a_worker_tells_that_it_is_to_stop() -> None:
+    with running(settings=QUICK) as system:
+        (url,) = system.workers
+        assert system.page(url, "/readyz")[0] == 200
+        system.server.answers["."] = "stall"
+        identifier = system.send()
+        poll(lambda: system.samples(url)["posthaste_legs_working"] == 1)
+        (old,) = system.pids("worker")
+        os.kill(old, signal.SIGTERM)
+        poll(lambda: "stopping" in system.page(url, "/readyz")[1])
+        assert system.page(url, "/livez")[0] == 200
+        system.server.answers["."] = []
+        system.server.release()
+        system.wait_status(identifier, "delivered")
+        system.wait_restarted("worker", old)
+        assert len(system.server.answered()) == 1

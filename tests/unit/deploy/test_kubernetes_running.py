@@ -1,0 +1,113 @@
+"""Starting, stopping, rollouts and drains in deploy/k8s."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.kubernetes import (
+    DIRECTORY,
+    OVERLAYS,
+    containers,
+    named,
+    of_kind,
+    pods,
+    settings_of,
+)
+
+ROOT = DIRECTORY.parents[1]
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+@each_overlay
+def test_probes_ask_paths_that_exist_at_the_operators_port(overlay: str) -> None:
+    views = (ROOT / "web" / "views" / "health.py").read_text(encoding="utf-8")
+    for name, template in pods(overlay):
+        (container,) = containers(template)
+        ports = {each["name"] for each in container["ports"]}
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            probe = container[kind]
+            if "exec" in probe:
+                assert name == "posthaste-store"
+            elif "operator" in ports:
+                path = "/readyz" if kind == "readinessProbe" else "/livez"
+                assert probe["httpGet"] == {"path": path, "port": "operator"}, name
+                assert f'"{path}"' in views
+            else:
+                assert probe["tcpSocket"]["port"] in ports, name
+
+
+@each_overlay
+def test_the_grace_period_holds_a_whole_stop(overlay: str) -> None:
+    settings = settings_of(overlay)
+    grace = {n: each["spec"]["terminationGracePeriodSeconds"] for n, each in pods(overlay)}
+    source = (ROOT / "web" / "gunicorn_conf.py").read_text(encoding="utf-8")
+    graceful = re.search(r"^graceful_timeout = (\d+)$", source, re.MULTILINE)
+    assert graceful is not None
+    drain = settings["web"]["drain_seconds"]
+    assert drain == 5
+    assert grace["posthaste-web"] >= drain + int(graceful[1]) + 5
+    assert grace["posthaste-worker"] >= settings["worker"]["stop_seconds"] + 8 + 5
+
+
+@each_overlay
+def test_a_stopping_web_is_out_of_the_service_before_it_ends(overlay: str) -> None:
+    """The drain is longer than kube-proxy's and the load balancer's notice of one probe."""
+    (container,) = containers(dict(pods(overlay))["posthaste-web"])
+    assert (
+        container["readinessProbe"]["periodSeconds"] <= settings_of(overlay)["web"]["drain_seconds"]
+    )
+    assert "lifecycle" not in container
+
+
+def _least(overlay: str) -> dict[str, int]:
+    """The fewest replicas that each Deployment ever has."""
+    least = {
+        each["metadata"]["name"]: int(each["spec"].get("replicas", 1))
+        for each in of_kind(overlay, "Deployment")
+    }
+    for scaler in of_kind(overlay, "HorizontalPodAutoscaler"):
+        least[scaler["spec"]["scaleTargetRef"]["name"]] = scaler["spec"]["minReplicas"]
+    for scaler in of_kind(overlay, "ScaledObject"):
+        least[scaler["spec"]["scaleTargetRef"]["name"]] = scaler["spec"]["minReplicaCount"]
+    return least
+
+
+@each_overlay
+def test_a_node_can_be_drained(overlay: str) -> None:
+    budgets = of_kind(overlay, "PodDisruptionBudget")
+    assert {each["metadata"]["name"] for each in budgets} == {"posthaste-web", "posthaste-worker"}
+    for budget in budgets:
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert "minAvailable" not in budget["spec"]
+        # A pod that does not get ready must not hold the drain up either.
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+        if overlay != "trial":
+            assert _least(overlay)[budget["metadata"]["name"]] >= 2
+
+
+@each_overlay
+def test_a_rollout_takes_nothing_away(overlay: str) -> None:
+    for name in ("posthaste-web", "posthaste-worker"):
+        strategy = named(overlay, "Deployment", name)["spec"]["strategy"]
+        assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    exporter = named(overlay, "Deployment", "posthaste-exporter")["spec"]
+    assert (exporter["replicas"], exporter["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_an_autoscaler_owns_the_number_alone() -> None:
+    """`kubectl apply` of a fixed number would undo what the autoscaler did."""
+    for name in ("posthaste-web", "posthaste-worker"):
+        assert "replicas" not in named("production", "Deployment", name)["spec"]
+
+
+def test_the_readme_tells_how_many_connections_a_relay_must_allow() -> None:
+    spec = named("production", "ScaledObject", "posthaste-worker")["spec"]
+    strategy = named("production", "Deployment", "posthaste-worker")["spec"]["strategy"]
+    most = spec["maxReplicaCount"] + strategy["rollingUpdate"]["maxSurge"]
+    total = most * sum(relay["connections"] for relay in settings_of("production")["relay"])
+    readme = (DIRECTORY / "README.md").read_text(encoding="utf-8")
+    assert f"{total} connections" in readme
+    source = (DIRECTORY / "production" / "scaling.yaml").read_text(encoding="utf-8")
+    assert f"= {total}." in re.sub(r"\s*\n#\s*", " ", source)
