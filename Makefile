@@ -12,7 +12,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 .PHONY: help install up check test bench chaos soak lock clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "posthaste needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python" >&2; exit 2; }
@@ -57,6 +57,12 @@ check-deploy: check-kubernetes
 
 check-kubernetes: $(VENV)/.installed-dev ## Render and validate deploy/k8s, play its scaling
 	@CI=true $(BIN)/python -m pytest -q tests/unit/deploy/test_kubernetes_*.py tests/unit/deploy/test_autoscaler.py tests/unit/deploy/test_scaling_*.py
+
+.PHONY: check-monitoring
+check-deploy: check-monitoring
+
+check-monitoring: ## Prometheus and Alertmanager: configuration, rules and their tests
+	@deploy/prometheus/check.sh
 
 render-rules: $(VENV)/.installed-dev ## Make deploy/k8s/production/rules.yaml of deploy/prometheus/rules
 	@$(BIN)/python deploy/k8s/render_rules.py
