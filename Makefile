@@ -52,14 +52,17 @@ soak: $(VENV)/.installed-dev ## Ten minutes of steady mail: does memory grow? MI
 	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 # Other parts of deploy are checked by other prerequisites, or by a recipe, of check-deploy.
-.PHONY: check-deploy check-kubernetes render-rules
-check-deploy: check-kubernetes
+.PHONY: check-deploy check-containers check-kubernetes check-monitoring render-rules
+check-deploy: check-containers check-kubernetes check-monitoring ## Check everything in deploy/
+
+check-containers: $(VENV)/.installed-dev ## Check the image, nginx and Compose files
+	@$(BIN)/hadolint deploy/Dockerfile
+	@BIN=$(BIN) deploy/nginx/check.sh
+	@if docker compose version >/dev/null 2>&1; then docker compose --profile inbox config --quiet; \
+	else echo "docker compose is not here: docker-compose.yml is not checked"; fi
 
 check-kubernetes: $(VENV)/.installed-dev ## Render and validate deploy/k8s, play its scaling
 	@CI=true $(BIN)/python -m pytest -q tests/unit/deploy/test_kubernetes_*.py tests/unit/deploy/test_autoscaler.py tests/unit/deploy/test_scaling_*.py
-
-.PHONY: check-monitoring
-check-deploy: check-monitoring
 
 check-monitoring: ## Prometheus and Alertmanager: configuration, rules and their tests
 	@deploy/prometheus/check.sh
@@ -69,6 +72,7 @@ render-rules: $(VENV)/.installed-dev ## Make deploy/k8s/production/rules.yaml of
 
 lock: $(VENV)/.installed-dev ## Resolve pyproject.toml into the hash-locked requirements
 	@$(BIN)/$(LOCK) --extra embedded --extra build -o requirements.txt
+	@$(BIN)/$(LOCK) -c requirements.txt -o deploy/requirements.txt
 	@$(BIN)/$(LOCK) --all-extras -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove .venv and caches; mail in .posthaste stays

@@ -23,6 +23,12 @@ from shared.settings import Settings
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
+_DSN = re.compile(r"https?://[^\s:@/]+(:[^\s:@/]*)?@[^\s@/]+(/[^\s@]+)*/[0-9]+\Z")
+_LOG_CHOICES = {
+    "level": ("debug", "info", "warning", "error", "critical"),
+    "format": ("json", "text"),
+    "addresses": ("hash", "plain", "off"),
+}
 _LONGEST_WAIT = 7 * 86_400
 _REPEATED = ("relay", "dkim")
 """Sections that are lists of tables."""
@@ -42,11 +48,7 @@ def load(
     `posthaste.toml` in the current directory is read when it is there. Raises `ConfigError`.
     """
     variables = dict(os.environ if environment is None else environment) | dict(overrides or {})
-    if path is None:
-        named = variables.get("POSTHASTE_CONFIG", "")
-        path = Path(named) if named else None
-        if path is None and Path("posthaste.toml").is_file():
-            path = Path("posthaste.toml")
+    path = path or settings_file(variables)
     values = _read_file(path) if path is not None else {}
     for name in _REPEATED:
         if isinstance(values.get(name), dict):  # `[relay]` is a list of one.
@@ -63,6 +65,14 @@ def load(
     return settings
 
 
+def settings_file(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The file that `load` reads when it is given none."""
+    named = (os.environ if environment is None else environment).get("POSTHASTE_CONFIG", "")
+    if named:
+        return Path(named)
+    return Path("posthaste.toml") if Path("posthaste.toml").is_file() else None
+
+
 def _check_values(settings: Settings) -> None:
     """What types alone do not tell. Raises `ConfigError`."""
     for name, application in settings.application.items():
@@ -76,6 +86,14 @@ def _check_values(settings: Settings) -> None:
             )
         if settings.retry.give_up_of(message_class) <= 0:
             raise ConfigError("retry: give_up_seconds must be more than 0")
+    for name, choices in _LOG_CHOICES.items():
+        if getattr(settings.log, name) not in choices:
+            raise ConfigError(f"log.{name} must be one of {', '.join(choices)}")
+    if settings.sentry.dsn and (settings.sentry.dsn_file or not _DSN.match(settings.sentry.dsn)):
+        raise ConfigError(
+            "sentry.dsn must be https://KEY@HOST/PROJECT, as Sentry shows it, or else stand in"
+            " sentry.dsn_file"
+        )
     if not 0 <= settings.retry.jitter <= 1:
         raise ConfigError("retry.jitter is a share from 0 to 1")
 

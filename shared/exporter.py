@@ -72,7 +72,7 @@ def main() -> int:
     try:
         settings = load()
         configure(settings.log)
-        start_sentry(settings.sentry)
+        start_sentry(settings.sentry, "exporter")
         serve(settings)
     except ConfigError as error:
         sys.stderr.write(f"posthaste exporter: {error}\n")

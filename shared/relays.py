@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from shared.config import variable
@@ -17,6 +16,7 @@ from shared.hosts import host as host_of
 from shared.hosts import is_loopback
 from shared.relay_checks import check_numbers, check_place, check_sign_in, check_texts
 from shared.routing import RELAY_HOP
+from shared.secret_files import read_secret
 from shared.settings import RelaySettings
 from shared.tls import client_context
 
@@ -129,22 +129,10 @@ def _password(entry: RelaySettings, from_url: str) -> str:
     if sum(map(bool, ways)) > 1:
         raise ConfigError("give the password once: password_file, password_env, password or url")
     if entry.password_file:
-        return _secret(entry.password_file, "password_file")
+        return read_secret(entry.password_file, "password_file")
     if entry.password_env:
         value = variable(entry.password_env)
         if not value:
             raise ConfigError(f"password_env: the variable {entry.password_env} is not set")
         return value
     return from_url or entry.password
-
-
-def _secret(path: str, setting: str) -> str:
-    """The first line of a file."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigError(f"{setting}: cannot read {path}: {reason}") from error
-    if not lines or not lines[0]:
-        raise ConfigError(f"{setting}: {path} is empty")
-    return lines[0]

@@ -8,19 +8,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from shared.flushing import Flushed
 from shared.ids import external
 from shared.model.leg import Attempt, Leg, LegState
 from shared.model.status import BY_LETTER, OPEN, Status
+from shared.redrive import Redriven, cursor
 from shared.store.operations import Destination, SetAside
-from shared.store.ports import Pause, Stored
+from shared.store.ports import Depth, Pause, Stored
 from shared.times import shown
 
+_NOBODY_KNOWS = ", after the final dot: nobody knows whether the server took it."
 REASONS = {
     "poison": "Workers ended while they delivered it, as often as worker.max_crashes says.",
     "unreadable": "Its content is missing or damaged.",
-    "connection lost": "The connection was lost after the final dot: nobody knows whether the "
-    "server took it.",
-    "timed out": "The server did not answer after the final dot: nobody knows whether it took it.",
+    "connection lost": f"The connection was lost{_NOBODY_KNOWS}",
+    "host unreachable": f"The server could not be reached any more{_NOBODY_KNOWS}",
+    "timed out": f"The server did not answer in time{_NOBODY_KNOWS}",
+    "TLS handshake broke": f"The encryption of the connection broke{_NOBODY_KNOWS}",
+    "protocol error": f"The server said what is no answer{_NOBODY_KNOWS}",
+    "reply too long": f"The server answered more than a reply may hold{_NOBODY_KNOWS}",
+    "unexpected data": f"The server said more than it was asked{_NOBODY_KNOWS}",
     "worker ended at the final dot": "The worker ended when the final dot was about to be sent.",
     "stopped while waiting for the final reply": "The worker was stopped before the server had "
     "answered the final dot.",
@@ -63,16 +70,23 @@ def _recipients(stored: Stored) -> list[dict[str, Any]]:
         attempts = leg.all_attempts()
         for index, status in zip(leg.indices(), leg.statuses, strict=True):
             recipient = stored.head.recipients[index]
+            his = [each for each in attempts if _concerns(each, index)]
+            others = sum(each.charged for each in attempts if not _concerns(each, index))
             found[index] = {
                 "address": recipient.email,
                 "kind": recipient.kind,
                 "status": status.value,
                 "destination": leg.hop,
-                "attempt_count": leg.attempts,
-                "attempts": [_attempt(each, index) for each in attempts],
+                "attempt_count": leg.attempts - others,
+                "attempts": [_attempt(each, index) for each in his],
                 **_waiting(leg, status, stored.pauses.get(leg.hop)),
             }
     return [found[index] for index in sorted(found)]
+
+
+def _concerns(attempt: Attempt, index: int) -> bool:
+    """Whether an attempt was for this recipient; one without any reply was for all."""
+    return not attempt.replies or any(each.recipient == index for each in attempt.replies)
 
 
 def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
@@ -124,17 +138,36 @@ def with_idle(rows: Sequence[Destination], names: Sequence[str]) -> list[Destina
     return [*rows, *(Destination(name, "transactional") for name in names if name not in busy)]
 
 
-def destination(each: Destination, now_ms: int) -> dict[str, Any]:
-    """One destination."""
+def destinations(rows: Sequence[Destination], now_ms: int) -> list[dict[str, Any]]:
+    """Destinations; of each one all its classes."""
+    return [_destination(each, now_ms, probe(each, rows)) for each in rows]
+
+
+def probe(each: Destination, rows: Sequence[Destination]) -> str:
+    """How a destination in state `probing` is probed: one probe is for all its classes."""
+    busy = any(other.in_flight for other in rows if other.hop == each.hop)
+    return "being probed" if busy else "probed by its next message"
+
+
+def of_destination(name: str, rows: Sequence[Destination], now_ms: int) -> dict[str, Any]:
+    """One destination in each class."""
+    mine = [each for each in rows if each.hop == name]
+    return {"destination": name, "data": destinations(mine, now_ms)}
+
+
+def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
     pause = each.pause
     state = each.state(now_ms)
     until = pause.until_ms if pause else each.wakes_ms if state == "limited" else None
+    reason = (pause.reason or None) if pause else None
+    if state == "probing":
+        reason = "; ".join(filter(None, (reason, probed)))
     return {
         "destination": each.hop,
         "class": each.message_class,
         "state": state,
         "until": shown(until),
-        "reason": (pause.reason or None) if pause else None,
+        "reason": reason,
         "since": shown(pause.since_ms) if pause else None,
         "strikes": pause.strikes if pause else 0,
         "ready": each.ready,
@@ -144,6 +177,30 @@ def destination(each: Destination, now_ms: int) -> dict[str, Any]:
         "per_minute": round(each.per_minute, 1),
         "rate_limit": each.rate or None,
     }
+
+
+def totals(depth: Depth) -> dict[str, int]:
+    """Legs over all destinations."""
+    return {
+        "ready": sum(depth.ready_legs.values()),
+        "waiting": sum(depth.deferred_legs.values()),
+        "in_flight": sum(depth.leased_legs.values()),
+        "dead_letters": depth.dead_legs,
+        "held_as_uncertain": depth.held_legs,
+        "live_workers": depth.live_workers,
+    }
+
+
+def flushed(came_of: Flushed) -> dict[str, Any]:
+    """What came of a flush."""
+    told: dict[str, Any] = {
+        "chosen": came_of.chosen,
+        "flushed": came_of.flushed,
+        "stand_still": came_of.stand_still,
+    }
+    if came_of.interrupted:
+        told |= {"interrupted": True, "in_doubt": came_of.in_doubt}
+    return told
 
 
 def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
@@ -165,6 +222,30 @@ def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
         "deliver_by": shown(each.head.deliver_by_ms),
     }
     if attempts:
-        first = next(iter(each.indices()), 0)
-        told["attempts"] = [_attempt(attempt, first) for attempt in each.leg.all_attempts()]
+        told["attempts"] = [
+            row for attempt in each.leg.all_attempts() for row in _for_each(attempt, each)
+        ]
     return told
+
+
+def _for_each(attempt: Attempt, each: SetAside) -> list[dict[str, Any]]:
+    """An attempt for everybody whose mail is set aside; one without replies once, for all."""
+    if not attempt.replies:
+        return [{"address": None, **_attempt(attempt, -1)}]
+    return [
+        {"address": each.head.recipients[index].email, **_attempt(attempt, index)}
+        for index in each.indices()
+        if _concerns(attempt, index)
+    ]
+
+
+def redriven(came_of: Redriven) -> dict[str, Any]:
+    """What came of a decision about what is set aside."""
+    told: dict[str, Any] = {
+        "chosen": came_of.chosen,
+        "done": came_of.done,
+        "overdue": came_of.overdue,
+    }
+    if came_of.interrupted:
+        return told | {"interrupted": True, "in_doubt": came_of.in_doubt}
+    return told | {"next_cursor": cursor(came_of.next)}

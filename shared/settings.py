@@ -233,13 +233,31 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: str = "info"
     format: str = "json"
     """json or text."""
+    addresses: str = "hash"
+    """How a recipient's address is written: hash (keyed), plain or off."""
+    address_key: str = ""
+    """The hash's key, of 16 characters or more; empty: another one for each process."""
+    address_key_file: str = ""
+    """File with that key in its first line."""
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"LogSettings(level={self.level!r}, format={self.format!r})"
 
 
 class SentrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Error reports; off without a DSN."""
 
     dsn: str = ""
+    dsn_file: str = ""
+    """File with the DSN in its first line, instead of `dsn`."""
     environment: str = "production"
+    release: str = ""
+    """Empty: this version of Posthaste."""
+
+    def __repr__(self) -> str:
+        """Without the DSN, which has a key in it."""
+        return f"SentrySettings(environment={self.environment!r})"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from shared.ids import external, message_id_header
 from shared.model.message import Message
 from shared.routing import default_hop, static_legs
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
-from web.errors import Problem, from_store
+from web.errors import Problem, not_accepted
 from web.validation import Policy
 
 MAX_KEY = 256
@@ -68,7 +68,7 @@ def accept(
 
 def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Problem:
     if isinstance(answer, StoreError):
-        return from_store(answer)
+        return not_accepted(answer)
     if isinstance(answer, Exception):
         raise answer
     if answer.kind is AcceptKind.MISMATCH:

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 
 from shared.services import Services
 from shared.settings import Settings
-from web import errors
+from web import access, errors
 from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
@@ -62,6 +62,7 @@ def create_operator_app(
 
 def _flask(name: str, settings: Settings, meter: Meter) -> Flask:
     app = Flask(name, static_folder=None)
+    app.url_map.merge_slashes = False  # `//` is no place here: 404, not a redirect in HTML.
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_request_bytes
     install(app, meter)
     app.before_request(_begin)
@@ -89,13 +90,16 @@ def _refuse_oversized() -> None:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    good = _REQUEST_ID.match(given) and not given.startswith("ph_")  # That would be a key.
+    g.request_id = given if good else uuid.uuid4().hex
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    access.begin()
 
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    access.end(response)
     return response

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import threading
 
+import structlog
 from flask import Request
 
 from shared import api_keys
 from shared.clock import Clock
+from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.store.ports import ApiKey, Keys
 from web.errors import Problem
 
@@ -37,6 +39,7 @@ class Authenticator:
         key = self._find(identifier)
         if not api_keys.matches(key, secret) or key is None:
             raise _unauthorized("wrong_key", "The API key is not valid.")
+        structlog.contextvars.bind_contextvars(application=key.application)
         return key
 
     def _find(self, identifier: str) -> ApiKey | None:
@@ -44,7 +47,10 @@ class Authenticator:
         cached = self._cached.get(identifier)
         if cached is not None and cached[0] > now:
             return cached[1]
-        key = self._keys.find(identifier)
+        try:
+            key = self._keys.find(identifier)
+        except OutcomeUnknown as error:
+            raise StoreUnavailable(str(error)) from error  # A look changes nothing.
         with self._lock:
             if len(self._cached) >= _MOST_CACHED:
                 self._cached.clear()  # Guesses must not fill the memory.

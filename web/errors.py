@@ -7,7 +7,8 @@ expected is a 500 without details, logged under the same request id.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import msgspec
@@ -42,6 +43,7 @@ class Problem(Exception):  # RFC 9457 calls it a problem.
         *,
         errors: Sequence[FieldError] = (),
         headers: dict[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(code)
         self.status = status
@@ -49,6 +51,8 @@ class Problem(Exception):  # RFC 9457 calls it a problem.
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = headers or {}
+        self.members = members or {}
+        """Members of its own (RFC 9457 section 3.2)."""
 
     def body(self, request_id: str = "") -> dict[str, object]:
         """The members of the problem document."""
@@ -58,6 +62,7 @@ class Problem(Exception):  # RFC 9457 calls it a problem.
             "status": self.status,
             "code": self.code,
             "detail": self.detail,
+            **self.members,
         }
         if self.errors:
             members["errors"] = [msgspec.structs.asdict(error) for error in self.errors]
@@ -73,22 +78,43 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem(422, "invalid", text, errors=errors)
 
 
-def from_store(error: Exception) -> Problem:
-    """503 for a store that could not accept; it says whether the mail may have been accepted."""
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+def not_accepted(error: StoreError) -> Problem:
+    """503 for mail that the store did not accept, or of which nobody knows whether it did."""
     if isinstance(error, OutcomeUnknown):
-        return Problem(
-            503,
+        return _unavailable(
             "acceptance_unknown",
             "The message may or may not have been accepted. Send it again with the same"
             " Idempotency-Key.",
-            headers=headers,
         )
-    return Problem(503, "unavailable", "Nothing was done. Try again later.", headers=headers)
+    return _unavailable("unavailable", "Nothing was done. Try again later.")
+
+
+def interrupted(reason: str, done: int, members: Mapping[str, object]) -> Problem:
+    """503 for a change of many of which the store answered some; `members` say how many."""
+    _log.warning("interrupted", reason=reason, done=done)
+    doubt = f" and at most {members['in_doubt']} more" if members["in_doubt"] else ""
+    detail = (
+        f"{done} of {members['chosen']}{doubt} were done, then the store went away. Send the"
+        " request again for the rest."
+    )
+    return _unavailable("interrupted", detail, members)
+
+
+def _unavailable(code: str, detail: str, members: Mapping[str, object] | None = None) -> Problem:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(503, code, detail, headers=headers, members=members)
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Around what changes the store: what fails in it or after it may have been done."""
+    g.change = "begun"
+    yield
+    g.change = "done"
 
 
 def _respond(problem: Problem) -> Response:
-    g.problem_code = problem.code
+    g.problem = problem.code
     response = Response(
         json.dumps(problem.body(g.get("request_id", ""))),
         status=problem.status,
@@ -111,8 +137,16 @@ def _from_http(error: HTTPException) -> Response:
 
 
 def _from_store(error: StoreError) -> Response:
-    _log.warning("store_refused", reason=str(error))
-    return _respond(from_store(error))
+    """The accepting of mail is told by `not_accepted`; this is every other request."""
+    _log.warning("store_refused", reason=error)
+    change = g.get("change")
+    if change == "done" or (change == "begun" and isinstance(error, OutcomeUnknown)):
+        detail = (
+            "The store did not answer in time: it may or may not have been done. Look, or send the"
+            " request again."
+        )
+        return _respond(_unavailable("outcome_unknown", detail))
+    return _respond(_unavailable("unavailable", "Nothing was done. Try again later."))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import load
+from shared.logging import configure
 from shared.metrics.web import Files
+from shared.secret_files import dsn_of
 from web.arbiter import Drain, Slots
+from web.gunicorn_log import GunicornLogger
 from web.measure import Meter
 from web.wsgi import prepare
 
-_settings = load().web
+_all = load()
+_settings = _all.web
+configure(_all.log)  # For gunicorn's own process; its workers have it from there.
+dsn_of(_all.sentry)  # A wrong one is told here, before any process starts.
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes
-worker_class = "gthread"
+worker_class = "web.worker.Worker"
 threads = _settings.threads
 keepalive = 75  # Longer than a load balancer keeps its side, or it reuses a closing connection.
 timeout = 30
@@ -30,6 +36,7 @@ limit_request_fields = 100
 limit_request_field_size = 8190
 accesslog = None
 errorlog = "-"
+logger_class = GunicornLogger
 loglevel = "warning"
 proc_name = "posthaste-web"
 

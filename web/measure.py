@@ -41,7 +41,7 @@ def install(app: Flask, meter: Meter) -> None:
         seconds = time.perf_counter() - g.began
         meter.metrics.answered(request.method, route, response.status_code, seconds)
         if request.endpoint in _SUBMITTING and response.status_code >= 400:
-            meter.metrics.rejected(g.get("problem_code", "unknown"))
+            meter.metrics.rejected(g.get("problem", "unknown"))
         return response
 
     app.before_request(begin)

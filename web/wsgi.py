@@ -51,7 +51,7 @@ def prepare(meter: Meter | None = None) -> _Applications:
         if "here" not in _built:
             settings = load()
             configure(settings.log)
-            start_sentry(settings.sentry)
+            start_sentry(settings.sentry, "web")
             _built["here"] = build(settings, meter)
         return _built["here"]
 

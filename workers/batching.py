@@ -81,6 +81,6 @@ class Settler:
                 return answers
             except StoreError as error:
                 self._metrics.failed("settle")
-                _log.warning("settle_waits_for_store", legs=len(batch), reason=str(error))
+                _log.warning("settle_waits_for_store", legs=len(batch), reason=error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

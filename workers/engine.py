@@ -21,6 +21,7 @@ from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler
 from workers.leases import Lease, Leases
+from workers.lines import about
 from workers.starts import Starts
 
 CLAIM_LIMIT = 200
@@ -151,7 +152,7 @@ class Engine:
                     more = await self._claim(message_class, lane, min(room, CLAIM_LIMIT))
                 except StoreError as error:
                     self._metrics.failed("claim")
-                    _log.warning("claim_waits_for_store", reason=str(error))
+                    _log.warning("claim_waits_for_store", reason=error)
                     await asyncio.sleep(STORE_PAUSE_SECONDS)
 
     async def _wait_for_room(self, message_class: MessageClass) -> int:
@@ -211,7 +212,7 @@ class Engine:
         except asyncio.CancelledError:
             pass  # The process stops, and nothing that matters was sent: the leg is released.
         except Exception:
-            _log.exception("attempt_broke", leg=claimed.leg_id.hex())
+            _log.exception("attempt_broke", **about(claimed.leg_id))
             settlement = release(claimed, BROKEN_RETRY_MS)
         self._settler.put(settlement)
 
@@ -254,7 +255,7 @@ class Engine:
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
         if answer is Settled.REFUSED:
-            _log.warning("settle_refused", verb=settlement.verb.value)
+            _log.warning("settle_refused", verb=settlement.verb.value, **about(settlement.leg_id))
         self.leases.let_go(settlement.leg_id)
         self._held.pop(settlement.leg_id, None)
         self._working.pop(settlement.leg_id, None)

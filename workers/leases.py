@@ -103,7 +103,7 @@ class Leases:
             answers = await self.queue.renew([(lease.leg_id, lease.fence) for lease in leases])
         except StoreError as error:
             self._metrics.failed("renew")
-            _log.warning("leases_not_renewed", legs=len(leases), reason=str(error))
+            _log.warning("leases_not_renewed", legs=len(leases), reason=error)
             return
         for lease, held in zip(leases, answers, strict=True):
             if held:

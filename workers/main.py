@@ -96,7 +96,7 @@ async def _retrying(
             await what()
             return
         except StoreError as error:
-            _log.warning("start_waits_for_store", reason=str(error))
+            _log.warning("start_waits_for_store", reason=error)
             await asyncio.sleep(0.5)
 
 
@@ -221,11 +221,11 @@ def main() -> int:
     try:
         settings = load()
         outgoing = outgoing_from(settings)
+        configure(settings.log)
+        start_sentry(settings.sentry, "worker")
     except ConfigError as error:
         sys.stderr.write(f"posthaste worker: {error}\n")
         return 2
-    configure(settings.log)
-    start_sentry(settings.sentry)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:

@@ -24,6 +24,7 @@ from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.attempts import attempt_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
+from workers import lines
 from workers.classify import Verdict, category, outcomes
 from workers.engine import release
 from workers.leases import Lease
@@ -88,10 +89,10 @@ class Pipeline:
                 return await self._split(claimed, legs)
             signed = await self._build(claimed.head, content, next_hop)
         except UnknownFormat as error:
-            _log.error("message_unreadable", leg=claimed.leg_id.hex(), reason=str(error))
+            _log.error("message_unreadable", reason=str(error), **lines.about(claimed.leg_id))
             return self._dead(claimed, "unreadable")
         except StoreError as error:
-            _log.warning("content_not_read", reason=str(error))
+            _log.warning("content_not_read", reason=error, **lines.about(claimed.leg_id))
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
         began_ms = self._clock.now_ms()
@@ -109,7 +110,7 @@ class Pipeline:
         try:
             await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
-            _log.warning("leg_not_split", reason=str(error))
+            _log.warning("leg_not_split", reason=error, **lines.about(claimed.leg_id))
         return release(claimed)  # Refused once the split has ended this claim.
 
     async def _content(self, claimed: Claimed) -> Content:
@@ -221,8 +222,9 @@ class Pipeline:
             return release(claimed, TROUBLE_FIRST_MS)
         if wait_ms:
             _log.warning(
-                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000
-            )
+                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000,
+                **lines.about(claimed.leg_id),
+            )  # fmt: skip
         if not verdict.replies:
             return release(claimed)
         if not wait_ms:
@@ -287,6 +289,8 @@ class Pipeline:
             counted = (*counted, "relay_troubles")
             self._complain(leg.hop, "refuses to relay to some recipients")
         attempts = leg.attempts + charged
+        retry_ms = self._wait_ms(claimed, attempts, charged) if waiting else 0
+        lines.attempt(claimed, verdict, attempts, retry_ms)
         return Settlement(
             claimed.leg_id,
             claimed.fence,
@@ -295,7 +299,7 @@ class Pipeline:
             attempts,
             pack_history((*leg.history, attempt), leg.earlier),
             _encode(attempt),
-            self._wait_ms(claimed, attempts, charged) if waiting else 0,
+            retry_ms,
             counted + of_attempts,
             answered,
         )

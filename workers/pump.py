@@ -48,7 +48,7 @@ class Pump:
                 self._report(pumped)
             except StoreError as error:
                 self._metrics.failed("pump")
-                _log.warning("pump_waits_for_store", reason=str(error))
+                _log.warning("pump_waits_for_store", reason=error)
             if not more:
                 wait = random.uniform(SHORTEST_SECONDS, LONGEST_SECONDS)  # noqa: S311  # Jitter.
                 await asyncio.sleep(wait)

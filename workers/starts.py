@@ -131,7 +131,7 @@ class Starts:
             answers = await self._queue.start([(leg.leg_id, leg.fence) for leg, _ in group])
         except StoreError as error:
             self._metrics.failed("start")
-            _log.warning("starts_not_committed", legs=len(group), reason=str(error))
+            _log.warning("starts_not_committed", legs=len(group), reason=error)
             answers = [False] * len(group)
         for leg, held in zip(group, answers, strict=True):
             if held and not self._stopping:

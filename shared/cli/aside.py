@@ -7,8 +7,7 @@ can be counted first (`--dry-run`), and is dropped only with `--yes`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,21 @@ import click
 from shared import report
 from shared.cli.message import print_attempts
 from shared.cli.operate import (
+    EXIT_CODES,
     NOT_FOUND,
     choice,
     choosing,
     home_option,
+    interrupted,
     json_option,
     message_id,
     opened,
     print_json,
+    printable,
     table,
 )
 from shared.errors import ConfigError
-from shared.redrive import Redriven
+from shared.redrive import Redriven, cursor, place_of
 from shared.store.operations import Aside, SetAside
 
 _ID = "msg_0199f0c2a5d07b6e8d53a0b7c1e2f344"
@@ -53,30 +55,40 @@ def uncertain() -> None:
     """
 
 
-def _list(kind: Aside, limit: int, as_json: bool, home: Path | None, **chosen: Any) -> None:
+def _list(
+    kind: Aside, limit: int, after: str | None, as_json: bool, home: Path | None, **chosen: Any
+) -> None:
+    place = None if after is None else place_of(after)
+    if after is not None and place is None:
+        raise ConfigError("--cursor: take it from next_cursor of the page before")
     with opened(home) as store:
         wanted = choice(kind, store.clock.now_ms(), **chosen)
-        found = list(store.redrive.chosen(wanted))
-    if as_json:
-        print_json([report.set_aside(each) for each in islice(found, limit)])
-    else:
-        _print_list(found, limit)
-    if not found:
+        redrive = store.redrive
+        found, following = redrive.page(wanted, limit, place)
+        rows = [report.set_aside(each) for each in found]
+        if as_json:
+            print_json({"data": rows, "next_cursor": cursor(following)})
+            found_any = bool(rows) or following is not None
+        else:
+            found_any = _print_list(rows, redrive.chosen(wanted, place))
+    if not found_any:
         raise SystemExit(NOT_FOUND)
 
 
-def _print_list(found: Sequence[SetAside], limit: int) -> None:
-    rows = [report.set_aside(each) for each in islice(found, limit)]
+def _print_list(rows: Sequence[dict[str, Any]], every: Iterator[SetAside]) -> bool:
+    """The table, and below it how many there are in all; whether there are any."""
+    causes = Counter(each.leg.cause() or "unknown" for each in every)
     if rows:
         table(
             ("ID", "SINCE", "CAUSE", "DESTINATION", "CLASS", "APP", "RECIPIENTS"),
             [(row["id"], row["since"], row["cause"], row["destination"], row["class"],
               row["application"], ", ".join(row["recipients"])) for row in rows],
         )  # fmt: skip
-    causes = Counter(each.leg.cause() or "unknown" for each in found)
     by_cause = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common())
-    more = f", {len(found) - limit:,} not shown" if len(found) > limit else ""
-    click.echo(f"{len(found):,} in all{more}{': ' if by_cause else ''}{by_cause}")
+    hidden = causes.total() - len(rows)
+    more = f", {hidden:,} not shown" if hidden > 0 else ""
+    click.echo(f"{causes.total():,} in all{more}{': ' if by_cause else ''}{printable(by_cause)}")
+    return bool(rows) or bool(causes)
 
 
 def _show(kind: Aside, identifier: str, as_json: bool, home: Path | None) -> None:
@@ -85,7 +97,7 @@ def _show(kind: Aside, identifier: str, as_json: bool, home: Path | None) -> Non
                 if each.kind == kind]  # fmt: skip
     rows = [report.set_aside(each, attempts=True) for each in legs]
     if as_json:
-        print_json(rows)
+        print_json({"data": rows})
     for row in [] if as_json else rows:
         click.echo(f"{row['id']}  {row['kind']} since {row['since']}: {row['cause']}")
         if row["explanation"]:
@@ -94,7 +106,8 @@ def _show(kind: Aside, identifier: str, as_json: bool, home: Path | None) -> Non
         click.echo(f"  via {row['destination']}, {row['attempt_count']} attempts answered")
         print_attempts(row["attempts"])
     if not rows:
-        click.echo(f"{identifier} is not among them", err=True)
+        what = "is no dead letter" if kind == "dead" else "is not held as uncertain"
+        click.echo(f"{identifier} {what}, or not any more", err=True)
         raise SystemExit(NOT_FOUND)
 
 
@@ -125,13 +138,19 @@ def _decide(
 
 def _tell(verb: str, redriven: Redriven, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        print_json({"chosen": redriven.chosen, "done": redriven.done, "overdue": redriven.overdue})
+        print_json(report.redriven(redriven))
     elif dry_run:
         click.echo(f"would {verb} {redriven.chosen:,}")
-    else:
+    elif not redriven.interrupted:
         click.echo(f"{verb}: {redriven.done:,} of {redriven.chosen:,}")
     if redriven.overdue and verb != "drop" and not as_json:
         click.echo(f"{redriven.overdue:,} of them are past their deliver_by and expire")
+    if redriven.interrupted:
+        raise ConfigError(
+            interrupted(
+                verb, redriven.done, redriven.chosen, redriven.in_doubt, redriven.interrupted
+            )
+        )
     if not redriven.chosen:
         raise SystemExit(NOT_FOUND)
 
@@ -140,12 +159,15 @@ def _declare(group: click.Group, kind: Aside, again: str, what: str) -> None:
     """The commands of one group."""
     name = group.name
 
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+    @click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Of a page."
+    )
+    @click.option("--cursor", "after", help="Go on behind a page: its next_cursor.")
     @choosing
     @json_option
     @home_option
-    def list_(limit: int, as_json: bool, home: Path | None, **chosen: Any) -> None:
-        _list(kind, limit, as_json, home, **chosen)
+    def list_(**given: Any) -> None:
+        _list(kind, **given)
 
     @click.argument("identifier", metavar="ID")
     @json_option
@@ -177,7 +199,7 @@ def _declare(group: click.Group, kind: Aside, again: str, what: str) -> None:
         ("drop", drop, "Give them up: their recipients are cancelled.", _ID),
     ):
         example = f"Example: posthaste {name} {command} {example}"
-        group.command(name=command, help=f"{text}\n\n    {example}")(function)
+        group.command(name=command, help=f"{text}\n\n    {example}", epilog=EXIT_CODES)(function)
 
 
 _declare(dead, "dead", "requeue", "dead letters")

@@ -8,23 +8,28 @@ import click
 
 from shared import report
 from shared.cli.operate import (
+    EXIT_CODES,
     NOT_FOUND,
+    changing,
     home_option,
+    interrupted,
     json_option,
     opened,
     print_json,
     seconds,
     table,
 )
+from shared.errors import ConfigError
+from shared.flushing import flush as flush_all
 from shared.model.message import CLASSES, MessageClass
 from shared.store.operations import Destination
-from shared.store.ports import Depth
+from shared.suspension import wrong_reason, wrong_seconds
 from shared.times import short_duration, shown
 
 FLUSH_MOST = 1_000_000
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @json_option
 @home_option
 def queue(as_json: bool, home: Path | None) -> None:
@@ -35,40 +40,30 @@ def queue(as_json: bool, home: Path | None) -> None:
     with opened(home) as store:
         rows, depth, now = store.destinations(), store.spool.depth(), store.clock.now_ms()
     if as_json:
-        print_json({"destinations": [report.destination(each, now) for each in rows],
-                    "totals": _totals(depth)})  # fmt: skip
+        print_json({"data": report.destinations(rows, now), "next_cursor": None,
+                    "totals": report.totals(depth)})  # fmt: skip
         return
     table(
         ("DESTINATION", "CLASS", "STATE", "READY", "DEFERRED", "IN FLIGHT", "OLDEST", "PER MIN",
          "WHY"),
-        [_row(each, now) for each in rows],
+        [_row(each, now, report.probe(each, rows)) for each in rows],
     )  # fmt: skip
-    totals = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in _totals(depth).items())
+    totals = ", ".join(
+        f"{name.replace('_', ' ')} {n:,}" for name, n in report.totals(depth).items()
+    )
     click.echo(f"\n{totals}")
 
 
-def _totals(depth: Depth) -> dict[str, int]:
-    """Legs over all destinations."""
-    return {
-        "ready": sum(depth.ready_legs.values()),
-        "waiting": sum(depth.deferred_legs.values()),
-        "in_flight": sum(depth.leased_legs.values()),
-        "dead_letters": depth.dead_legs,
-        "held_as_uncertain": depth.held_legs,
-        "live_workers": depth.live_workers,
-    }
-
-
-def _row(each: Destination, now_ms: int) -> tuple[object, ...]:
+def _row(each: Destination, now_ms: int, probed: str) -> tuple[object, ...]:
     oldest = "-" if each.oldest_ms is None else short_duration(each.oldest_ms / 1000)
     state = each.state(now_ms).replace("_", " ")
     return (
         each.hop, each.message_class, state, f"{each.ready:,}", f"{each.deferred:,}",
-        f"{each.in_flight:,}", oldest, f"{each.per_minute:,.0f}", _why(each, now_ms),
+        f"{each.in_flight:,}", oldest, f"{each.per_minute:,.0f}", _why(each, now_ms, probed),
     )  # fmt: skip
 
 
-def _why(each: Destination, now_ms: int) -> str:
+def _why(each: Destination, now_ms: int, probed: str) -> str:
     pause = each.pause
     if pause is None:
         return f"at most {each.rate:g}/s" if each.rate else ""
@@ -77,46 +72,66 @@ def _why(each: Destination, now_ms: int) -> str:
         return f"{until}{': ' if pause.reason else ''}{pause.reason}"
     times = "once" if pause.strikes == 1 else f"{pause.strikes} times in a row"
     left = short_duration(((pause.until_ms or 0) - now_ms) / 1000)
-    probe = f"next probe in {left}" if (pause.until_ms or 0) > now_ms else "being probed"
+    probe = f"next probe in {left}" if (pause.until_ms or 0) > now_ms else probed
     return f"{pause.reason}, {times} since {shown(pause.since_ms)}; {probe}"
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("destination")
-@click.option("--for", "duration", help="90s, 30m, 2h, 1d; without it until `resume`.")
-@click.option("--reason", default="", help="Shown in `queue` and to whoever asks why mail waits.")
+@click.option("--for", "duration", help="90s, 30m, 2h, 1d, at most 366d; else until `resume`.")
+@click.option(
+    "--reason",
+    default="",
+    help="Shown in `queue` and to whoever asks why mail waits; 200 characters.",
+)
+@json_option
 @home_option
-def suspend(destination: str, duration: str | None, reason: str, home: Path | None) -> None:
+def suspend(
+    destination: str, duration: str | None, reason: str, as_json: bool, home: Path | None
+) -> None:
     """Keep a destination's mail queued; what is in flight ends.
 
     Example: posthaste suspend relay --for 30m --reason "relay is being moved"
     """
     period = seconds(duration, "--for")
+    for flag, wrong in (("--for", wrong_seconds(period)), ("--reason", wrong_reason(reason))):
+        if wrong:
+            raise ConfigError(f"{flag}: {wrong}")
     with opened(home) as store:
         store.known(destination)
         until = None if period is None else store.clock.now_ms() + period * 1000
-        store.operations.suspend(destination, until, reason[:200])
+        with changing():
+            store.operations.suspend(destination, until, reason)
+        if as_json:
+            store.print_changed(destination)
+            return
     end = f"until {shown(until)}" if until else "until `posthaste resume` lifts it"
     click.echo(f"suspended {destination} {end}")
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("destination")
+@json_option
 @home_option
-def resume(destination: str, home: Path | None) -> None:
+def resume(destination: str, as_json: bool, home: Path | None) -> None:
     """Lift a suspension, or a back-off: mail goes at once.
 
     Example: posthaste resume relay
     """
     with opened(home) as store:
         store.known(destination)
-        if not store.operations.resume(destination):
-            click.echo(f"{destination} does not stand still")
-            raise SystemExit(NOT_FOUND)
-    click.echo(f"resumed {destination}")
+        with changing():
+            stood_still = store.operations.resume(destination)
+        if as_json:
+            store.print_changed(destination)
+    if not stood_still:
+        click.echo(f"{destination} does not stand still", err=True)
+        raise SystemExit(NOT_FOUND)
+    if not as_json:
+        click.echo(f"resumed {destination}")
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("destination", required=False)
 @click.option("--class", "message_class", type=click.Choice(CLASSES), help="Only this class.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
@@ -139,22 +154,19 @@ def flush(
         rows = [
             each
             for each in store.operations.destinations()
-            if each.deferred
-            and destination in (None, each.hop)
-            and message_class in (None, each.message_class)
+            if destination in (None, each.hop) and message_class in (None, each.message_class)
         ]
-        count = sum(each.deferred for each in rows)
-        if not dry_run:
-            count = sum(
-                store.operations.flush(each.hop, each.message_class, min(each.deferred, FLUSH_MOST))
-                for each in rows
-            )
-        still = sorted({each.hop for each in rows if each.pause is not None})
+        told = flush_all(store.operations, rows, most=FLUSH_MOST, dry_run=dry_run)
     if as_json:
-        print_json({"flushed": 0 if dry_run else count, "chosen": count, "stand_still": still})
-    else:
+        print_json(report.flushed(told))
+    elif not told.interrupted:
+        count = told.chosen if dry_run else told.flushed
         click.echo(f"{'would flush' if dry_run else 'flushed'} {count:,} deferred legs")
-        for name in still:
+        for name in told.stand_still:
             click.echo(f"{name} stands still: `posthaste resume {name}` lets its mail go")
-    if not count:
+    if told.interrupted:
+        raise ConfigError(
+            interrupted("flush", told.flushed, told.chosen, told.in_doubt, told.interrupted)
+        )
+    if not (told.chosen if dry_run else told.flushed):
         raise SystemExit(NOT_FOUND)

@@ -1,13 +1,18 @@
 """The `posthaste` command: one group, one file a command or group of commands.
 
 A wrong setting, a busy port or an unreachable store is a line on standard error with the remedy,
-and exit code 2; never a traceback.
+and exit code 2; never a traceback. When nobody reads the output any more it is 141, after Ctrl-C
+130.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import click
@@ -15,23 +20,65 @@ import click
 from shared.cli.aside import dead, uncertain
 from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
+from shared.cli.doctor import doctor
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
+from shared.cli.log_hash import log_hash
 from shared.cli.message import message
+from shared.cli.operate import printable
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Root(click.Group):
+    """The group that every call passes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click. Bytes that are no text (halves of surrogate pairs) go no further."""
+        for number, argument in enumerate(args, 1):
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                raise ConfigError(
+                    f"argument {number}, {argument!a}, is not UTF-8 text: write it anew"
+                ) from None
+        with _output():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """See click."""
+        with _output():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Around what prints: a reader that has gone, or Ctrl-C, is told as shells do, never by 1."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:  # It is None where the shell has closed it.
+                sys.stdout.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # What is still to be flushed.
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    except KeyboardInterrupt:
+        click.echo("Aborted!", err=True)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("posthaste"), message="posthaste %(version)s")
 def cli() -> None:
     """Posthaste: a self-hosted, high-volume transactional mail sender."""
 
 
 for command in (
-    up, status, reload, down, web, worker, exporter, inbox, key, dkim, queue, message, dead,
-    uncertain, suspend, resume, flush,
+    up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, message,
+    dead, uncertain, suspend, resume, flush, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 
@@ -41,7 +88,8 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except ConfigError as error:
-        sys.stderr.write(f"posthaste: {error}\n")
+        text = "\n".join(printable(line) for line in str(error).splitlines())
+        sys.stderr.write(f"posthaste: {text}\n")
         sys.exit(2)
     except StoreError as error:
         sys.stderr.write(

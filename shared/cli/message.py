@@ -10,6 +10,7 @@ import click
 
 from shared import report
 from shared.cli.operate import (
+    EXIT_CODES,
     NOT_FOUND,
     home_option,
     json_option,
@@ -37,7 +38,7 @@ def message() -> None:
     """
 
 
-@message.command()
+@message.command(epilog=EXIT_CODES)
 @click.argument("identifier", metavar="ID")
 @json_option
 @home_option
@@ -82,5 +83,7 @@ def print_attempts(attempts: Sequence[dict[str, Any]]) -> None:
             parts.append(f"last reply {each['last_reply']}")
         if each.get("bytes_sent"):
             parts.append(f"{each['bytes_sent']:,} bytes sent")
+        if each.get("address"):
+            parts = [f"{each['address']}:", *parts]
         told = " ".join(printable(part) for part in parts if part)
         click.echo(f"  {each['at']}  via {printable(each['via'])}  {told}")

@@ -1,6 +1,6 @@
 """What the operators' commands share: the store's ports, how to choose, how to print.
 
-Exit codes: 0 done, 1 nothing was found, 2 a wrong call, a wrong setting or no store.
+`EXIT_CODES` says how each of them ends.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import msgspec
 
 from shared.cli.store import settings_for
 from shared.clock import Clock, SystemClock
-from shared.errors import ConfigError
+from shared.errors import ConfigError, OutcomeUnknown, StoreError
 from shared.ids import parse_external
 from shared.model.message import CLASSES
 from shared.redrive import Choice, Redrive
 from shared.relays import relay_names
-from shared.report import with_idle
+from shared.report import of_destination, with_idle
 from shared.settings import Settings
 from shared.store.operations import Destination
 from shared.store.redis_operations import RedisOperations
@@ -29,6 +29,10 @@ from shared.store.redis_spool import RedisSpool
 from shared.times import duration_seconds, parsed
 
 NOT_FOUND = 1
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 nothing was found; 2 a wrong call, or a store that does not answer or"
+    " went away in the middle; 130 Ctrl-C; 141 nobody reads the output any more."
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -55,11 +59,22 @@ class Store(msgspec.Struct, frozen=True):
         """Every destination, the configured ones that are idle too."""
         return with_idle(self.operations.destinations(), relay_names(self.settings.relay))
 
+    def print_changed(self, name: str) -> None:
+        """One destination as JSON, after a change of it. Raises `ConfigError`."""
+        try:
+            rows = self.destinations()
+        except StoreError as error:
+            raise ConfigError(
+                f"it was done, but then {error}; look with `posthaste queue`"
+            ) from error
+        print_json(of_destination(name, rows, self.clock.now_ms()))
+
     def known(self, name: str) -> None:
         """Raise `ConfigError` when there is no such destination."""
         names = sorted({each.hop for each in self.destinations()})
         if name not in names:
-            raise ConfigError(f"there is no destination {name}; there are: {', '.join(names)}")
+            there = ", ".join(names)
+            raise ConfigError(f"there is no destination {printable(name)}; there are: {there}")
 
 
 @contextmanager
@@ -74,9 +89,30 @@ def opened(home: Path | None) -> Iterator[Store]:
         operations.close()
 
 
+@contextmanager
+def changing() -> Iterator[None]:
+    """Around one change: without an answer nobody knows whether it was done."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise ConfigError(
+            f"{error}: it may or may not have been done; look with `posthaste queue`, and run it"
+            " again"
+        ) from error
+
+
 def print_json(body: Any) -> None:
     """JSON for other programs."""
     click.echo(json.dumps(body, indent=2))
+
+
+def interrupted(verb: str, done: int, chosen: int, in_doubt: int, why: str) -> str:
+    """What to say when the store went away in the middle."""
+    doubt = f", and at most {in_doubt:,} more" if in_doubt else ""
+    return (
+        f"{verb}: {done:,} of {chosen:,} done{doubt}, then the store went away ({why});"
+        " run it again"
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -129,16 +165,18 @@ def seconds(text: str | None, flag: str) -> int | None:
 
 def choosing(command: _Command) -> _Command:
     """The options that choose what is set aside."""
-    for option in (
-        click.argument("ids", nargs=-1, metavar="[ID]..."),
-        click.option("--cause", help="As `list` shows it, such as poison."),
-        click.option("--destination", help="Only what was on its way there."),
-        click.option("--app", "application", help="Only this application's."),
-        click.option(
-            "--class", "message_class", type=click.Choice(CLASSES), help="Only this class."
-        ),
-        click.option("--since", help="Set aside then or later: a time, or how long ago (2h)."),
-        click.option("--until", help="Set aside before: a time, or how long ago."),
+    for option in reversed(
+        (
+            click.argument("ids", nargs=-1, metavar="[ID]..."),
+            click.option("--cause", help="As `list` shows it, such as poison."),
+            click.option("--destination", help="Only what was on its way there."),
+            click.option("--app", "application", help="Only this application's."),
+            click.option(
+                "--class", "message_class", type=click.Choice(CLASSES), help="Only this class."
+            ),
+            click.option("--since", help="Set aside then or later: a time, or how long ago (2h)."),
+            click.option("--until", help="Set aside before: a time, or how long ago."),
+        )
     ):
         command = option(command)
     return command
@@ -146,11 +184,14 @@ def choosing(command: _Command) -> _Command:
 
 def choice(kind: Any, now_ms: int, ids: Sequence[str], **fields: str | None) -> Choice:
     """What the options of `choosing` say. Raises `ConfigError`."""
-    since, until = fields.pop("since"), fields.pop("until")
+    since = moment(fields.pop("since"), "--since", now_ms)
+    until = moment(fields.pop("until"), "--until", now_ms)
+    if since is not None and until is not None and since >= until:
+        raise ConfigError("--until must lie after --since")
     return Choice(
         (kind,),
         tuple(message_id(each) for each in ids) or None,
-        since_ms=moment(since, "--since", now_ms),
-        until_ms=moment(until, "--until", now_ms),
+        since_ms=since,
+        until_ms=until,
         **fields,  # type: ignore[arg-type]  # The class is compared as text.
     )

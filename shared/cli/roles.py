@@ -9,6 +9,7 @@ import click
 from shared.config import load
 from shared.dkim import domains_from
 from shared.relays import relay_names
+from shared.secret_files import address_key_of, dsn_of
 from shared.supervisor.plan import module_command, web_command
 
 
@@ -16,6 +17,8 @@ def _become(command: tuple[str, ...]) -> None:
     settings = load()  # A wrong setting is told here, before anything starts.
     relay_names(settings.relay)
     domains_from(settings.dkim)
+    dsn_of(settings.sentry)
+    address_key_of(settings.log)
     os.execv(command[0], list(command))  # noqa: S606  # The role takes this process's place.
 
 

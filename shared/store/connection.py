@@ -35,7 +35,7 @@ Value = bytes | str | int | float
 
 def _refusal(error: Exception) -> StoreError:
     """What an answer of the server means: it was reached and wrote nothing."""
-    text = str(error)
+    text = str(error).partition(", with args")[0]  # What follows are the command's values.
     if isinstance(error, (OutOfMemoryError, ReadOnlyError)) or "OOM" in text:
         return StoreFull("the store refuses writes")
     if "MISCONF" in text or "READONLY" in text:

@@ -20,6 +20,7 @@ Aside = Literal["dead", "uncertain"]
 Place = tuple[int, bytes]
 """Where a list goes on: since when, and the id of the last leg that was given."""
 State = Literal["active", "idle", "limited", "suspended", "backing_off", "probing"]
+"""`backing_off` until its next probe; `probing`: a message probes it now, or its next one will."""
 
 
 class Destination(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The home directory of `posthaste up`: where everything of one installation stands.
 
-posthaste.toml (settings), key (the first API key), up.json (what runs), lock, log/, redis/, inbox/.
+posthaste.toml (settings), key (the first API key), log-key (of addresses in logs), up.json (what
+runs), lock, log/, redis/, inbox/.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,6 +44,7 @@ class Home:
         self.directory = directory.absolute()
         self.settings = self.directory / "posthaste.toml"
         self.key = self.directory / "key"
+        self.log_key = self.directory / "log-key"
         self.up = self.directory / "up.json"
         self.logs = self.directory / "log"
         self.redis = self.directory / "redis"
@@ -55,6 +58,8 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.settings.exists():
                 self.settings.write_text(_TOML, encoding="utf-8")
+            if not self.log_key.exists():
+                self.write_private(self.log_key, secrets.token_urlsafe(32) + "\n")
         except OSError as error:
             raise ConfigError(
                 f"cannot write to {self.directory}: {error.strerror}; choose another --home"

@@ -164,6 +164,7 @@ class Installation:
                 "workers": list(self._plan.workers),
                 "inbox": self._plan.inbox,
                 "inbox_smtp": self._plan.inbox_smtp,
+                "relay": self._plan.environment.get("POSTHASTE_RELAY_URL", ""),
                 "redis": self._plan.environment["POSTHASTE_STORE_REDIS_URL"],
                 "key": self._key,
                 "ready": self._ready,

@@ -108,6 +108,8 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         "POSTHASTE_WEB_OPERATOR_LISTEN": _join(operator),
         "POSTHASTE_EXPORTER_LISTEN": _join(exporter),
     }
+    if not (settings.log.address_key or settings.log.address_key_file):
+        environment["POSTHASTE_LOG_ADDRESS_KEY_FILE"] = str(home.log_key)
     if options.web is not None:
         environment["POSTHASTE_WEB_PROCESSES"] = str(options.web)
     inbox = smtp = None

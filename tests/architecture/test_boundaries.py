@@ -28,7 +28,11 @@ OWNERS = {
         "shared/supervisor/", "web/inbox/",  # Whether ports are free, whether roles answer.
         "shared/metrics/server.py",  # Its listener's address family.
     ),
-    "asyncio": ("workers/", "shared/store/connection.py"),
+    "asyncio": (
+        "workers/", "shared/store/connection.py",
+        "shared/doctor/", "shared/cli/doctor.py",  # Checks wait for the network together.
+    ),
+    "dns": ("shared/doctor/",),
     "sentry_sdk": ("shared/sentry.py",),
     "flask": ("web/",),
 }  # fmt: skip

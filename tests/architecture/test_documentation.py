@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -33,3 +35,32 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     result = CliRunner().invoke(cli, [name, "--help"])
     assert result.exit_code == 0
     assert "Example:" in result.output
+
+
+OPERATOR_MODULES = {"shared.cli.aside", "shared.cli.destinations", "shared.cli.message"}
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command that operators have."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+        elif command.callback is not None and command.callback.__module__ in OPERATOR_MODULES:
+            yield *path, name
+
+
+OPERATOR_COMMANDS = sorted(_commands(cli))
+
+
+def test_operators_have_these_commands() -> None:
+    names = {words[0] for words in OPERATOR_COMMANDS}
+    assert names == {"queue", "message", "suspend", "resume", "flush", "dead", "uncertain"}
+
+
+@pytest.mark.parametrize("words", OPERATOR_COMMANDS, ids=" ".join)
+def test_every_operator_command_has_json_an_example_and_exit_codes(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*words, "--help"]).output
+    assert "--json" in shown
+    assert f"Example: posthaste {' '.join(words)}" in shown
+    assert "Exit codes: 0 done; 1 " in shown
+    assert f"`posthaste {words[0]}" in (ROOT / "README.md").read_text()

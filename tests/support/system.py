@@ -132,6 +132,15 @@ class System:
         assert status == 202, body
         return str(body["id"])
 
+    def send_when_back(self, seconds: float = 30, **fields: Any) -> str:
+        """Send a message once mail is accepted again."""
+
+        def attempt() -> str:
+            status, body, _ = self.ask("POST", "/v1/messages", message(**fields))
+            return str(body["id"]) if status == 202 else ""
+
+        return str(poll(attempt, seconds))
+
     def recipients(self, identifier: str) -> list[dict[str, Any]]:
         """The recipients as the API shows them; none while the store is away."""
         status, body, _ = self.ask("GET", f"/v1/messages/{identifier}")

@@ -17,6 +17,7 @@ from shared.config import host_and_port, load
 from shared.errors import ConfigError
 from shared.logging import configure
 from shared.settings import InboxSettings
+from web.gunicorn_log import GunicornLogger
 from web.inbox.app import create_app
 from web.inbox.mailbox import Mailbox
 from web.inbox.smtp import listen
@@ -41,6 +42,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types.
             "graceful_timeout": 2,
             "control_socket_disable": True,
             "loglevel": "warning",
+            "logger_class": GunicornLogger,
             "post_worker_init": self._listen,
         }.items():
             self.cfg.set(name, value)

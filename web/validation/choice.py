@@ -18,13 +18,25 @@ _TIMES = ("since", "until")
 FIELDS = ("kind", "class", *_TEXTS, *_TIMES)
 
 
-def choice_of(fields: dict[str, Any], report: Report, *, with_ids: bool = False) -> Choice:
-    """The choice; wrong fields are reported, by name. Without a kind: dead letters, by id both."""
-    report.only(fields, (*FIELDS, "ids") if with_ids else FIELDS)
+def choice_of(
+    fields: dict[str, Any],
+    report: Report,
+    *,
+    with_ids: bool = False,
+    beside: tuple[str, ...] = (),
+) -> Choice:
+    """The choice; wrong fields are reported, by name. Without a kind: dead letters, by id both.
+
+    `beside` names what the caller has taken from the fields already.
+    """
+    report.only(fields, (*FIELDS, *(("ids",) if with_ids else ()), *beside))
     texts = {
         name: line(fields[name], f"/{name}", report, limit=255) for name in _TEXTS if name in fields
     }
     times = {name: moment(fields[name], f"/{name}", report) for name in _TIMES if name in fields}
+    since, until = times.get("since"), times.get("until")
+    if since is not None and until is not None and since >= until:
+        report.add("/until", "bad_value", "Must lie after since.")
     ids = _ids(fields["ids"], report) if with_ids and "ids" in fields else None
     for name, known in (("kind", KINDS), ("class", CLASSES)):
         if name in fields and fields[name] not in known:
@@ -34,8 +46,8 @@ def choice_of(fields: dict[str, Any], report: Report, *, with_ids: bool = False)
         kinds=(fields["kind"],) if "kind" in fields else kinds,
         message_ids=ids,
         message_class=fields.get("class"),
-        since_ms=times.get("since"),
-        until_ms=times.get("until"),
+        since_ms=since,
+        until_ms=until,
         **texts,
     )
 

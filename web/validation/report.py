@@ -28,7 +28,9 @@ class Report:
         """Note every field that is not `known`."""
         for name in fields:
             if name not in known:
-                self.add(f"/{escape(name)}", "unknown_field", f"Known: {', '.join(known)}.")
+                self.add(
+                    f"/{escape(name)}", "unknown_field", f"Known: {', '.join(known) or 'none'}."
+                )
 
     def forbid(self, pointer: str, code: str, detail: str) -> None:
         """Note a field that this key may not set so."""

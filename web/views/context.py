@@ -13,10 +13,11 @@ from shared.services import Services
 from shared.store.ports import ApiKey, Scope
 from web.admission import Admission
 from web.auth import Authenticator
-from web.errors import Problem
+from web.errors import Problem, invalid
 from web.measure import Meter
 from web.parse import read_json
 from web.validation import Policy
+from web.validation.report import Report
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -46,6 +47,14 @@ class Context(msgspec.Struct, frozen=True):
             request, max_bytes=limits.max_request_bytes, max_depth=limits.max_json_depth
         )
         return found
+
+    @staticmethod
+    def no_query(request: Request) -> None:
+        """Raise a `Problem` 422 for a query: what would be ignored is a mistake."""
+        found = Report()
+        found.only(request.args, ())
+        if found.errors:
+            raise invalid(found.errors)
 
     @property
     def relay_names(self) -> tuple[str, ...]:

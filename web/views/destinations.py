@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 
 from shared import report
+from shared.flushing import flush
 from shared.model.message import CLASSES
 from shared.store.operations import Destination
+from shared.suspension import wrong_reason, wrong_seconds
 from web.answers import answer
-from web.errors import Problem, invalid
+from web.errors import Problem, changing, interrupted, invalid
 from web.validation.report import Report
 from web.views.context import Context
 
-MOST_SECONDS = 366 * 86_400
-MOST_REASON = 200
 FLUSH_MOST = 10_000
-"""Of one request and class; `flushed` says how many, so that one can ask again."""
+"""Of one request and class; `flushed` under `chosen` says that one can ask again."""
 
 
 def blueprint(context: Context) -> Blueprint:
@@ -39,57 +41,74 @@ class _Views:
     def index(self) -> Response:
         """GET /v1/destinations: the deepest first."""
         self._context.key(request, "operate")
-        now = self._clock.now_ms()
-        rows = [report.destination(each, now) for each in self._all()]
-        return answer({"data": rows, "next_cursor": None})
+        self._context.no_query(request)
+        rows = report.destinations(self._all(), self._clock.now_ms())
+        totals = report.totals(self._context.services.spool.depth())
+        return answer({"data": rows, "next_cursor": None, "totals": totals})
 
     def look(self, name: str) -> Response:
         """GET /v1/destinations/{name}: the destination in each class."""
         self._context.key(request, "operate")
+        self._context.no_query(request)
         return self._shown(name)
 
     def suspend(self, name: str) -> Response:
         """POST /v1/destinations/{name}/suspend {"seconds", "reason"}."""
         self._context.key(request, "operate")
         self._known(name)
-        fields = self._context.fields(request, optional=True)
+        fields = self._fields()
         found = Report()
         found.only(fields, ("seconds", "reason"))
         seconds, reason = fields.get("seconds"), fields.get("reason", "")
-        whole = isinstance(seconds, int) and not isinstance(seconds, bool)
-        if seconds is not None and not (whole and 0 < seconds <= MOST_SECONDS):
-            text = f"1 to {MOST_SECONDS}; leave it out to suspend until it is resumed."
-            found.add("/seconds", "bad_value", text)
-        if not isinstance(reason, str) or len(reason) > MOST_REASON or not reason.isprintable():
-            found.add("/reason", "bad_value", f"At most {MOST_REASON} printable characters.")
+        for field, wrong in (("seconds", wrong_seconds(seconds)), ("reason", wrong_reason(reason))):
+            if wrong:
+                found.add(f"/{field}", "bad_value", wrong)
         if found.errors:
             raise invalid(found.errors)
         until = None if seconds is None else self._clock.now_ms() + seconds * 1000
-        self._operations.suspend(name, until, reason)
+        with changing():
+            self._operations.suspend(name, until, reason)
         return self._shown(name)
 
     def resume(self, name: str) -> Response:
         """POST /v1/destinations/{name}/resume: lifts a back-off too."""
         self._context.key(request, "operate")
         self._known(name)
-        if not self._operations.resume(name):
+        found = Report()
+        found.only(self._fields(), ())
+        if found.errors:
+            raise invalid(found.errors)
+        with changing():
+            stood_still = self._operations.resume(name)
+        if not stood_still:
             raise Problem(409, "not_suspended", "The destination does not stand still.")
         return self._shown(name)
 
     def flush(self, name: str) -> Response:
-        """POST /v1/destinations/{name}/flush {"class"}: deferred mail is due now."""
+        """POST /v1/destinations/{name}/flush {"class", "dry_run"}: deferred mail is due now."""
         self._context.key(request, "operate")
-        self._known(name)
-        fields = self._context.fields(request, optional=True)
+        rows = self._known(name)
+        fields = self._fields()
         found = Report()
-        found.only(fields, ("class",))
+        found.only(fields, ("class", "dry_run"))
         if "class" in fields and fields["class"] not in CLASSES:
             found.add("/class", "bad_value", f"One of {', '.join(CLASSES)}.")
+        dry_run = fields.get("dry_run", False)
+        if not isinstance(dry_run, bool):
+            found.add("/dry_run", "wrong_type", "true or false.")
         if found.errors:
             raise invalid(found.errors)
         wanted = (fields["class"],) if "class" in fields else CLASSES
-        flushed = sum(self._operations.flush(name, each, FLUSH_MOST) for each in wanted)
-        return answer({"flushed": flushed})
+        rows = [each for each in rows if each.message_class in wanted]
+        told = flush(self._operations, rows, most=FLUSH_MOST, dry_run=dry_run)
+        if told.interrupted:
+            raise interrupted(told.interrupted, told.flushed, report.flushed(told))
+        return answer(report.flushed(told))
+
+    def _fields(self) -> dict[str, Any]:
+        """The body's, which may be left out; nothing may stand in the query instead."""
+        self._context.no_query(request)
+        return self._context.fields(request, optional=True)
 
     def _all(self) -> list[Destination]:
         return report.with_idle(self._operations.destinations(), self._context.relay_names)
@@ -102,6 +121,4 @@ class _Views:
         return rows
 
     def _shown(self, name: str) -> Response:
-        rows, now = self._known(name), self._clock.now_ms()
-        data = [report.destination(each, now) for each in rows]
-        return answer({"destination": name, "data": data})
+        return answer(report.of_destination(name, self._known(name), self._clock.now_ms()))

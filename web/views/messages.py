@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from flask import Blueprint, Response, request
 
 from shared import report
@@ -12,7 +13,7 @@ from shared.model.status import FINAL, Status
 from shared.store.ports import ApiKey, ChangeKind, Stored
 from web.accept import accept, check_key, idempotency
 from web.answers import answer
-from web.errors import Problem, invalid
+from web.errors import Problem, changing, invalid
 from web.validation import Validated, validate
 from web.validation.message import give_up_ms
 from web.validation.report import Report, escape
@@ -66,6 +67,7 @@ class _Views:
         (receipt,) = accept(self._spool, policy, [(validated.message, digests)], commit)
         if isinstance(receipt, Problem):
             raise receipt
+        structlog.contextvars.bind_contextvars(message_id=receipt.body["id"])
         response = answer(receipt.body, 202)
         if receipt.replayed:
             response.headers["Idempotent-Replayed"] = "true"
@@ -82,6 +84,8 @@ class _Views:
 
     def _find(self, identifier: str, key: ApiKey, *, others: bool) -> Stored:
         message_id = parse_external(identifier)
+        if message_id is not None:
+            structlog.contextvars.bind_contextvars(message_id=identifier)
         stored = None if message_id is None else self._spool.get(message_id)
         if stored is None or not (others or stored.head.application == key.application):
             raise Problem(404, "not_found", "There is no such message, or not any more.")
@@ -90,7 +94,9 @@ class _Views:
     def cancel(self, identifier: str) -> Response:
         """POST /v1/messages/{id}/cancel."""
         stored = self._own(self._context.key(request), identifier)
-        return self._changed(self._spool.cancel(stored.id).kind, stored.id)
+        with changing():
+            kind = self._spool.cancel(stored.id).kind
+        return self._changed(kind, stored.id)
 
     def reschedule(self, identifier: str) -> Response:
         """PATCH /v1/messages/{id}."""
@@ -100,7 +106,9 @@ class _Views:
         seconds = retry.give_up_of(stored.head.message_class)
         start = max(send_at, stored.head.accepted_ms)
         give_up = give_up_ms(start, stored.head.deliver_by_ms, seconds)
-        return self._changed(self._spool.reschedule(stored.id, send_at, give_up).kind, stored.id)
+        with changing():
+            kind = self._spool.reschedule(stored.id, send_at, give_up).kind
+        return self._changed(kind, stored.id)
 
     def _send_at(self, fields: dict[str, Any], stored: Stored) -> int:
         found = Report()

@@ -165,6 +165,12 @@ class Wire(asyncio.Protocol):
         tls = self._transport.get_extra_info("ssl_object") if self._transport else None
         return tls.version() or "" if tls is not None else ""
 
+    def certificate_end(self) -> str:
+        """When the verified certificate of the server ends; empty without one."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        found = tls.getpeercert() if tls is not None else None
+        return str((found or {}).get("notAfter", ""))
+
     def write(self, data: bytes) -> None:
         """Send bytes; the kernel takes them when it can."""
         if self.closed:

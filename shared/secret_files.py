@@ -1,0 +1,39 @@
+"""Secrets that settings name by file: read here, told in errors by their path only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.errors import ConfigError
+from shared.settings import LogSettings, SentrySettings
+
+LEAST_KEY = 16
+
+
+def read_secret(path: str, setting: str) -> str:
+    """The first line of a file. Raises `ConfigError` naming `setting`."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigError(f"{setting}: cannot read {path}: {reason}") from error
+    if not lines or not lines[0]:
+        raise ConfigError(f"{setting}: {path} is empty")
+    return lines[0]
+
+
+def dsn_of(settings: SentrySettings) -> str:
+    """Sentry's DSN, of the setting or of its file. Raises `ConfigError`."""
+    return read_secret(settings.dsn_file, "sentry.dsn_file") if settings.dsn_file else settings.dsn
+
+
+def address_key_of(settings: LogSettings) -> bytes:
+    """The key of hashed addresses; empty when none is set. Raises `ConfigError`."""
+    if settings.address_key and settings.address_key_file:
+        raise ConfigError("give log.address_key or log.address_key_file, not both")
+    key = settings.address_key
+    if settings.address_key_file:
+        key = read_secret(settings.address_key_file, "log.address_key_file")
+    if key and len(key) < LEAST_KEY:
+        raise ConfigError(f"log.address_key must have {LEAST_KEY} characters or more")
+    return key.encode()

@@ -1,0 +1,77 @@
+"""What a worker's log says of a message: its ids in every line, and one line for every attempt.
+
+A delivered one is told at level debug. The server's reply is hostile text: bounded, escaped, its
+addresses hashed, and without the words of the message that we can know it by.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from shared.ids import external
+from shared.log_text import Hostile
+from shared.model.leg import RecipientReply, message_of
+from shared.model.status import Status
+from shared.store.ports import Claimed
+from workers.classify import Verdict
+
+MOST_RECIPIENTS = 10
+"""Named in one line; `outcomes` counts all."""
+LEAST_NAME = 3
+LEAST_WORD = 5
+"""Shorter ones are no trace of anybody, and would take too much out of a reply."""
+MOST_WORDS = 40
+
+_STATUS = {status.letter: status.value for status in Status}
+_DELIVERED = Status.DELIVERED.letter
+
+_log = structlog.get_logger(__name__)
+
+
+def about(leg_id: bytes) -> dict[str, str]:
+    """The ids of a leg, for a line that concerns it."""
+    return {"message_id": external(message_of(leg_id)), "leg": leg_id.hex()}
+
+
+def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> None:
+    """The line of an attempt that has come to something."""
+    troubled = [reply for reply in verdict.replies if reply.status != _DELIVERED]
+    tell = _log.info if troubled else _log.debug
+    if not troubled and not _log.is_enabled_for(logging.DEBUG):
+        return
+    told = troubled or verdict.replies
+    people = claimed.head.recipients
+    first = told[0] if told else RecipientReply(0, _DELIVERED)
+    tell(
+        "attempt",
+        **about(claimed.leg_id),
+        hop=claimed.leg.hop,
+        message_class=claimed.head.message_class,
+        attempt=number,
+        outcomes=Counter(_STATUS[reply.status] for reply in verdict.replies),
+        recipients=[people[reply.recipient].email for reply in told[:MOST_RECIPIENTS]],
+        code=first.code,
+        enhanced_code=first.enhanced,
+        reply=Hostile(first.text, _private(claimed, told)),
+        note=verdict.note,
+        **({"retry_seconds": round(retry_ms / 1000, 1)} if retry_ms else {}),
+    )
+
+
+def _private(claimed: Claimed, told: Sequence[RecipientReply]) -> tuple[str, ...]:
+    """Words that a reply must not repeat: who it went to, from whom, about what."""
+    head = claimed.head
+    addresses = [head.sender.email, head.return_path]
+    names = [head.sender.name, head.subject]
+    for reply in told[:MOST_RECIPIENTS]:
+        addresses.append(head.recipients[reply.recipient].email)
+        names.append(head.recipients[reply.recipient].name)
+    words = [*names, *(address.rpartition("@")[0] for address in addresses)]
+    for name in names:
+        words += [word for word in name.split() if len(word) >= LEAST_WORD]
+    found = {word for word in words if len(word) >= LEAST_NAME}
+    return tuple(sorted(found, key=len, reverse=True)[:MOST_WORDS])
