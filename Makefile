@@ -12,7 +12,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 .PHONY: help install up check test bench chaos soak lock clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "posthaste needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python" >&2; exit 2; }
@@ -52,8 +52,8 @@ soak: $(VENV)/.installed-dev ## Ten minutes of steady mail: does memory grow? MI
 	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 # Other parts of deploy are checked by other prerequisites, or by a recipe, of check-deploy.
-.PHONY: check-deploy check-containers check-kubernetes render-rules
-check-deploy: check-containers check-kubernetes ## Check everything in deploy/
+.PHONY: check-deploy check-containers check-kubernetes check-monitoring render-rules
+check-deploy: check-containers check-kubernetes check-monitoring ## Check everything in deploy/
 
 check-containers: $(VENV)/.installed-dev ## Check the image, nginx and Compose files
 	@$(BIN)/hadolint deploy/Dockerfile
@@ -63,6 +63,9 @@ check-containers: $(VENV)/.installed-dev ## Check the image, nginx and Compose f
 
 check-kubernetes: $(VENV)/.installed-dev ## Render and validate deploy/k8s, play its scaling
 	@CI=true $(BIN)/python -m pytest -q tests/unit/deploy/test_kubernetes_*.py tests/unit/deploy/test_autoscaler.py tests/unit/deploy/test_scaling_*.py
+
+check-monitoring: ## Prometheus and Alertmanager: configuration, rules and their tests
+	@deploy/prometheus/check.sh
 
 render-rules: $(VENV)/.installed-dev ## Make deploy/k8s/production/rules.yaml of deploy/prometheus/rules
 	@$(BIN)/python deploy/k8s/render_rules.py
