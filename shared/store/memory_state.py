@@ -20,8 +20,8 @@ from shared.settings import Settings
 from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
 
 TICKET_MS = 5000
-LONGEST_SHORT_ARRAY = 15
-"""Attempts that a packed history can hold without another form of array."""
+MOST_KEPT = 500
+"""Attempts in a history that only operators and ended workers have added to."""
 
 
 def resting(leg: Leg) -> LegFlag:
@@ -163,10 +163,12 @@ class State:
 
     def note(self, leg: Leg, text: str) -> Leg:
         """The leg with an attempt that no worker could report."""
-        if len(leg.history) >= LONGEST_SHORT_ARRAY:
-            return leg
-        attempt = Attempt(self.now(), leg.hop, (), text)
-        return msgspec.structs.replace(leg, history=(*leg.history, attempt))
+        return self.remember(leg, Attempt(self.now(), leg.hop, (), text))
+
+    def remember(self, leg: Leg, attempt: Attempt) -> Leg:
+        """The leg with one attempt more in its history."""
+        kept = leg.history[1:] if len(leg.history) >= MOST_KEPT else leg.history
+        return msgspec.structs.replace(leg, history=(*kept, attempt))
 
     def still_until(self, hop: str) -> int:
         """Until when a hop stands still; 0: it does not, or is to be probed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared.model.leg import LegState
+import pytest
+
+from shared.model.leg import Attempt, LegState
 from shared.model.status import Status
 from shared.store.operations import Destination
 from shared.store.ports import DestinationLimit, Pause
@@ -237,6 +239,36 @@ def test_a_dead_letter_keeps_every_attempt(store: Store) -> None:
     notes = [each.note for each in aside.leg.all_attempts()]
     assert notes == [*(f"try {at}" for at in range(9)), "worker ended", "worker ended", "poison"]
     assert aside.leg.attempts == 9
+
+
+@pytest.mark.store(max_crashes=1)
+def test_a_dead_letter_keeps_its_cause_however_often_it_is_requeued(store: Store) -> None:
+    store.accept()
+    store.pump()
+    for times in range(1, 19):
+        store.claim()
+        store.pump_for(7)
+        (aside,) = store.operations.aside("dead", 10)
+        assert [each.note for each in aside.leg.history] == ["poison"] * times
+        store.operations.requeue([(aside.leg_id, store.clock.now_ms() + 10**9)])
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DEAD, note="lost"))
+    (aside,) = store.operations.aside("dead", 10)
+    assert aside.leg.cause() == "lost"
+    assert (len(aside.leg.history), len(aside.leg.all_attempts())) == (5, 19)
+
+
+@pytest.mark.store(max_crashes=1)
+def test_of_very_many_entries_the_oldest_goes(store: Store) -> None:
+    store.accept()
+    store.pump()
+    (claimed,) = store.claim().legs
+    entries = tuple(Attempt(at, "relay", (), "x" * at) for at in range(1, 501))
+    store.put_history(claimed.leg_id, entries)
+    store.pump_for(7)
+    (aside,) = store.operations.aside("dead", 10)
+    assert aside.leg.history[:-1] == entries[1:]
+    assert aside.leg.cause() == "poison"
 
 
 def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None:

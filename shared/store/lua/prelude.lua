@@ -194,15 +194,31 @@ local function expire(id, l)
   event('expired', id, '')
 end
 
--- Add to the history what no worker can report: an `Attempt` without replies, as msgpack.
-local function note(l, text)
+-- Add a packed `Attempt` to the history, an array of 15 in its short form, of more in its long one.
+-- Nothing else bounds what operators queue again and again: beyond 500 the oldest goes.
+local MOST_KEPT = 500
+local function remember(l, attempt)
   local at = 1
   if byte(l.tail, 1) == 193 then at = 4 + byte(l.tail, 2) * 256 + byte(l.tail, 3) end
-  local n = byte(l.tail, at) - 144
-  if n < 0 or n > 14 then return end  -- Not a short array: the history is kept as it is.
-  l.tail = sub(l.tail, 1, at - 1) .. string.char(145 + n) .. sub(l.tail, at + 1)
-    .. '\148\207' .. struct.pack('>I4I4', math.floor(now / 4294967296), now % 4294967296)
-    .. '\217' .. string.char(#l.hop) .. l.hop .. '\144\217' .. string.char(#text) .. text
+  local first, n, rest = byte(l.tail, at), 0, at + 1
+  if first == 220 then
+    n, rest = byte(l.tail, at + 1) * 256 + byte(l.tail, at + 2), at + 3
+  else
+    n = first - 144
+  end
+  if n >= MOST_KEPT then
+    n, rest = n - 1, 1 + cmsgpack.unpack_one(l.tail, rest - 1)
+  end
+  l.tail = sub(l.tail, 1, at - 1)
+    .. (n < 15 and string.char(145 + n) or '\220' .. struct.pack('>H', n + 1))
+    .. sub(l.tail, rest) .. attempt
+end
+
+-- Add to the history what no worker can report: an `Attempt` without replies, as msgpack.
+local function note(l, text)
+  remember(l, '\148\207'
+    .. struct.pack('>I4I4', math.floor(now / 4294967296), now % 4294967296)
+    .. '\217' .. string.char(#l.hop) .. l.hop .. '\144\217' .. string.char(#text) .. text)
 end
 
 -- trouble HASH: hop -> until ms, strikes, since ms, the leg that probes (or zeros), the reason.
