@@ -8,12 +8,11 @@ import msgspec
 
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
-from shared.model.status import Status
+from shared.model.status import ASIDE, Status
 from shared.store.memory_state import State
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
 from shared.store.ports import Pause
 
-_ASIDE = frozenset({Status.DEAD, Status.UNCERTAIN})
 _replace = msgspec.structs.replace
 
 
@@ -136,7 +135,7 @@ class MemoryOperations:
                 found = leg is not None and leg.state in (LegState.DEAD, LegState.HELD)
                 if leg is not None and found:
                     state.withdraw(identifier, leg)
-                    leg = state.restate(leg, (status,) * len(leg.statuses), _ASIDE)
+                    leg = state.restate(leg, (status,) * len(leg.statuses), ASIDE)
                     act(identifier, _replace(leg, crashes=0, fence=leg.fence + 1), give_up_ms)
                     state.event(event, identifier)
                 answers.append(found)
