@@ -109,7 +109,10 @@ class MemoryOperations:
         """See the port."""
 
         def again(identifier: bytes, leg: Leg, give_up_ms: int) -> None:
-            self._ready(identifier, _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms)))
+            leg = _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms))
+            if leg.give_up_ms:
+                self._state.expiry[identifier] = leg.give_up_ms
+            self._ready(identifier, leg)
 
         return self._redrive(legs, Status.QUEUED, "requeued", again)
 

@@ -288,6 +288,24 @@ def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None
     store.reconcile()
 
 
+def test_what_is_requeued_expires_on_a_suspended_hop_too(store: Store) -> None:
+    overdue = poisoned(store, deliver_by_in_ms=60_000)
+    store.clock.advance(61)
+    in_time = poisoned(store, deliver_by_in_ms=90_000)
+    store.operations.suspend("relay", None, "")
+    ahead = store.accept()  # Nothing is found at the head of the queue.
+    store.pump_for(2)
+    for aside in store.operations.aside("dead", 10):
+        deliver_by = aside.head.deliver_by_ms
+        assert deliver_by is not None
+        assert store.operations.requeue([(aside.leg_id, deliver_by)]) == [True]
+    store.pump()
+    assert (store.statuses(overdue), store.statuses(in_time)) == (["expired"], ["queued"])
+    store.pump_for(90)
+    assert (store.statuses(in_time), store.statuses(ahead)) == (["expired"], ["queued"])
+    store.reconcile()
+
+
 def test_drop_cancels_what_is_set_aside(store: Store) -> None:
     identifier = poisoned(store)
     (aside,) = store.operations.aside("dead", 10)

@@ -20,6 +20,8 @@ for i = 5, #ARGV, 2 do
     if letter == 'q' then
       l.give_up = math.max(l.give_up, tonumber(ARGV[i + 1]))
       l.state, l.due = READY, 0
+      -- What has its end before it can go has it on a hop that stands still too.
+      if l.give_up > 0 then call('ZADD', P .. 'expiry', l.give_up, id) end
       save_leg(id, l)
       push_ready(id, l)
       event('requeued', id, '')
