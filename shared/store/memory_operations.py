@@ -70,7 +70,8 @@ class MemoryOperations:
         """See the port."""
         state = self._state
         with state.lock:
-            lifted = [each.pop(hop, None) for each in (state.suspended, state.trouble)]
+            lifted = [state.suspension(hop), state.trouble.pop(hop, None)]
+            state.suspended.pop(hop, None)
             state.probes.pop(hop, None)
             state.to_ring(hop)
             state.top_up()

@@ -188,7 +188,7 @@ class MemorySpool:
                 events_length=len(state.events),
                 dead_legs=len(state.dead),
                 held_legs=len(state.held),
-                suspended_hops=len(state.suspended),
+                suspended_hops=sum(1 for hop in state.suspended if state.suspension(hop)),
                 troubled_hops=len(state.trouble),
                 finished_messages=len(state.finished),
             )

@@ -208,10 +208,13 @@ class State:
 
     def pause(self, hop: str) -> Pause | None:
         """Why a hop stands still."""
+        return self.suspension(hop) or self.trouble.get(hop)
+
+    def suspension(self, hop: str) -> Pause | None:
+        """Its suspension, unless that is over."""
         pause = self.suspended.get(hop)
-        if pause is not None and (pause.until_ms is None or pause.until_ms > self.now()):
-            return pause
-        return self.trouble.get(hop)
+        over = pause is None or (pause.until_ms is not None and pause.until_ms <= self.now())
+        return None if over else pause
 
     def unblock(self, hop: str) -> None:
         """A leg of a hop with limited concurrency has ended."""

@@ -54,6 +54,28 @@ def test_a_suspension_without_an_end_ends_by_resume_only(store: Store) -> None:
     assert hops(store) == ["ill"]
 
 
+def test_a_suspension_whose_time_is_over_is_none(store: Store) -> None:
+    for hop in ("past", "to come"):
+        store.operations.suspend(hop, store.clock.now_ms() + 4000, "maintenance")
+    store.operations.suspend("endless", None, "")
+    assert store.spool.depth().suspended_hops == 3
+    store.operations.suspend("to come", store.clock.now_ms() + 90_000, "")
+    store.clock.advance(4)
+    assert store.spool.depth().suspended_hops == 2
+    assert not store.operations.resume("past")
+    assert store.operations.resume("to come")
+    assert store.spool.depth().suspended_hops == 1
+
+
+def test_the_pump_removes_suspensions_whose_time_is_over(store: Store) -> None:
+    store.operations.suspend("a", store.clock.now_ms() + 4000, "maintenance")
+    store.operations.suspend("b", None, "")
+    store.pump_for(3.5)
+    assert [each.hop for each in store.operations.destinations()] == ["a", "b"]
+    store.pump_for(0.5)
+    assert [each.hop for each in store.operations.destinations()] == ["b"]
+
+
 def test_trouble_doubles_and_counts_what_breaks_together_once(store: Store) -> None:
     store.accept(hops=("ill",))
     assert [store.trouble("ill"), store.trouble("ill")] == [1000, 0]

@@ -198,7 +198,7 @@ class Pair:
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
         for name in ("accepted", "by_status", "ready_legs", "deferred_legs", "leased_legs",
                      "dead_legs", "held_legs", "finished_messages", "live_workers",
-                     "troubled_hops"):  # fmt: skip
+                     "suspended_hops", "troubled_hops"):  # fmt: skip
             assert getattr(first_depth, name) == getattr(second_depth, name), name
         views = [{(each.hop, each.message_class): each for each in store.operations.destinations()}
                  for store in self.stores]  # fmt: skip

@@ -235,15 +235,20 @@ local function save_trouble(hop, t)
     struct.pack('>dBd', t.till, t.strikes, t.since) .. t.probe .. t.reason)
 end
 
+-- The end of a suspension, from its text in `suspended`: 0 is none; nil when it is over, or no text.
+local function suspended_till(text)
+  local till = text and tonumber(string.match(text, '^%d+'))
+  return (till == 0 or till and till > now) and till or nil
+end
+
 -- Until when a hop stands still: by an operator (asked again within the hour when that has no
 -- end), or because it is in trouble and somebody probes it or nobody should yet. Else 0; then the
 -- second value is its trouble, when it is to be probed.
 local function still_until(hop)
   local text = call('HGET', P .. 'suspended', hop)
   if text then
-    local till = tonumber(string.match(text, '^%d+'))
-    if till == 0 then return now + 3600000 end
-    if till > now then return till end
+    local till = suspended_till(text)
+    if till then return till == 0 and now + 3600000 or till end
     call('HDEL', P .. 'suspended', hop)
   end
   local t = trouble_of(hop)

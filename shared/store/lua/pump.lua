@@ -116,6 +116,7 @@ end
 local function expire_still(kind)
   local hops = call('HRANDFIELD', P .. kind, 20)
   for i = 1, #hops do
+    still_until(hops[i])  -- Removes a suspension whose time is over.
     for c in pairs(CLASS) do
       local list, popped = P .. 'ready:' .. c .. ':' .. hops[i], false
       for _ = 1, 100 do
