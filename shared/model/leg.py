@@ -105,6 +105,7 @@ class Leg(msgspec.Struct, frozen=True):
     flags: LegFlag = LegFlag(0)
     fence: int = 0
     attempts: int = 0
+    """Since it was accepted or queued again by an operator: the retry schedule goes by it."""
     legs: int = 1
     history: tuple[Attempt, ...] = ()
     """The last attempts."""
@@ -234,6 +235,12 @@ def unpack_leg(packed: bytes) -> Leg:
         history=history,
         earlier=earlier,
     )
+
+
+def counted(leg: Leg) -> Leg:
+    """The leg as it is shown: `attempts` are all that are known, also those before a requeue."""
+    known = sum(1 for each in leg.all_attempts() if each.replies)
+    return msgspec.structs.replace(leg, attempts=known) if known > leg.attempts else leg
 
 
 def leg_id(message_id: bytes, number: int) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from shared.model.leg import Leg, LegState, message_of
+from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, Status
 from shared.store.memory_state import State
@@ -101,7 +101,9 @@ class MemoryOperations:
             entries = (state.dead if kind == "dead" else state.held).items()
             places = sorted(((since, each) for each, since in entries), reverse=True)
             return [
-                SetAside(each, kind, since, state.legs[each], state.heads[message_of(each)])
+                SetAside(
+                    each, kind, since, counted(state.legs[each]), state.heads[message_of(each)]
+                )
                 for since, each in places
                 if before is None or (since, each) < before
             ][:limit]
@@ -110,7 +112,7 @@ class MemoryOperations:
         """See the port."""
 
         def again(identifier: bytes, leg: Leg, give_up_ms: int) -> None:
-            leg = _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms))
+            leg = _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms), attempts=0)
             if leg.give_up_ms:
                 self._state.expiry[identifier] = leg.give_up_ms
             self._ready(identifier, leg)

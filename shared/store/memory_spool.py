@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.compression import pack_content
-from shared.model.leg import Leg, LegState, leg_id
+from shared.model.leg import Leg, LegState, counted, leg_id
 from shared.model.message import CLASSES, pack_head
 from shared.model.status import OPEN, Status
 from shared.store.attempts import split_attempts
@@ -94,7 +94,7 @@ class MemorySpool:
             return Stored(
                 message_id,
                 head,
-                tuple(leg for _, leg in legs),
+                tuple(counted(leg) for _, leg in legs),
                 {hop: pause for hop, pause in pauses.items() if pause is not None},
             )
 
@@ -128,6 +128,7 @@ class MemorySpool:
                 if leg.state is LegState.LEASED:
                     return Changed(ChangeKind.IN_FLIGHT, self.get(message_id))
                 untried = leg.state in (LegState.READY, LegState.WAITING) and not leg.attempts
+                untried = untried and not leg.history
                 if not untried or any(status not in OPEN for status in leg.statuses):
                     return Changed(ChangeKind.TOO_LATE, self.get(message_id))
             state.heads[message_id] = msgspec.structs.replace(

@@ -75,7 +75,7 @@ class Stored(msgspec.Struct, frozen=True):
     id: bytes
     head: Head
     legs: tuple[Leg, ...]
-
+    """With all their `attempts` (`shared.model.leg.counted`)."""
     pauses: dict[str, Pause] = {}
     """Hops of its ready legs that stand still."""
 

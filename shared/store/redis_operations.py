@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
-from shared.model.leg import message_of, unpack_leg
+from shared.model.leg import counted, message_of, unpack_leg
 from shared.model.message import CLASSES, MessageClass, unpack_head
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
@@ -109,7 +109,7 @@ class RedisOperations:
             ]
         )
         return [
-            SetAside(leg_id, kind, int(since), unpack_leg(leg), unpack_head(head))
+            SetAside(leg_id, kind, int(since), counted(unpack_leg(leg)), unpack_head(head))
             for (leg_id, since), leg, head in zip(found, packed[::2], packed[1::2], strict=True)
             if leg is not None and head is not None  # Decided by somebody else meanwhile.
         ]

@@ -15,7 +15,7 @@ import msgspec
 from shared.clock import Clock, SystemClock
 from shared.compression import pack_content
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
-from shared.model.leg import Leg, LegState, leg_id, pack_leg, unpack_leg
+from shared.model.leg import Leg, LegState, counted, leg_id, pack_leg, unpack_leg
 from shared.model.message import CLASSES, pack_head, unpack_head
 from shared.model.status import BY_LETTER
 from shared.settings import Settings
@@ -149,7 +149,7 @@ class RedisSpool:
             ids = [leg_id(message_id, number) for number in range(1, legs[0].legs)]
             found = self._redis.command("HMGET", f"{PREFIX}leg:{bucket}", *ids)
             legs += [unpack_leg(each) for each in found if each is not None]
-        stored = Stored(message_id, unpack_head(head), tuple(legs))
+        stored = Stored(message_id, unpack_head(head), tuple(counted(leg) for leg in legs))
         return msgspec.structs.replace(stored, pauses=self._pauses(legs)), head
 
     def _pauses(self, legs: Sequence[Leg]) -> dict[str, Pause]:

@@ -7,7 +7,7 @@ import pytest
 from shared.model.leg import Attempt, LegState
 from shared.model.status import Status
 from shared.store.operations import Destination
-from shared.store.ports import DestinationLimit, Pause
+from shared.store.ports import ChangeKind, DestinationLimit, Pause
 from tests.support.stores import Store, release, settlement
 
 
@@ -308,6 +308,33 @@ def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None
     assert store.statuses(identifier) == ["delivered"]
     assert store.ledger()[-3:] == ["dead", "requeued", "attempt"]
     store.reconcile()
+
+
+def test_a_requeue_begins_the_schedule_anew_and_keeps_the_history(store: Store) -> None:
+    store.pump()
+    identifier = store.accept()
+    for at in range(7):
+        (claimed,) = store.claim().legs
+        store.settle(settlement(claimed, Status.DEFERRED, retry_ms=100, note=f"try {at}"))
+        store.pump_for(1)
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DEAD, note="unreadable"))
+    (aside,) = store.operations.aside("dead", 10)
+    assert aside.leg.attempts == 8
+    store.operations.requeue([(aside.leg_id, store.clock.now_ms() + 10**6)])
+    now = store.clock.now_ms()
+    assert store.spool.reschedule(identifier, now, now + 10**6).kind is ChangeKind.TOO_LATE
+    (claimed,) = store.claim().legs
+    assert claimed.leg.attempts == 0
+    store.settle(settlement(claimed, Status.DEFERRED, retry_ms=100, note="after"))
+    store.pump_for(1)
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    notes = [each.note for each in stored.legs[0].all_attempts()]
+    assert notes == [*(f"try {at}" for at in range(7)), "unreadable", "after"]
+    assert stored.legs[0].attempts == 9
+    (claimed,) = store.claim().legs
+    assert claimed.leg.attempts == 1
 
 
 def test_what_is_requeued_expires_on_a_suspended_hop_too(store: Store) -> None:

@@ -20,6 +20,7 @@ for i = 5, #ARGV, 2 do
     if letter == 'q' then
       l.give_up = math.max(l.give_up, tonumber(ARGV[i + 1]))
       l.state, l.due = READY, 0
+      l.attempts = 0  -- The schedule begins anew; the history keeps every attempt.
       -- What has its end before it can go has it on a hop that stands still too.
       if l.give_up > 0 then call('ZADD', P .. 'expiry', l.give_up, id) end
       save_leg(id, l)
