@@ -12,6 +12,7 @@ from shared.model.status import ASIDE, Status
 from shared.store.memory_state import State
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
 from shared.store.ports import Pause
+from shared.store.unreadable import shown
 
 _replace = msgspec.structs.replace
 
@@ -101,12 +102,15 @@ class MemoryOperations:
             entries = (state.dead if kind == "dead" else state.held).items()
             places = sorted(((since, each) for each, since in entries), reverse=True)
             return [
-                SetAside(
-                    each, kind, since, counted(state.legs[each]), state.heads[message_of(each)]
-                )
+                self._set_aside(each, kind, since)
                 for since, each in places
                 if before is None or (since, each) < before
             ][:limit]
+
+    def _set_aside(self, identifier: bytes, kind: Aside, since_ms: int) -> SetAside:
+        message, leg = message_of(identifier), self._state.legs[identifier]
+        head, (leg,) = shown(message, self._state.heads.get(message), [leg])
+        return SetAside(identifier, kind, since_ms, counted(leg), head)
 
     def requeue(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""

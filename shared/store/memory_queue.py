@@ -21,6 +21,7 @@ from shared.store.ports import (
     Settlement,
     Verb,
 )
+from shared.store.unreadable import sort_out
 
 _replace = msgspec.structs.replace
 
@@ -52,7 +53,12 @@ class MemoryQueue:
                 state.tickets[message_class].pop(ticket, None)
             run = ClaimRun(state, message_class, limit, quantum, self._lease_ms)
             run.go()
-            return Claim(tuple(run.legs), bool(state.ring[message_class]), run.alone)
+            more = bool(state.ring[message_class])
+            found = sort_out(run.legs, state.now())
+            for each in (*found.damaged, *found.newer):
+                self._settle(each)
+            counts = (len(found.damaged), len(found.newer))
+            return Claim(tuple(found.legs), more, run.alone, *counts)
 
     def _held(self, identifier: bytes, fence: int) -> Leg | None:
         """The leg, if this claim of it still stands."""

@@ -14,7 +14,7 @@ import msgspec
 
 from shared.clock import Clock
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
-from shared.model.message import CLASSES, Head, MessageClass
+from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
@@ -36,7 +36,8 @@ class State:
         self.settings = settings
         self.clock = clock
         self.lock = threading.RLock()
-        self.heads: dict[bytes, Head] = {}
+        self.heads: dict[bytes, bytes] = {}
+        """Packed, because they may be what this release cannot read."""
         self.contents: dict[bytes, bytes] = {}
         self.legs: dict[bytes, Leg] = {}
         self.open_legs: dict[bytes, int] = {}

@@ -259,6 +259,10 @@ class Claim(msgspec.Struct, frozen=True):
     """Whether the class has more mail that may go now."""
     alone: bool = False
     """The one leg here has crashed a worker before: nothing else is in this claim."""
+    damaged: int = 0
+    """Legs that cannot be read: they become dead letters, `unreadable`."""
+    newer: int = 0
+    """Legs that a newer release has written: they wait for a minute."""
 
 
 class Verb(Enum):

@@ -80,6 +80,10 @@ class Store:
         """Make a leg's history this one, however long, with nothing compressed."""
         raise AssertionError("a store of one kind or the other")
 
+    def put_head(self, message_id: bytes, packed: bytes | None) -> None:
+        """Make a message's packed head this one; None: it has none."""
+        raise AssertionError("a store of one kind or the other")
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
         return asyncio.run(work)
@@ -242,6 +246,12 @@ class MemoryTestStore(Store):
         leg = self.memory.state.legs[leg_id]
         self.memory.state.legs[leg_id] = msgspec.structs.replace(leg, history=history)
 
+    def put_head(self, message_id: bytes, packed: bytes | None) -> None:
+        """Change the twin's head."""
+        self.memory.state.heads.pop(message_id, None)
+        if packed is not None:
+            self.memory.state.heads[message_id] = packed
+
 
 class RedisTestStore(Store):
     """A real server; a connection for each coroutine, because a test has many loops."""
@@ -271,6 +281,13 @@ class RedisTestStore(Store):
         leg = unpack_leg(self.client.hget(key, leg_id))  # type: ignore[arg-type]  # No coroutine.
         packed = pack_leg(msgspec.structs.replace(leg, history=(), earlier=b""))
         self.client.hset(key, leg_id, packed[:-1] + msgspec.msgpack.encode(history))
+
+    def put_head(self, message_id: bytes, packed: bytes | None) -> None:
+        """Change the packed head."""
+        key = f"{PREFIX}head:{message_id[15]}"
+        self.client.hdel(key, message_id)
+        if packed is not None:
+            self.client.hset(key, message_id, packed)
 
     def close(self) -> None:
         """Close every connection."""

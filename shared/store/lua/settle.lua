@@ -122,7 +122,7 @@ for i = 4, #ARGV, 10 do
   local id, fence = ARGV[i], tonumber(ARGV[i + 1])
   local l = load_leg(id)
   local answer = 'r'
-  if l then
+  if l and (ARGV[i + 2] ~= 's' or #ARGV[i + 3] == #l.statuses) then
     local own = l.fence == fence
     local held = l.state == HELD and ARGV[i + 2] == 's'
     if own and (l.state == LEASED or l.state == READY or held) then
