@@ -9,7 +9,7 @@ import secrets
 
 from shared.clock import Clock
 from shared.model.message import MessageClass
-from shared.store.ports import ApiKey, Scope
+from shared.store.keys import ApiKey, Scope
 
 _KEY = re.compile(r"ph_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
 _NO_SECRET = bytes(32)

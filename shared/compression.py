@@ -9,7 +9,13 @@ import threading
 
 import zstandard
 
-from shared.model.message import Content, UnknownFormat, decode_content, encode_content
+from shared.model.message import (
+    Content,
+    UnknownFormat,
+    check_format,
+    decode_content,
+    encode_content,
+)
 
 _PLAIN = b"\x01"
 _ZSTD = b"\x02"
@@ -46,9 +52,12 @@ def unpack_content(packed: bytes, limit_bytes: int = _LIMIT_BYTES) -> Content:
     kind = packed[:1]
     if kind == _PLAIN:
         return decode_content(packed[1:])
-    if kind != _ZSTD:
-        raise UnknownFormat(f"content format {kind.hex()}")
-    parameters = zstandard.get_frame_parameters(packed[1:65])
-    if parameters.content_size > limit_bytes:
-        raise UnknownFormat(f"content of {parameters.content_size} bytes is over {limit_bytes}")
-    return decode_content(_decompressor().decompress(packed[1:], max_output_size=limit_bytes))
+    check_format("content", packed, _ZSTD[0])
+    try:
+        parameters = zstandard.get_frame_parameters(packed[1:65])
+        if parameters.content_size > limit_bytes:
+            raise UnknownFormat(f"content of {parameters.content_size} bytes is over {limit_bytes}")
+        plain = _decompressor().decompress(packed[1:], max_output_size=limit_bytes)
+    except zstandard.ZstdError as error:
+        raise UnknownFormat("the content is damaged") from error
+    return decode_content(plain)

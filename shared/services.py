@@ -6,8 +6,9 @@ import msgspec
 
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
+from shared.store.keys import Keys
 from shared.store.operations import Operations
-from shared.store.ports import Keys, Spool
+from shared.store.ports import Spool
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_spool import RedisSpool

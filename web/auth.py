@@ -13,7 +13,7 @@ from flask import Request
 from shared import api_keys
 from shared.clock import Clock
 from shared.errors import OutcomeUnknown, StoreUnavailable
-from shared.store.ports import ApiKey, Keys
+from shared.store.keys import ApiKey, Keys
 from web.errors import Problem
 
 _MOST_CACHED = 4096

@@ -174,6 +174,7 @@ class Engine:
                 message_class, limit=limit, quantum=self._quantum, tickets=tickets
             )
             self._metrics.stage["claim"].observe(self._clock.monotonic() - asked_at)
+            _tell_unreadable(claim)
             self._take(claim, asked_at)
         finally:
             lane.idle.set()
@@ -284,6 +285,13 @@ class Engine:
                 await self._settler.drained()
         except TimeoutError:
             _log.warning("stopped_with_unsettled_legs", legs=len(self._held))
+
+
+def _tell_unreadable(claim: Claim) -> None:
+    if claim.damaged:
+        _log.error("mail_unreadable", legs=claim.damaged, see="posthaste dead list")
+    if claim.newer:
+        _log.error("mail_of_a_newer_release", legs=claim.newer, remedy="upgrade this worker")
 
 
 def release(claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"") -> Settlement:

@@ -15,7 +15,7 @@ from shared.clock import SystemClock
 from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.model.message import CLASSES, MessageClass
-from shared.store.ports import SCOPES, ApiKey, Scope
+from shared.store.keys import SCOPES, ApiKey, Scope
 from shared.store.redis_keys import RedisKeys
 
 _home = click.option(

@@ -34,7 +34,7 @@ REASONS = (
 _COUNTERS = {
     "crashes": "Leases that ran out after their delivery had started.",
     "late_delivered": "Deliveries that counted although their lease had run out.",
-    "late_refused": "Deliveries reported while a newer claim held the leg.",
+    "late_refused": "Deliveries reported while a newer claim held the leg, or after it was final.",
     "events_trimmed": "Events dropped because no recorder reads the stream.",
     "tickets_minted": "Tickets sent to workers.",
     "permits_refused": "Turns of a destination that its rate or concurrency cut short.",

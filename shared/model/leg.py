@@ -19,18 +19,19 @@ Layout, big-endian, 29 fixed bytes, then the variable part:
        it the byte 193, H length, and the earlier ones, an array too, compressed
 
 The scripts in `shared/store/lua` read the same layout; `tests/unit/shared/model/test_leg.py`
-and the contract tests hold the two together. A format byte nobody knows raises `UnknownFormat`.
+and the contract tests hold the two together. What cannot be read raises `UnknownFormat`.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from enum import IntEnum, IntFlag
 
 import msgspec
 
-from shared.model.message import CLASSES, MessageClass, UnknownFormat
+from shared.model.message import CLASSES, MessageClass, UnknownFormat, check_format
 from shared.model.status import BY_LETTER, OPEN, Status
 
 _FIXED = struct.Struct(">BBBBBIHHdd")
@@ -107,6 +108,7 @@ class Leg(msgspec.Struct, frozen=True):
     flags: LegFlag = LegFlag(0)
     fence: int = 0
     attempts: int = 0
+    """Since it was accepted or queued again by an operator: the retry schedule goes by it."""
     legs: int = 1
     history: tuple[Attempt, ...] = ()
     """The last attempts."""
@@ -166,7 +168,10 @@ def _pack_earlier(attempts: tuple[Attempt, ...]) -> bytes:
 
 
 def _unpack_earlier(packed: bytes) -> tuple[Attempt, ...]:
-    return _decode_history(zlib.decompress(packed)) if packed else ()
+    try:
+        return _decode_history(zlib.decompress(packed)) if packed else ()
+    except (zlib.error, ValueError, msgspec.MsgspecError):
+        return ()  # Damaged: the later ones are still told, and the mail goes its way.
 
 
 def pack_statuses(statuses: tuple[Status, ...]) -> bytes:
@@ -206,20 +211,42 @@ def pack_leg(leg: Leg) -> bytes:
 
 def unpack_leg(packed: bytes) -> Leg:
     """The inverse of `pack_leg`. Raises `UnknownFormat`."""
-    if packed[0] != FORMAT:
-        raise UnknownFormat(f"leg format {packed[0]}")
+    return _checked(packed, unpack_history)
+
+
+def salvage_leg(packed: bytes) -> Leg:
+    """A leg without its history, which may be damaged. Raises `UnknownFormat`."""
+    return _checked(packed, lambda _: ((), b""))
+
+
+_BROKEN = (struct.error, LookupError, ValueError, OverflowError, msgspec.MsgspecError)
+
+Tail = Callable[[bytes], tuple[tuple[Attempt, ...], bytes]]
+
+
+def _checked(packed: bytes, tail: Tail) -> Leg:
+    check_format("leg", packed, FORMAT)
+    try:
+        return _unpack(packed, tail)
+    except _BROKEN as error:
+        raise UnknownFormat("the leg is damaged") from error
+
+
+def _unpack(packed: bytes, tail: Tail) -> Leg:
     (_, state, klass, crashes, flags, fence, attempts, legs, due_ms, give_up_ms) = (
         _FIXED.unpack_from(packed)
     )
     at = _FIXED.size
     hop_end = at + 1 + packed[at]
-    hop = packed[at + 1 : hop_end].decode()
+    hop = packed[at + 1 : hop_end].decode(errors="replace")
     (count,) = struct.unpack_from(">H", packed, hop_end)
     letters = packed[hop_end + 2 : hop_end + 2 + count].decode()
     at = hop_end + 2 + count
-    (count,) = struct.unpack_from(">H", packed, at)
-    recipients = struct.unpack_from(f">{count}H", packed, at + 2)
-    history, earlier = unpack_history(packed[at + 2 + 2 * count :])
+    (listed,) = struct.unpack_from(">H", packed, at)
+    if not count or listed not in (0, count):
+        raise ValueError("as many recipients as statuses")
+    recipients = struct.unpack_from(f">{listed}H", packed, at + 2)
+    history, earlier = tail(packed[at + 2 + 2 * listed :])
     return Leg(
         state=LegState(state),
         message_class=CLASSES[klass],
@@ -236,6 +263,12 @@ def unpack_leg(packed: bytes) -> Leg:
         history=history,
         earlier=earlier,
     )
+
+
+def counted(leg: Leg) -> Leg:
+    """The leg as it is shown: `attempts` are all that are known, also those before a requeue."""
+    known = sum(1 for each in leg.all_attempts() if each.replies and each.charged)
+    return msgspec.structs.replace(leg, attempts=known) if known > leg.attempts else leg
 
 
 def leg_id(message_id: bytes, number: int) -> bytes:

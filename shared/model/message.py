@@ -19,7 +19,23 @@ RecipientKind = Literal["to", "cc", "bcc"]
 
 
 class UnknownFormat(ValueError):
-    """A stored value begins with a format byte that this release cannot read."""
+    """A stored value that this release cannot read, because it is damaged or of a newer one."""
+
+
+class NewerFormat(UnknownFormat):
+    """A stored value that a newer release has written."""
+
+
+HIGHEST_FORMAT = 15
+"""First bytes up to this are formats, of releases to come too; what is beyond was never one."""
+
+
+def check_format(what: str, packed: bytes, known: int) -> None:
+    """Raise `UnknownFormat` unless the value begins with the byte `known`, the newest format."""
+    first = packed[0] if packed else 0
+    if first != known:
+        error = NewerFormat if known < first <= HIGHEST_FORMAT else UnknownFormat
+        raise error(f"{what} format {first}")
 
 
 class Address(msgspec.Struct, frozen=True, array_like=True):
@@ -100,7 +116,7 @@ class Message(msgspec.Struct, frozen=True):
     content: Content
 
 
-_HEAD_FORMAT = b"\x01"
+_HEAD_FORMAT = 1
 _encode = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_content = msgspec.msgpack.Decoder(Content).decode
@@ -108,14 +124,16 @@ _decode_content = msgspec.msgpack.Decoder(Content).decode
 
 def pack_head(head: Head) -> bytes:
     """`head` as stored: the format byte 1, then msgpack."""
-    return _HEAD_FORMAT + _encode(head)
+    return bytes((_HEAD_FORMAT,)) + _encode(head)
 
 
 def unpack_head(packed: bytes) -> Head:
     """The inverse of `pack_head`. Raises `UnknownFormat`."""
-    if packed[:1] != _HEAD_FORMAT:
-        raise UnknownFormat(f"head format {packed[:1].hex()}")
-    return _decode_head(memoryview(packed)[1:])
+    check_format("head", packed, _HEAD_FORMAT)
+    try:
+        return _decode_head(memoryview(packed)[1:])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise UnknownFormat("the head is damaged") from error
 
 
 def encode_content(content: Content) -> bytes:
@@ -124,5 +142,8 @@ def encode_content(content: Content) -> bytes:
 
 
 def decode_content(data: bytes) -> Content:
-    """The inverse of `encode_content`."""
-    return _decode_content(data)
+    """The inverse of `encode_content`. Raises `UnknownFormat`."""
+    try:
+        return _decode_content(data)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise UnknownFormat("the content is damaged") from error

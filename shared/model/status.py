@@ -49,6 +49,9 @@ BY_LETTER = {letter: status for status, letter in _LETTERS.items()}
 OPEN = frozenset({Status.QUEUED, Status.SCHEDULED, Status.DEFERRED})
 """Statuses that a worker still has to act on."""
 
+ASIDE = frozenset({Status.DEAD, Status.UNCERTAIN})
+"""Statuses that an operator has to decide about."""
+
 FINAL = frozenset(
     {Status.DELIVERED, Status.BOUNCED, Status.EXPIRED, Status.SUPPRESSED, Status.CANCELLED}
 )
@@ -61,10 +64,13 @@ FOLLOWS: dict[Status, frozenset[Status]] = {
     Status.QUEUED: _AFTER_OPEN,
     Status.SCHEDULED: _AFTER_OPEN,
     Status.DEFERRED: _AFTER_OPEN,
-    # An operator resends or drops a held one; a DSN may bounce it.
-    Status.UNCERTAIN: frozenset({Status.QUEUED, Status.CANCELLED, Status.BOUNCED}),
-    # An operator requeues or drops it; a late 250 of the worker we gave up on still counts.
-    Status.DEAD: frozenset({Status.QUEUED, Status.CANCELLED, Status.DELIVERED}),
+    # An operator resends or drops a held one; a DSN may bounce it; the server's reply to the dot
+    # may come after all.
+    Status.UNCERTAIN: frozenset(
+        {Status.QUEUED, Status.CANCELLED, Status.DELIVERED, Status.DEFERRED, Status.BOUNCED}
+    ),
+    # An operator requeues or drops it; a late 250 or 5xx of the worker we gave up on still counts.
+    Status.DEAD: frozenset({Status.QUEUED, Status.CANCELLED, Status.DELIVERED, Status.BOUNCED}),
     Status.DELIVERED: frozenset({Status.BOUNCED}),
     Status.BOUNCED: frozenset(),
     Status.EXPIRED: frozenset(),

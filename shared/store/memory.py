@@ -15,12 +15,12 @@ class MemoryStore:
     """Both halves and the keys, on one state."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._state = State(settings, clock)
-        self.spool = MemorySpool(self._state)
-        self.queue = MemoryQueue(self._state)
-        self.operations = MemoryOperations(self._state)
-        self.keys = MemoryKeys(self._state)
+        self.state = State(settings, clock)
+        self.spool = MemorySpool(self.state)
+        self.queue = MemoryQueue(self.state)
+        self.operations = MemoryOperations(self.state)
+        self.keys = MemoryKeys(self.state)
 
     def tickets(self, message_class: MessageClass) -> list[str]:
         """The tickets that are outstanding."""
-        return list(self._state.tickets[message_class])
+        return list(self.state.tickets[message_class])

@@ -10,7 +10,7 @@ import msgspec
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.store.memory_state import State, resting
-from shared.store.ports import Claimed
+from shared.store.unreadable import Row
 
 INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
@@ -38,7 +38,7 @@ class ClaimRun:
         self._bytes = 0
         self._over = False
         self._expired = 0
-        self.legs: list[Claimed] = []
+        self.legs: list[Row] = []
         self.alone = False
 
     def go(self) -> None:
@@ -148,4 +148,4 @@ class ClaimRun:
             content = None
         self._bytes += len(content or b"")
         self._over = self._over or self._bytes >= CLAIM_CONTENT_BYTES
-        self.legs.append(Claimed(identifier, leg.fence, leg, state.heads[message], content))
+        self.legs.append(Row(identifier, leg, state.heads.get(message), content))

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from shared.model.leg import Leg, LegState, message_of
+from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
-from shared.model.status import Status
+from shared.model.status import ASIDE, Status
 from shared.store.memory_state import State
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
 from shared.store.ports import Pause
+from shared.store.unreadable import shown
 
-_ASIDE = frozenset({Status.DEAD, Status.UNCERTAIN})
 _replace = msgspec.structs.replace
 
 
@@ -71,7 +71,8 @@ class MemoryOperations:
         """See the port."""
         state = self._state
         with state.lock:
-            lifted = [each.pop(hop, None) for each in (state.suspended, state.trouble)]
+            lifted = [state.suspension(hop), state.trouble.pop(hop, None)]
+            state.suspended.pop(hop, None)
             state.probes.pop(hop, None)
             state.to_ring(hop)
             state.top_up()
@@ -101,16 +102,24 @@ class MemoryOperations:
             entries = (state.dead if kind == "dead" else state.held).items()
             places = sorted(((since, each) for each, since in entries), reverse=True)
             return [
-                SetAside(each, kind, since, state.legs[each], state.heads[message_of(each)])
+                self._set_aside(each, kind, since)
                 for since, each in places
                 if before is None or (since, each) < before
             ][:limit]
+
+    def _set_aside(self, identifier: bytes, kind: Aside, since_ms: int) -> SetAside:
+        message, leg = message_of(identifier), self._state.legs[identifier]
+        head, (leg,) = shown(message, self._state.heads.get(message), [leg])
+        return SetAside(identifier, kind, since_ms, counted(leg), head)
 
     def requeue(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""
 
         def again(identifier: bytes, leg: Leg, give_up_ms: int) -> None:
-            self._ready(identifier, _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms)))
+            leg = _replace(leg, give_up_ms=max(leg.give_up_ms, give_up_ms), attempts=0)
+            if leg.give_up_ms:
+                self._state.expiry[identifier] = leg.give_up_ms
+            self._ready(identifier, leg)
 
         return self._redrive(legs, Status.QUEUED, "requeued", again)
 
@@ -136,7 +145,7 @@ class MemoryOperations:
                 found = leg is not None and leg.state in (LegState.DEAD, LegState.HELD)
                 if leg is not None and found:
                     state.withdraw(identifier, leg)
-                    leg = state.restate(leg, (status,) * len(leg.statuses), _ASIDE)
+                    leg = state.restate(leg, (status,) * len(leg.statuses), ASIDE)
                     act(identifier, _replace(leg, crashes=0, fence=leg.fence + 1), give_up_ms)
                     state.event(event, identifier)
                 answers.append(found)

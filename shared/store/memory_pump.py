@@ -123,6 +123,7 @@ class PumpRun:
         """On a hop that stands still, what has had its time is at the head of its queues."""
         state = self._state
         for hop in [*state.suspended, *state.trouble]:
+            state.still_until(hop)  # Removes a suspension whose time is over.
             for name in CLASSES:
                 queue, popped = state.ready.get((name, hop), deque()), False
                 for _ in range(100):

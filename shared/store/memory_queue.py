@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shared.model.leg import Leg, LegFlag, LegState, leg_id, message_of, unpack_history
+from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
-from shared.model.status import OPEN, Status
+from shared.model.status import ASIDE, OPEN, Status
 from shared.store.memory_claim import ClaimRun
 from shared.store.memory_pump import PumpRun
 from shared.store.memory_state import State, resting
@@ -21,8 +21,14 @@ from shared.store.ports import (
     Settlement,
     Verb,
 )
+from shared.store.unreadable import sort_out
 
 _replace = msgspec.structs.replace
+
+_OWN_RELEASES = (LegState.LEASED, LegState.READY)
+_OWN_SETTLES = (*_OWN_RELEASES, LegState.HELD)
+_KEEPS = {LegState.HELD: frozenset({Status.UNCERTAIN}), LegState.DEAD: frozenset({Status.DEAD})}
+"""The statuses for which a leg that is set aside stays so."""
 
 
 PROVED_MS = 60_000
@@ -51,7 +57,12 @@ class MemoryQueue:
                 state.tickets[message_class].pop(ticket, None)
             run = ClaimRun(state, message_class, limit, quantum, self._lease_ms)
             run.go()
-            return Claim(tuple(run.legs), bool(state.ring[message_class]), run.alone)
+            more = bool(state.ring[message_class])
+            found = sort_out(run.legs, state.now())
+            for each in (*found.damaged, *found.newer):
+                self._settle(each)
+            counts = (len(found.damaged), len(found.newer))
+            return Claim(tuple(found.legs), more, run.alone, *counts)
 
     def _held(self, identifier: bytes, fence: int) -> Leg | None:
         """The leg, if this claim of it still stands."""
@@ -108,9 +119,11 @@ class MemoryQueue:
         leg = self._state.legs.get(given.leg_id)
         if leg is None:
             return Settled.REFUSED
-        if leg.fence != given.fence or leg.state not in (LegState.LEASED, LegState.READY):
-            return self._overtaken(given, leg)
-        late = leg.state is LegState.READY
+        states = _OWN_SETTLES if given.verb is Verb.SETTLE else _OWN_RELEASES
+        own = leg.fence == given.fence
+        if not own or leg.state not in states:
+            return self._overtaken(given, leg, own)
+        late = leg.state is not LegState.LEASED
         if given.verb is Verb.RELEASE:
             self._release(given, leg)
         else:
@@ -122,7 +135,8 @@ class MemoryQueue:
     def _apply(self, given: Settlement, leg: Leg) -> None:
         state = self._state
         state.withdraw(given.leg_id, leg)
-        leg = state.heed(state.restate(leg, given.statuses))
+        allowed = OPEN | {Status.UNCERTAIN} if leg.state is LegState.HELD else OPEN
+        leg = state.heed(state.restate(leg, given.statuses, allowed))
         history, earlier = unpack_history(given.history) if given.history else ((), b"")
         leg = _replace(
             leg,
@@ -166,37 +180,46 @@ class MemoryQueue:
             state.push_ready(given.leg_id, leg, at_head=True)
         state.legs[given.leg_id] = leg
 
-    def _overtaken(self, given: Settlement, leg: Leg) -> Settled:
-        """A delivery that an older claim reports."""
+    def _overtaken(self, given: Settlement, leg: Leg, own: bool) -> Settled:
+        """An outcome of a claim that is over: `lua/settle.lua` says what it means."""
         state = self._state
-        if given.verb is not Verb.SETTLE or Status.DELIVERED not in given.statuses:
-            return Settled.REFUSED
-        if leg.state is LegState.LEASED:
-            if any(status in OPEN for status in leg.statuses):
-                pairs = zip(leg.statuses, given.statuses, strict=True)
-                if all(old not in OPEN or new is Status.DELIVERED for old, new in pairs):
-                    late = leg.flags | LegFlag.LATE_DELIVERY
-                    state.legs[given.leg_id] = _replace(leg, flags=late)
-                state.bump("late_refused")
-                state.event("late", given.leg_id, given.event)
-            return Settled.REFUSED
-        if leg.state not in (LegState.READY, LegState.WAITING, LegState.DEAD):
+        counts = {Status.DELIVERED}
+        if own and leg.state is LegState.DEAD:
+            counts.add(Status.BOUNCED)
+        if given.verb is not Verb.SETTLE or not counts.intersection(given.statuses):
             return Settled.REFUSED
         wanted = tuple(
-            new if new is Status.DELIVERED else old
+            new if new in counts else old
             for old, new in zip(leg.statuses, given.statuses, strict=True)
         )
-        changed = state.restate(leg, wanted, OPEN | {Status.DEAD})
+        if leg.state in (LegState.LEASED, LegState.FINAL):
+            self._evidence(given, leg, wanted)
+            return Settled.REFUSED
+        changed = state.restate(leg, wanted, OPEN | ASIDE)
         if changed.statuses == leg.statuses:
             return Settled.REFUSED
-        if not any(status in OPEN for status in changed.statuses):
+        if not _KEEPS.get(leg.state, OPEN).intersection(changed.statuses):
             state.withdraw(given.leg_id, leg)
             changed = state.place(given.leg_id, changed)
-        state.legs[given.leg_id] = changed
-        state.bump("late_delivered")
         if given.event:
+            attempt = msgspec.msgpack.decode(given.event, type=Attempt)
+            changed = state.remember(changed, attempt)
             state.event("attempt", given.leg_id, given.event)
+        state.legs[given.leg_id] = changed
+        if Status.DELIVERED in given.statuses:
+            state.bump("late_delivered")
         return Settled.LATE
+
+    def _evidence(self, given: Settlement, leg: Leg, after: tuple[Status, ...]) -> None:
+        """An older claim reports a delivery, and somebody else holds the leg, or it is final."""
+        leased = leg.state is LegState.LEASED
+        if not OPEN.intersection(leg.statuses) if leased else after == leg.statuses:
+            return
+        if leased and not OPEN.intersection(after):
+            flags = leg.flags | LegFlag.LATE_DELIVERY
+            self._state.legs[given.leg_id] = _replace(leg, flags=flags)
+        self._state.bump("late_refused")
+        self._state.event("late", given.leg_id, given.event)
 
     async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
         """See the port."""

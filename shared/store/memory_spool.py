@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.compression import pack_content
-from shared.model.leg import Leg, LegState, leg_id
-from shared.model.message import CLASSES, pack_head
+from shared.model.leg import Leg, LegState, counted, leg_id
+from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
 from shared.model.status import OPEN, Status
 from shared.store.attempts import split_attempts
+from shared.store.keys import ApiKey
 from shared.store.memory_state import State
 from shared.store.ports import (
     Accepted,
     AcceptKind,
-    ApiKey,
     Changed,
     ChangeKind,
     Depth,
@@ -24,6 +24,7 @@ from shared.store.ports import (
     Stored,
     Submission,
 )
+from shared.store.unreadable import shown
 
 IDEMPOTENCY_MS = 24 * 3_600_000
 
@@ -53,9 +54,9 @@ class MemorySpool:
             until = state.now() + IDEMPOTENCY_MS
             state.idempotency[key.key] = (key, message.id, scheduled, until)
         content, size = pack_content(message.content)
-        state.heads[message.id] = msgspec.structs.replace(message.head, content_bytes=size)
+        head = msgspec.structs.replace(message.head, content_bytes=size)
+        state.heads[message.id] = pack_head(head)
         state.contents[message.id] = content
-        pack_head(message.head)  # What cannot be stored is refused here as there.
         for number, leg in enumerate(submission.legs):
             self._store(leg_id(message.id, number), leg)
             if message.head.deliver_by_ms is not None:
@@ -86,15 +87,17 @@ class MemorySpool:
     def get(self, message_id: bytes) -> Stored | None:
         """See the port."""
         with self._state.lock:
-            head, legs = self._state.heads.get(message_id), self._legs(message_id)
-            if head is None or not legs:
+            found = self._legs(message_id)
+            if not found:
                 return None
-            ready = {leg.hop for _, leg in legs if leg.state is LegState.READY}
+            packed = self._state.heads.get(message_id)
+            head, legs = shown(message_id, packed, [leg for _, leg in found])
+            ready = {leg.hop for leg in legs if leg.state is LegState.READY}
             pauses = {hop: self._state.pause(hop) for hop in ready}
             return Stored(
                 message_id,
                 head,
-                tuple(leg for _, leg in legs),
+                tuple(counted(leg) for leg in legs),
                 {hop: pause for hop, pause in pauses.items() if pause is not None},
             )
 
@@ -124,14 +127,19 @@ class MemorySpool:
             legs = self._legs(message_id)
             if not legs:
                 return Changed(ChangeKind.NOT_FOUND)
+            try:
+                head = unpack_head(state.heads.get(message_id, b""))
+            except UnknownFormat:
+                return Changed(ChangeKind.TOO_LATE, self.get(message_id))
             for _, leg in legs:
                 if leg.state is LegState.LEASED:
                     return Changed(ChangeKind.IN_FLIGHT, self.get(message_id))
                 untried = leg.state in (LegState.READY, LegState.WAITING) and not leg.attempts
+                untried = untried and not leg.history
                 if not untried or any(status not in OPEN for status in leg.statuses):
                     return Changed(ChangeKind.TOO_LATE, self.get(message_id))
-            state.heads[message_id] = msgspec.structs.replace(
-                state.heads[message_id], send_at_ms=send_at_ms, give_up_ms=give_up_ms
+            state.heads[message_id] = pack_head(
+                msgspec.structs.replace(head, send_at_ms=send_at_ms, give_up_ms=give_up_ms)
             )
             for identifier, leg in legs:
                 self._move(identifier, leg, send_at_ms, give_up_ms)
@@ -188,7 +196,7 @@ class MemorySpool:
                 events_length=len(state.events),
                 dead_legs=len(state.dead),
                 held_legs=len(state.held),
-                suspended_hops=len(state.suspended),
+                suspended_hops=sum(1 for hop in state.suspended if state.suspension(hop)),
                 troubled_hops=len(state.trouble),
                 finished_messages=len(state.finished),
             )

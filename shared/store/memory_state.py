@@ -14,14 +14,14 @@ import msgspec
 
 from shared.clock import Clock
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
-from shared.model.message import CLASSES, Head, MessageClass
+from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
 
 TICKET_MS = 5000
-LONGEST_SHORT_ARRAY = 15
-"""Attempts that a packed history can hold without another form of array."""
+MOST_KEPT = 500
+"""Attempts in a history that only operators and ended workers have added to."""
 
 
 def resting(leg: Leg) -> LegFlag:
@@ -36,7 +36,8 @@ class State:
         self.settings = settings
         self.clock = clock
         self.lock = threading.RLock()
-        self.heads: dict[bytes, Head] = {}
+        self.heads: dict[bytes, bytes] = {}
+        """Packed, because they may be what this release cannot read."""
         self.contents: dict[bytes, bytes] = {}
         self.legs: dict[bytes, Leg] = {}
         self.open_legs: dict[bytes, int] = {}
@@ -164,10 +165,12 @@ class State:
 
     def note(self, leg: Leg, text: str) -> Leg:
         """The leg with an attempt that no worker could report."""
-        if len(leg.history) >= LONGEST_SHORT_ARRAY:
-            return leg
-        attempt = Attempt(self.now(), leg.hop, (), text)
-        return msgspec.structs.replace(leg, history=(*leg.history, attempt))
+        return self.remember(leg, Attempt(self.now(), leg.hop, (), text))
+
+    def remember(self, leg: Leg, attempt: Attempt) -> Leg:
+        """The leg with one attempt more in its history."""
+        kept = leg.history[1:] if len(leg.history) >= MOST_KEPT else leg.history
+        return msgspec.structs.replace(leg, history=(*kept, attempt))
 
     def still_until(self, hop: str) -> int:
         """Until when a hop stands still; 0: it does not, or is to be probed."""
@@ -207,10 +210,13 @@ class State:
 
     def pause(self, hop: str) -> Pause | None:
         """Why a hop stands still."""
+        return self.suspension(hop) or self.trouble.get(hop)
+
+    def suspension(self, hop: str) -> Pause | None:
+        """Its suspension, unless that is over."""
         pause = self.suspended.get(hop)
-        if pause is not None and (pause.until_ms is None or pause.until_ms > self.now()):
-            return pause
-        return self.trouble.get(hop)
+        over = pause is None or (pause.until_ms is not None and pause.until_ms <= self.now())
+        return None if over else pause
 
     def unblock(self, hop: str) -> None:
         """A leg of a hop with limited concurrency has ended."""

@@ -59,6 +59,7 @@ class SetAside(msgspec.Struct, frozen=True):
     kind: Aside
     since_ms: int
     leg: Leg
+    """With all its `attempts` (`shared.model.leg.counted`)."""
     head: Head
 
     def indices(self) -> list[int]:
@@ -117,7 +118,10 @@ class Operations(Protocol):
         ...
 
     def requeue(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
-        """Queue legs again: (leg id, the earliest time to give up). False: not set aside."""
+        """Queue legs again: (leg id, the earliest time to give up). False: not set aside.
+
+        The retry schedule begins anew.
+        """
         ...
 
     def drop(self, legs: Sequence[bytes]) -> list[bool]:

@@ -1,9 +1,10 @@
 """The ports of the spool: what web, workers and the command line may ask of the store.
 
 `shared.store.redis_*` implements them on Redis or Valkey, `shared.store.memory` in memory; one
-contract test runs over both. Web and the command line use `Spool` and `Keys`, which block; a
-worker uses `Queue`, which is asynchronous. Every method may raise the `StoreError` family and
-nothing else. All times are milliseconds; "now" is the store's clock, never the caller's.
+contract test runs over both. Web and the command line use `Spool`, which blocks; a worker uses
+`Queue`, which is asynchronous. Every method may raise the `StoreError` family and nothing else.
+API keys and what operators ask have ports of their own (`keys`, `operations`). All times are
+milliseconds; "now" is the store's clock, never the caller's.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Stored(msgspec.Struct, frozen=True):
     id: bytes
     head: Head
     legs: tuple[Leg, ...]
-
+    """With all their `attempts` (`shared.model.leg.counted`)."""
     pauses: dict[str, Pause] = {}
     """Hops of its ready legs that stand still."""
 
@@ -197,46 +198,6 @@ class Spool(Protocol):
         ...
 
 
-Scope = Literal["send", "operate"]
-"""What a key may do: submit and look after its application's messages, or operate all of it."""
-SCOPES: tuple[Scope, ...] = ("send", "operate")
-
-
-class ApiKey(msgspec.Struct, frozen=True):
-    """An API key without its secret."""
-
-    id: str
-    """The public part, by which it is looked up."""
-    application: str
-    secret_sha256: bytes
-    from_domains: tuple[str, ...]
-    """A-label domains this key may send from; empty means any."""
-    classes: tuple[MessageClass, ...]
-    created_ms: int
-    revoked_ms: int | None = None
-    scopes: tuple[Scope, ...] = ("send",)
-
-
-class Keys(Protocol):
-    """API keys, stored hashed."""
-
-    def add(self, key: ApiKey) -> None:
-        """Store a key."""
-        ...
-
-    def find(self, key_id: str) -> ApiKey | None:
-        """The key with this public id, revoked or not."""
-        ...
-
-    def all(self) -> list[ApiKey]:
-        """Every key, oldest first."""
-        ...
-
-    def revoke(self, key_id: str) -> bool:
-        """Mark a key revoked; False when there is none."""
-        ...
-
-
 # -- delivery -------------------------------------------------------------------------------
 
 
@@ -259,6 +220,10 @@ class Claim(msgspec.Struct, frozen=True):
     """Whether the class has more mail that may go now."""
     alone: bool = False
     """The one leg here has crashed a worker before: nothing else is in this claim."""
+    damaged: int = 0
+    """Legs that cannot be read: they become dead letters, `unreadable`."""
+    newer: int = 0
+    """Legs that a newer release has written: they wait for a minute."""
 
 
 class Verb(Enum):

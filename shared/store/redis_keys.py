@@ -8,7 +8,7 @@ from shared.clock import Clock, SystemClock
 from shared.model.message import UnknownFormat
 from shared.settings import Settings
 from shared.store.connection import SyncRedis
-from shared.store.ports import ApiKey
+from shared.store.keys import ApiKey
 from shared.store.scripts import PREFIX
 
 _NAME = f"{PREFIX}keys"

@@ -13,18 +13,21 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
-from shared.model.leg import message_of, unpack_leg
-from shared.model.message import CLASSES, MessageClass, unpack_head
+from shared.model.leg import counted, message_of
+from shared.model.message import CLASSES, MessageClass
+from shared.model.status import Status
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
 from shared.store.ports import Pause
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
+from shared.store.unreadable import readable_leg, shown, stand_in_leg
 
 REDRIVE_BATCH = 100
 VIEW_BATCH = 1000
 _SETS: dict[Aside, str] = {"dead": "dead", "uncertain": "held"}
+_STATUSES: dict[Aside, Status] = {"dead": Status.DEAD, "uncertain": Status.UNCERTAIN}
 _TROUBLE = struct.Struct(">dBd18s")
 
 
@@ -108,10 +111,11 @@ class RedisOperations:
                 )
             ]
         )
+        rows = zip(found, packed[::2], packed[1::2], strict=True)
         return [
-            SetAside(leg_id, kind, int(since), unpack_leg(leg), unpack_head(head))
-            for (leg_id, since), leg, head in zip(found, packed[::2], packed[1::2], strict=True)
-            if leg is not None and head is not None  # Decided by somebody else meanwhile.
+            _set_aside(kind, leg_id, int(since), leg, head)
+            for (leg_id, since), leg, head in rows
+            if leg is not None  # Decided by somebody else meanwhile, and forgotten.
         ]
 
     def _places(self, key: str, limit: int, before: Place | None) -> list[tuple[bytes, float]]:
@@ -167,6 +171,15 @@ class RedisOperations:
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+
+def _set_aside(
+    kind: Aside, leg_id: bytes, since_ms: int, packed: bytes, head: bytes | None
+) -> SetAside:
+    message = message_of(leg_id)
+    leg = readable_leg(message, packed) or stand_in_leg(message, head, [], _STATUSES[kind])
+    found, (leg,) = shown(message, head, [leg])
+    return SetAside(leg_id, kind, since_ms, counted(leg), found)
 
 
 def _pairs(flat: Sequence[bytes]) -> list[tuple[bytes, float]]:

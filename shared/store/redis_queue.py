@@ -7,17 +7,18 @@ Takes and gives the values of `shared.store.ports`; each method is one script. F
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from shared.clock import Clock
-from shared.model.leg import Leg, pack_statuses, unpack_leg
-from shared.model.message import CLASSES, MessageClass, unpack_head
+from shared.clock import Clock, SystemClock
+from shared.errors import StoreError
+from shared.model.leg import Leg, pack_statuses, salvage_leg, unpack_leg
+from shared.model.message import CLASSES, MessageClass, UnknownFormat
 from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
 from shared.store.ports import (
     Claim,
-    Claimed,
     DestinationLimit,
     Pumped,
     Settled,
@@ -26,6 +27,7 @@ from shared.store.ports import (
 )
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
+from shared.store.unreadable import Row, sort_out
 
 INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
@@ -35,6 +37,18 @@ SETTLE_BATCH = 100
 
 _VERBS = {Verb.SETTLE: b"s", Verb.RELEASE: b"r"}
 _SETTLED = {ord("d"): Settled.DONE, ord("l"): Settled.LATE, ord("r"): Settled.REFUSED}
+_SYSTEM = SystemClock()
+
+
+def _rows(flat: Sequence[Any]) -> Iterator[Row]:
+    """The legs of a claim; the script has left out what it could not read itself."""
+    for at in range(0, len(flat), 4):
+        leg_id, packed, head, content = flat[at : at + 4]
+        try:
+            yield Row(leg_id, unpack_leg(packed), head, content)
+        except UnknownFormat:
+            with suppress(UnknownFormat):  # Else its lease runs out, and the pump buries it.
+                yield Row(leg_id, salvage_leg(packed), None, None)
 
 
 class RedisQueue:
@@ -73,12 +87,17 @@ class RedisQueue:
             *tickets,
             quantum=quantum,
         )
-        legs = []
-        for at in range(2, len(reply), 4):
-            leg = unpack_leg(reply[at + 1])
-            head = unpack_head(reply[at + 2])
-            legs.append(Claimed(reply[at], leg.fence, leg, head, reply[at + 3]))
-        return Claim(tuple(legs), reply[0] == 1, reply[1] == 1)
+        more, alone, damaged, newer, *flat = reply
+        found = sort_out(_rows(flat), (self._clock or _SYSTEM).now_ms())
+        apart = [*found.damaged, *found.newer]
+        if apart:
+            try:
+                await self.settle(apart)
+            except StoreError:
+                pass  # Their leases run out, and they are claimed once more.
+        damaged += len(found.damaged)
+        newer += len(found.newer)
+        return Claim(tuple(found.legs), more == 1, alone == 1, damaged, newer)
 
     async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
         """See the port."""

@@ -15,8 +15,8 @@ import msgspec
 from shared.clock import Clock, SystemClock
 from shared.compression import pack_content
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
-from shared.model.leg import Leg, LegState, leg_id, pack_leg, unpack_leg
-from shared.model.message import CLASSES, pack_head, unpack_head
+from shared.model.leg import Leg, LegState, counted, leg_id, pack_leg
+from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
 from shared.model.status import BY_LETTER
 from shared.settings import Settings
 from shared.store.attempts import split_attempts
@@ -36,10 +36,14 @@ from shared.store.ports import (
 from shared.store.redis_operations import pause_of
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
+from shared.store.unreadable import readable_leg, readable_legs, shown
 
 MAX_SCRIPT_ITEMS = 100
 MAX_SCRIPT_BYTES = 1024 * 1024
 """A script holds everybody up while it runs: 100 items cost about 2 ms."""
+
+_FEW_LEGS = 8
+"""How many to look for at first, where a message cannot tell how many it has."""
 
 IDEMPOTENCY_WIDTH_MS = 6 * 3_600_000
 IDEMPOTENCY_KEPT = 5
@@ -144,21 +148,32 @@ class RedisSpool:
 
     def _load(self, message_id: bytes) -> tuple[Stored | None, bytes]:
         bucket = message_id[15]
-        head, first = self._redis.commands(
+        stored_head, first = self._redis.commands(
             [
                 ("HGET", f"{PREFIX}head:{bucket}", message_id),
                 ("HGET", f"{PREFIX}leg:{bucket}", leg_id(message_id, 0)),
             ]
         )
-        if head is None or first is None:
+        if first is None:
             return None, b""
-        legs = [unpack_leg(first)]
-        if legs[0].legs > 1:
-            ids = [leg_id(message_id, number) for number in range(1, legs[0].legs)]
-            found = self._redis.command("HMGET", f"{PREFIX}leg:{bucket}", *ids)
-            legs += [unpack_leg(each) for each in found if each is not None]
-        stored = Stored(message_id, unpack_head(head), tuple(legs))
-        return msgspec.structs.replace(stored, pauses=self._pauses(legs)), head
+        packed = [first, *self._further_legs(message_id, first)]
+        head, legs = shown(message_id, stored_head, readable_legs(message_id, stored_head, packed))
+        stored = Stored(message_id, head, tuple(counted(leg) for leg in legs))
+        return msgspec.structs.replace(stored, pauses=self._pauses(legs)), stored_head or b""
+
+    def _further_legs(self, message_id: bytes, first: bytes) -> list[bytes]:
+        """The other legs of a message; as many as there are where the first one cannot tell."""
+        leg = readable_leg(message_id, first)
+        count, found = leg.legs if leg else _FEW_LEGS, list[bytes]()
+        while len(found) + 1 < count:
+            ids = [leg_id(message_id, number) for number in range(len(found) + 1, count)]
+            part = self._redis.command("HMGET", f"{PREFIX}leg:{message_id[15]}", *ids)
+            found += [each for each in part if each is not None]
+            if leg is None and None not in part:
+                count *= 2
+            else:
+                break
+        return found
 
     def _pauses(self, legs: Sequence[Leg]) -> dict[str, Pause]:
         """Which hops of ready legs stand still."""
@@ -184,9 +199,11 @@ class RedisSpool:
             stored, packed = self._load(message_id)
             if stored is None:
                 return Changed(ChangeKind.NOT_FOUND)
-            head = msgspec.structs.replace(
-                stored.head, send_at_ms=send_at_ms, give_up_ms=give_up_ms
-            )
+            try:
+                head = unpack_head(packed)
+            except UnknownFormat:
+                return Changed(ChangeKind.TOO_LATE, stored)
+            head = msgspec.structs.replace(head, send_at_ms=send_at_ms, give_up_ms=give_up_ms)
             answer = self._run(
                 "reschedule", message_id, packed, pack_head(head), send_at_ms, give_up_ms
             )

@@ -19,7 +19,7 @@ from shared.clock import SystemClock
 from shared.config import load
 from shared.model.message import CLASSES
 from shared.outgoing import outgoing_from
-from shared.store.ports import SCOPES
+from shared.store.keys import SCOPES
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_spool import RedisSpool
 from shared.supervisor.child import Child

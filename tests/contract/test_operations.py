@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from shared.model.leg import Attempt, LegState, RecipientReply, pack_history
 from shared.model.status import Status
 from shared.store.operations import Destination
-from shared.store.ports import DestinationLimit, Pause
+from shared.store.ports import ChangeKind, DestinationLimit, Pause
 from tests.support.stores import Store, release, settlement
 
 
@@ -52,6 +53,28 @@ def test_a_suspension_without_an_end_ends_by_resume_only(store: Store) -> None:
     assert store.operations.resume("ill")
     assert not store.operations.resume("ill")
     assert hops(store) == ["ill"]
+
+
+def test_a_suspension_whose_time_is_over_is_none(store: Store) -> None:
+    for hop in ("past", "to come"):
+        store.operations.suspend(hop, store.clock.now_ms() + 4000, "maintenance")
+    store.operations.suspend("endless", None, "")
+    assert store.spool.depth().suspended_hops == 3
+    store.operations.suspend("to come", store.clock.now_ms() + 90_000, "")
+    store.clock.advance(4)
+    assert store.spool.depth().suspended_hops == 2
+    assert not store.operations.resume("past")
+    assert store.operations.resume("to come")
+    assert store.spool.depth().suspended_hops == 1
+
+
+def test_the_pump_removes_suspensions_whose_time_is_over(store: Store) -> None:
+    store.operations.suspend("a", store.clock.now_ms() + 4000, "maintenance")
+    store.operations.suspend("b", None, "")
+    store.pump_for(3.5)
+    assert [each.hop for each in store.operations.destinations()] == ["a", "b"]
+    store.pump_for(0.5)
+    assert [each.hop for each in store.operations.destinations()] == ["b"]
 
 
 def test_trouble_doubles_and_counts_what_breaks_together_once(store: Store) -> None:
@@ -291,6 +314,36 @@ def test_a_dead_letter_keeps_every_attempt(store: Store) -> None:
     assert aside.leg.attempts == 9
 
 
+@pytest.mark.store(max_crashes=1)
+def test_a_dead_letter_keeps_its_cause_however_often_it_is_requeued(store: Store) -> None:
+    store.accept()
+    store.pump()
+    for times in range(1, 19):
+        store.claim()
+        store.pump_for(7)
+        (aside,) = store.operations.aside("dead", 10)
+        assert [each.note for each in aside.leg.history] == ["poison"] * times
+        store.operations.requeue([(aside.leg_id, store.clock.now_ms() + 10**9)])
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DEAD, note="lost"))
+    (aside,) = store.operations.aside("dead", 10)
+    assert aside.leg.cause() == "lost"
+    assert (len(aside.leg.history), len(aside.leg.all_attempts())) == (5, 19)
+
+
+@pytest.mark.store(max_crashes=1)
+def test_of_very_many_entries_the_oldest_goes(store: Store) -> None:
+    store.accept()
+    store.pump()
+    (claimed,) = store.claim().legs
+    entries = tuple(Attempt(at, "relay", (), "x" * at) for at in range(1, 501))
+    store.put_history(claimed.leg_id, entries)
+    store.pump_for(7)
+    (aside,) = store.operations.aside("dead", 10)
+    assert aside.leg.history[:-1] == entries[1:]
+    assert aside.leg.cause() == "poison"
+
+
 def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None:
     identifier = poisoned(store)
     store.clock.advance(6 * 86_400)
@@ -305,6 +358,51 @@ def test_requeue_delivers_a_dead_letter_after_its_time_too(store: Store) -> None
     store.settle(settlement(claimed, Status.DELIVERED))
     assert store.statuses(identifier) == ["delivered"]
     assert store.ledger()[-3:] == ["dead", "requeued", "attempt"]
+    store.reconcile()
+
+
+def test_a_requeue_begins_the_schedule_anew_and_keeps_the_history(store: Store) -> None:
+    store.pump()
+    identifier = store.accept()
+    for at in range(7):
+        (claimed,) = store.claim().legs
+        store.settle(settlement(claimed, Status.DEFERRED, retry_ms=100, note=f"try {at}"))
+        store.pump_for(1)
+    (claimed,) = store.claim().legs
+    store.settle(settlement(claimed, Status.DEAD, note="unreadable"))
+    (aside,) = store.operations.aside("dead", 10)
+    assert aside.leg.attempts == 8
+    store.operations.requeue([(aside.leg_id, store.clock.now_ms() + 10**6)])
+    now = store.clock.now_ms()
+    assert store.spool.reschedule(identifier, now, now + 10**6).kind is ChangeKind.TOO_LATE
+    (claimed,) = store.claim().legs
+    assert claimed.leg.attempts == 0
+    store.settle(settlement(claimed, Status.DEFERRED, retry_ms=100, note="after"))
+    store.pump_for(1)
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    notes = [each.note for each in stored.legs[0].all_attempts()]
+    assert notes == [*(f"try {at}" for at in range(7)), "unreadable", "after"]
+    assert stored.legs[0].attempts == 9
+    (claimed,) = store.claim().legs
+    assert claimed.leg.attempts == 1
+
+
+def test_what_is_requeued_expires_on_a_suspended_hop_too(store: Store) -> None:
+    overdue = poisoned(store, deliver_by_in_ms=60_000)
+    store.clock.advance(61)
+    in_time = poisoned(store, deliver_by_in_ms=90_000)
+    store.operations.suspend("relay", None, "")
+    ahead = store.accept()  # Nothing is found at the head of the queue.
+    store.pump_for(2)
+    for aside in store.operations.aside("dead", 10):
+        deliver_by = aside.head.deliver_by_ms
+        assert deliver_by is not None
+        assert store.operations.requeue([(aside.leg_id, deliver_by)]) == [True]
+    store.pump()
+    assert (store.statuses(overdue), store.statuses(in_time)) == (["expired"], ["queued"])
+    store.pump_for(90)
+    assert (store.statuses(in_time), store.statuses(ahead)) == (["expired"], ["queued"])
     store.reconcile()
 
 

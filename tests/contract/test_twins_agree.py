@@ -52,6 +52,7 @@ seldom = st.one_of(
     st.tuples(st.just("trouble"), st.sampled_from(HOPS)),
     st.tuples(st.just("flush"), st.sampled_from(HOPS), st.sampled_from(NAMES)),
     st.tuples(st.just("requeue"), st.sampled_from(("dead", "uncertain"))),
+    st.tuples(st.just("damage"), st.integers(0, 9), st.sampled_from((None, b"\x02", b"\x01\xc1"))),
     st.tuples(st.just("drop"), st.sampled_from(("dead", "uncertain"))),
     st.tuples(st.just("limit"), st.sampled_from(HOPS), st.sampled_from((0.0, 2.0, 50.0)),
               st.integers(0, 2)),
@@ -179,6 +180,10 @@ class Pair:
             found += first
             place = (first[-1].since_ms, first[-1].leg_id)
 
+    def do_damage(self, at: int, packed: bytes | None) -> None:
+        if self.ids:
+            self.both("put_head", self.ids[at % len(self.ids)], packed)
+
     def do_limit(self, hop: str, rate: float, concurrency: int) -> None:
         for store in self.stores:
             store.run(store.queue().limit(hop, DestinationLimit(rate, concurrency)))
@@ -198,7 +203,7 @@ class Pair:
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
         for name in ("accepted", "by_status", "ready_legs", "deferred_legs", "leased_legs",
                      "dead_legs", "held_legs", "finished_messages", "live_workers",
-                     "troubled_hops"):  # fmt: skip
+                     "suspended_hops", "troubled_hops"):  # fmt: skip
             assert getattr(first_depth, name) == getattr(second_depth, name), name
         views = [{(each.hop, each.message_class): each for each in store.operations.destinations()}
                  for store in self.stores]  # fmt: skip
@@ -227,6 +232,14 @@ def server(redis_server: RedisServer) -> RedisServer:
         ("accept", "a", "transactional", 2, False, False, False), ("pump", 1),
         *[("claim", "transactional", 5, True), ("pump", 14), ("pump", 14)] * 3,
         ("requeue", "dead"), ("claim", "transactional", 5, True),
+    ]
+)  # fmt: skip
+@example(
+    history=[
+        *[("accept", "a", "transactional", 2, False, False, False)] * 3,
+        ("damage", 0, b"\x01\xc1"), ("damage", 1, b"\x02"), ("claim", "transactional", 9, True),
+        ("pump", 14), ("requeue", "dead"), ("claim", "transactional", 9, True), ("drop", "dead"),
+        *[("pump", 14)] * 9, ("damage", 1, None), ("claim", "transactional", 9, True),
     ]
 )  # fmt: skip
 def agree(server: RedisServer, history: list[tuple[Any, ...]]) -> None:

@@ -241,6 +241,25 @@ def test_dead_letters_by_id_and_by_cause(operator: Operator) -> None:
     operator.store.reconcile()
 
 
+@pytest.mark.parametrize("packed", [None, b"\x02", b"\x01\xc1"])
+def test_what_cannot_be_read_is_shown_and_dropped(operator: Operator, packed: bytes | None) -> None:
+    good, damaged = operator.aside(2, Status.DEAD, "poison")
+    operator.store.put_head(bytes.fromhex(damaged.removeprefix("msg_")), packed)
+    assert "poison 1, unreadable 1" in operator.run("dead", "list").stdout.replace(
+        "unreadable 1, poison 1", "poison 1, unreadable 1"
+    )
+    assert "(unreadable)" in operator.run("dead", "show", damaged).stdout
+    shown = operator.run("message", "show", damaged)
+    assert (shown.exit_code, "(unreadable)" in shown.stdout) == (0, True)
+    assert operator.run("dead", "requeue", "--all").stdout == "requeue: 2 of 2\n"
+    claim = operator.store.claim()
+    assert [each.leg_id[:16].hex() for each in claim.legs] == [good.removeprefix("msg_")]
+    assert claim.newer == (packed == b"\x02")
+    if not claim.newer:
+        dropped = operator.run("dead", "drop", "--cause", "unreadable", "--yes")
+        assert dropped.stdout == "drop: 1 of 1\n"
+
+
 def test_uncertain_is_resent_or_dropped(operator: Operator) -> None:
     first, second = operator.aside(2, Status.UNCERTAIN, "connection lost")
     operator.aside(1, Status.DEAD, "poison")

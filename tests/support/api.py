@@ -11,8 +11,8 @@ from shared.clock import ManualClock
 from shared.model.message import CLASSES, MessageClass
 from shared.services import Services
 from shared.settings import Settings
+from shared.store.keys import Scope
 from shared.store.memory import MemoryStore
-from shared.store.ports import Scope
 from web.app import create_app, create_context, create_operator_app
 
 

@@ -7,14 +7,24 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+import redis
 
 from shared.clock import ManualClock
 from shared.ids import message_id_header
 from shared.model.leg import Attempt as LegAttempt
-from shared.model.leg import Leg, LegFlag, LegState, RecipientReply, pack_history
+from shared.model.leg import (
+    Leg,
+    LegFlag,
+    LegState,
+    RecipientReply,
+    pack_history,
+    pack_leg,
+    unpack_leg,
+)
 from shared.model.message import Address, Content, Head, Message, MessageClass, Recipient
 from shared.model.status import Status
 from shared.settings import RetrySettings, Settings, StoreSettings, WorkerSettings
+from shared.store.keys import Keys
 from shared.store.memory import MemoryStore
 from shared.store.operations import Operations
 from shared.store.ports import (
@@ -22,7 +32,6 @@ from shared.store.ports import (
     Claim,
     Claimed,
     Idempotency,
-    Keys,
     Pumped,
     Queue,
     Settled,
@@ -35,6 +44,7 @@ from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool
+from shared.store.scripts import PREFIX
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
@@ -64,6 +74,14 @@ class Store:
 
     def queue(self) -> Queue:
         """The asynchronous half; a real one belongs to one event loop."""
+        raise AssertionError("a store of one kind or the other")
+
+    def put_history(self, leg_id: bytes, history: tuple[LegAttempt, ...]) -> None:
+        """Make a leg's history this one, however long, with nothing compressed."""
+        raise AssertionError("a store of one kind or the other")
+
+    def put_head(self, message_id: bytes, packed: bytes | None) -> None:
+        """Make a message's packed head this one; None: it has none."""
         raise AssertionError("a store of one kind or the other")
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -225,6 +243,17 @@ class MemoryTestStore(Store):
         """The twin's queue."""
         return self.memory.queue
 
+    def put_history(self, leg_id: bytes, history: tuple[LegAttempt, ...]) -> None:
+        """Change the twin's leg."""
+        leg = self.memory.state.legs[leg_id]
+        self.memory.state.legs[leg_id] = msgspec.structs.replace(leg, history=history)
+
+    def put_head(self, message_id: bytes, packed: bytes | None) -> None:
+        """Change the twin's head."""
+        self.memory.state.heads.pop(message_id, None)
+        if packed is not None:
+            self.memory.state.heads[message_id] = packed
+
 
 class RedisTestStore(Store):
     """A real server; a connection for each coroutine, because a test has many loops."""
@@ -233,6 +262,7 @@ class RedisTestStore(Store):
         self._settings = used
         self._loop = asyncio.new_event_loop()
         self._redis_queue: RedisQueue | None = None
+        self.client = redis.Redis.from_url(used.store.redis_url, socket_timeout=5)
         super().__init__(
             RedisSpool(used, clock), RedisKeys(used, clock), RedisOperations(used, clock), clock
         )
@@ -247,8 +277,23 @@ class RedisTestStore(Store):
         """Run on this store's own loop, which its connections belong to."""
         return self._loop.run_until_complete(work)
 
+    def put_history(self, leg_id: bytes, history: tuple[LegAttempt, ...]) -> None:
+        """Change the packed record."""
+        key = f"{PREFIX}leg:{leg_id[15]}"
+        leg = unpack_leg(self.client.hget(key, leg_id))  # type: ignore[arg-type]  # No coroutine.
+        packed = pack_leg(msgspec.structs.replace(leg, history=(), earlier=b""))
+        self.client.hset(key, leg_id, packed[:-1] + msgspec.msgpack.encode(history))
+
+    def put_head(self, message_id: bytes, packed: bytes | None) -> None:
+        """Change the packed head."""
+        key = f"{PREFIX}head:{message_id[15]}"
+        self.client.hdel(key, message_id)
+        if packed is not None:
+            self.client.hset(key, message_id, packed)
+
     def close(self) -> None:
         """Close every connection."""
+        self.client.close()
         if self._redis_queue is not None:
             self._loop.run_until_complete(self._redis_queue.close())
         self._loop.close()

@@ -10,7 +10,7 @@ from flask import Request
 from shared.model.message import CLASSES
 from shared.relays import relay_names
 from shared.services import Services
-from shared.store.ports import ApiKey, Scope
+from shared.store.keys import ApiKey, Scope
 from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem, invalid

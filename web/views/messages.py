@@ -10,7 +10,8 @@ from flask import Blueprint, Response, request
 from shared import report
 from shared.ids import external, new_message_id, parse_external
 from shared.model.status import FINAL, Status
-from shared.store.ports import ApiKey, ChangeKind, Stored
+from shared.store.keys import ApiKey
+from shared.store.ports import ChangeKind, Stored
 from web.accept import accept, check_key, idempotency
 from web.answers import answer
 from web.errors import Problem, changing, invalid

@@ -5,7 +5,8 @@
 --   reads head:<b> body:<b> limits
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
--- Returns {more, alone, id, record, head, content or nil, ...}.
+-- Returns {more, alone, damaged legs, legs of a newer release, id, record, head or nil, content or
+-- nil, ...}.
 
 local c = ARGV[4]
 local limit, quantum = tonumber(ARGV[5]), tonumber(ARGV[3])
@@ -16,7 +17,18 @@ for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 
 local limited = call('HLEN', P .. 'limits') > 0
 local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
-local out, got, bytes, alone, over, expired = { 0, 0 }, 0, 0, 0, false, 0
+local out, got, bytes, alone, over, expired = { 0, 0, 0, 0 }, 0, 0, 0, false, 0
+local visited  -- The hop that is being claimed from.
+
+-- One that cannot be read is left to the pump, which looks again in a minute where a newer release
+-- has written it, and buries it at once where it is damaged.
+local function lay_aside(id, rec)
+  local newer = is_newer(rec)
+  if not newer then bump('r:' .. c, -1) end
+  defer(id, { c = c, hop = visited, due = newer and now + 60000 or now })
+  local at = newer and 4 or 3
+  out[at] = out[at] + 1
+end
 
 -- GCRA: how many legs may go now; when it is short, the time of the next permit; a closure that
 -- books what was taken.
@@ -45,14 +57,15 @@ local function take(id)
   local key = leg_key(id)
   local rec = call('HGET', key, id)
   if not rec then return true end
-  if byte(rec, 1) ~= 1 then  -- Written by a newer release: look again in a minute.
-    call('ZADD', P .. 'deferred:' .. c, now + 60000, id)
+  local l = decode(rec)
+  if not l then
+    lay_aside(id, rec)
     return true
   end
-  if byte(rec, 2) ~= READY then return true end
+  if l.state ~= READY then return true end
   local _, _, class, crashes, flags, fence, attempts, legs, _, give_up = struct.unpack(FIXED, rec)
   if give_up > 0 and give_up <= now then
-    expire(id, decode(rec))
+    expire(id, l)
     expired = expired + 1
     over = over or expired >= 200
     return true
@@ -103,6 +116,7 @@ local turns = call('LLEN', ring)
 while turns > 0 and got < limit and not over do
   turns = turns - 1
   local hop = call('LPOP', ring)
+  visited = hop
   local room, wake, book = math.min(quantum, limit - got), nil, nil
   local trouble
   local still = false

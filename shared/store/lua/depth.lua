@@ -16,10 +16,15 @@ local function oldest(c)
   return age
 end
 
+local suspended = 0
+for _, text in ipairs(call('HVALS', P .. 'suspended')) do
+  if suspended_till(text) then suspended = suspended + 1 end
+end
+
 local out = {
   call('HGETALL', P .. 'counters'), call('ZCARD', P .. 'workers'), call('XLEN', P .. 'events'),
   call('LLEN', P .. 'finished'), call('ZCARD', P .. 'dead'), call('ZCARD', P .. 'held'),
-  call('HLEN', P .. 'suspended'), call('HLEN', P .. 'trouble'),
+  suspended, call('HLEN', P .. 'trouble'),
 }
 for _, c in ipairs({ '0', '1', '2' }) do
   out[#out + 1] = call('ZCARD', P .. 'deferred:' .. c)

@@ -34,9 +34,28 @@ local function has(flags, flag) return flags % (flag * 2) >= flag end
 local function without(flags, flag) return has(flags, flag) and flags - flag or flags end
 local function with(flags, flag) return has(flags, flag) and flags or flags + flag end
 
--- The record as a table; nil when its format is one that this release cannot read.
+-- Whether a record that cannot be read may be one of a newer release; otherwise it is damaged.
+local function is_newer(rec)
+  local first = byte(rec, 1) or 0
+  return first > 1 and first <= 15
+end
+
+local function is_time(ms) return ms >= 0 and ms < 1e15 end
+
+-- Where the last attempts begin in a record's tail, and how many they are; nil: it is damaged.
+local function history_at(tail)
+  local at = 1
+  if byte(tail, 1) == 193 and #tail > 3 then at = 4 + byte(tail, 2) * 256 + byte(tail, 3) end
+  local first = byte(tail, at) or 0
+  if first >= 144 and first <= 159 then return at, first - 144, at + 1 end
+  if first ~= 220 or #tail < at + 2 then return nil end
+  return at, byte(tail, at + 1) * 256 + byte(tail, at + 2), at + 3
+end
+
+-- The record as a table; nil when it is one that this release cannot read. As strict as
+-- `shared/model/leg.py`, but for what is inside the history.
 local function decode(rec)
-  if byte(rec, 1) ~= 1 then return nil end
+  if byte(rec, 1) ~= 1 or #rec < 36 then return nil end
   local l = {}
   local _
   _, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts, l.legs, l.due, l.give_up =
@@ -44,13 +63,20 @@ local function decode(rec)
   local length = byte(rec, 30)
   l.hop = sub(rec, 31, 30 + length)
   local at = 31 + length
+  if #rec < at + 1 then return nil end
   local n = byte(rec, at) * 256 + byte(rec, at + 1)
   l.statuses = sub(rec, at + 2, at + 1 + n)
   at = at + 2 + n
+  if #rec < at + 1 then return nil end
   local m = byte(rec, at) * 256 + byte(rec, at + 1)
   l.indices = sub(rec, at, at + 1 + 2 * m)
   l.tail = sub(rec, at + 2 + 2 * m)
   l.c = tostring(l.class)
+  if l.state < 1 or l.state > 6 or l.class > 2 or not is_time(l.due) or not is_time(l.give_up)
+    or not string.find(l.statuses, '^[qsfdbxpcul]+$') or (m ~= 0 and m ~= n)
+    or not history_at(l.tail) then
+    return nil
+  end
   return l
 end
 
@@ -195,15 +221,82 @@ local function expire(id, l)
   event('expired', id, '')
 end
 
+-- Add a packed `Attempt` to the history, an array of 15 in its short form, of more in its long one.
+-- Nothing else bounds what operators queue again and again: beyond 500 the oldest goes.
+local MOST_KEPT = 500
+local function remember(l, attempt)
+  local at, n, rest = history_at(l.tail)
+  if n >= MOST_KEPT then
+    local fine, second = pcall(cmsgpack.unpack_one, l.tail, rest - 1)
+    if not fine then return end  -- Damaged inside: whoever reads it will say so.
+    n, rest = n - 1, second + 1
+  end
+  l.tail = sub(l.tail, 1, at - 1)
+    .. (n < 15 and string.char(145 + n) or '\220' .. struct.pack('>H', n + 1))
+    .. sub(l.tail, rest) .. attempt
+end
+
 -- Add to the history what no worker can report: an `Attempt` without replies, as msgpack.
 local function note(l, text)
-  local at = 1
-  if byte(l.tail, 1) == 193 then at = 4 + byte(l.tail, 2) * 256 + byte(l.tail, 3) end
-  local n = byte(l.tail, at) - 144
-  if n < 0 or n > 14 then return end  -- Not a short array: the history is kept as it is.
-  l.tail = sub(l.tail, 1, at - 1) .. string.char(145 + n) .. sub(l.tail, at + 1)
-    .. '\148\207' .. struct.pack('>I4I4', math.floor(now / 4294967296), now % 4294967296)
-    .. '\217' .. string.char(#l.hop) .. l.hop .. '\144\217' .. string.char(#text) .. text
+  remember(l, '\148\207'
+    .. struct.pack('>I4I4', math.floor(now / 4294967296), now % 4294967296)
+    .. '\217' .. string.char(#l.hop) .. l.hop .. '\144\217' .. string.char(#text) .. text)
+end
+
+-- The recipients of a message that no readable leg but this one has, as packed indices, how many
+-- they are, and how many legs there are.
+local function left_over(id, head)
+  local m, number = sub(id, 1, 16), byte(id, 17) * 256 + byte(id, 18)
+  local n, legs, taken, top = 0, number + 1, {}, -1
+  while n < 65536 do
+    local rec = n ~= number and call('HGET', leg_key(id), m .. struct.pack('>H', n))
+    if n >= legs and not rec then break end
+    local other = rec and decode(rec)
+    if other then
+      legs = math.max(legs, other.legs)
+      for i = 3, #other.indices, 2 do
+        local index = byte(other.indices, i) * 256 + byte(other.indices, i + 1)
+        taken[index], top = true, math.max(top, index)
+      end
+    end
+    n = n + 1
+  end
+  local people = type(head[6]) == 'table' and #head[6] or top + 2
+  local left = {}
+  for index = 0, people - 1 do
+    if not taken[index] then left[#left + 1] = struct.pack('>H', index) end
+  end
+  if #left == 0 then left[1] = struct.pack('>H', top + 1) end
+  return struct.pack('>H', #left) .. table.concat(left), #left, n
+end
+
+-- A record that is damaged gives way to a dead letter, so that somebody decides about it. What it
+-- was is told by what is left of the message; `from` is the status that it was counted as, when
+-- that is known. The highest fence keeps away whoever had it.
+local function bury(id, c, hop, from)
+  local fine, head = pcall(cmsgpack.unpack,
+    sub(call('HGET', P .. 'head:' .. byte(id, 16), sub(id, 1, 16)) or '', 2))
+  if not fine or type(head) ~= 'table' then head = {} end
+  for class, name in pairs(CLASS) do
+    if not c and name == head[2] then c = class end
+  end
+  local l = { state = FINAL, c = c or '1', crashes = 0, fence = 2147483648, attempts = 0, due = 0,
+    flags = head[12] == 'hold' and HOLD or 0, hop = hop or 'unknown', tail = '\144',
+    give_up = tonumber(head[11]) or 0 }
+  l.class = tonumber(l.c)
+  local count
+  l.indices, count, l.legs = left_over(id, head)
+  l.statuses = string.rep('l', count)
+  for _, letter in ipairs({ 'q', 'f', 's' }) do
+    local counted = tonumber(call('HGET', P .. 'counters', 's:' .. l.c .. ':' .. letter) or '0')
+    if not from and counted >= count then from = letter end
+  end
+  bump('s:' .. l.c .. ':' .. (from or 'q'), -count)
+  bump('s:' .. l.c .. ':l', count)
+  note(l, 'unreadable')
+  place(id, l, 0)
+  save_leg(id, l)
+  event('dead', id, '')
 end
 
 -- trouble HASH: hop -> until ms, strikes, since ms, the leg that probes (or zeros), the reason.
@@ -220,15 +313,20 @@ local function save_trouble(hop, t)
     struct.pack('>dBd', t.till, t.strikes, t.since) .. t.probe .. t.reason)
 end
 
+-- The end of a suspension, from its text in `suspended`: 0 is none; nil when it is over, or no text.
+local function suspended_till(text)
+  local till = text and tonumber(string.match(text, '^%d+'))
+  return (till == 0 or till and till > now) and till or nil
+end
+
 -- Until when a hop stands still: by an operator (asked again within the hour when that has no
 -- end), or because it is in trouble and somebody probes it or nobody should yet. Else 0; then the
 -- second value is its trouble, when it is to be probed.
 local function still_until(hop)
   local text = call('HGET', P .. 'suspended', hop)
   if text then
-    local till = tonumber(string.match(text, '^%d+'))
-    if till == 0 then return now + 3600000 end
-    if till > now then return till end
+    local till = suspended_till(text)
+    if till then return till == 0 and now + 3600000 or till end
     call('HDEL', P .. 'suspended', hop)
   end
   local t = trouble_of(hop)

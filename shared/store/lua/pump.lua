@@ -25,6 +25,18 @@ if not last[1] or now - tonumber(last[1]) > 1000 or now < tonumber(last[1]) then
 end
 call('HSET', P .. 'pump', 'last', now, 'reap_after', reap_after)
 
+-- The hop of a deferred leg that cannot tell it any more.
+local function forget_waiting(c, id)
+  local places = call('HKEYS', P .. 'waiting')
+  for i = 1, #places do
+    local hop = sub(places[i], 2)
+    if sub(places[i], 1, 1) == c and call('ZREM', P .. 'waiting:' .. c .. ':' .. hop, id) == 1 then
+      waits[c .. hop] = (waits[c .. hop] or 0) - 1
+      return hop
+    end
+  end
+end
+
 local function move_due(c)
   local set = P .. 'deferred:' .. c
   local ids = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most - due)
@@ -32,11 +44,16 @@ local function move_due(c)
     local id = ids[i]
     local rec = call('HGET', leg_key(id), id)
     local l = rec and decode(rec)
-    if rec and not l then
-      call('ZADD', set, now + 60000, id)  -- Written by a newer release: look again in a minute.
+    if rec and not l and is_newer(rec) then
+      call('ZADD', set, now + 60000, id)  -- Look again in a minute.
     else
       if l then undefer(id, l) else call('ZREM', set, id) end
-      if l and l.state == WAITING then
+      if rec and not l then
+        bury(id, c, forget_waiting(c, id))
+      elseif l and l.state == READY then  -- A claim could not read it, and it was mended since.
+        push_ready(id, l)
+        bump('r:' .. l.c, -1)
+      elseif l and l.state == WAITING then
         restate(l, (string.gsub(l.statuses, 's', 'q')), OPEN)
         l.state, l.due = READY, 0
         save_leg(id, l)
@@ -71,8 +88,14 @@ local function reap(c)
   local ids = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most - reaped)
   for i = 1, #ids do
     local id = ids[i]
-    local l = load_leg(id)
-    if l and l.state == LEASED then
+    local rec = call('HGET', leg_key(id), id)
+    local l = rec and decode(rec)
+    if rec and not l and is_newer(rec) then
+      call('ZADD', set, now + 5000, id)  -- The pump of a newer release will.
+    elseif rec and not l then
+      call('ZREM', set, id)
+      bury(id, c)
+    elseif l and l.state == LEASED then
       reaped = reaped + 1
       withdraw(id, l)
       heed(l)
@@ -97,8 +120,11 @@ local function expire_due()
   local ids = call('ZRANGEBYSCORE', P .. 'expiry', '-inf', now, 'LIMIT', 0, most)
   for i = 1, #ids do
     local id = ids[i]
-    local l = load_leg(id)
-    if not l or not has_open(l) then
+    local rec = call('HGET', leg_key(id), id)
+    local l = rec and decode(rec)
+    if rec and not l and is_newer(rec) then
+      call('ZADD', P .. 'expiry', now + 60000, id)
+    elseif not l or not has_open(l) then
       call('ZREM', P .. 'expiry', id)
     elseif l.give_up > now then
       call('ZADD', P .. 'expiry', l.give_up, id)
@@ -116,16 +142,23 @@ end
 local function expire_still(kind)
   local hops = call('HRANDFIELD', P .. kind, 20)
   for i = 1, #hops do
+    still_until(hops[i])  -- Removes a suspension whose time is over.
     for c in pairs(CLASS) do
       local list, popped = P .. 'ready:' .. c .. ':' .. hops[i], false
       for _ = 1, 100 do
         local id = call('LINDEX', list, 0)
         if not id then break end
-        local l = load_leg(id)
+        local rec = call('HGET', leg_key(id), id)
+        local l = rec and decode(rec)
         local gone = not l or l.state ~= READY
+        if rec and not l and is_newer(rec) then break end
         if not gone and (l.give_up == 0 or l.give_up > now) then break end
         call('LPOP', list)
         popped = true
+        if rec and not l then
+          bump('r:' .. c, -1)
+          bury(id, c, hops[i])
+        end
         if not gone then expire(id, l) end
       end
       if popped and call('LLEN', list) == 0 then

@@ -18,6 +18,7 @@ for number = 0, first.legs - 1 do
   if not l then return 't' end
   if l.state == LEASED then return 'f' end
   local untried = (l.state == READY or l.state == WAITING) and l.attempts == 0
+    and l.tail == '\144'  -- No history either: it was not queued again, and has ended no worker.
   if not untried or string.find(l.statuses, '[^qsf]') then return 't' end
   legs[#legs + 1] = { id, l }
 end

@@ -2,10 +2,12 @@
 -- resume: lift a hop's suspension, and the back-off of its trouble.
 -- KEYS[1] prefix. Writes suspended trouble wake:<c> ring:<c> counters tickets:<c>
 --   dramatiq:<class>[.msgs]
--- ARGV[4] hop. Returns 1 when there was something to lift.
+-- ARGV[4] hop. Returns 1 when it stood still: a suspension whose time is over does not count.
 
 local hop = ARGV[4]
-local lifted = call('HDEL', P .. 'suspended', hop) + call('HDEL', P .. 'trouble', hop)
+local suspended = suspended_till(call('HGET', P .. 'suspended', hop))
+call('HDEL', P .. 'suspended', hop)
+local lifted = call('HDEL', P .. 'trouble', hop) + (suspended and 1 or 0)
 to_ring(hop)
 commit()
 return math.min(lifted, 1)

@@ -8,6 +8,8 @@
 -- Returns a letter each: d done, l late but counted, r refused.
 
 local proved = {}
+local UNDECIDED = { q = true, s = true, f = true, u = true }
+local ANY = { q = true, s = true, f = true, u = true, l = true }
 local troubles = call('HLEN', P .. 'trouble') > 0
 
 -- The next hop has answered a transaction: it is counted, and its trouble is over.
@@ -20,7 +22,7 @@ end
 
 local function settled(id, l, i)
   withdraw(id, l)
-  restate(l, ARGV[i + 3], OPEN)
+  restate(l, ARGV[i + 3], l.state == HELD and UNDECIDED or OPEN)
   heed(l)
   l.fence = l.fence + 1
   l.crashes = 0
@@ -61,42 +63,60 @@ local function released(id, l, wait, tail)
   save_leg(id, l)
 end
 
--- Statuses with those put to 'd' that `delivered` has so.
-local function merged(statuses, delivered)
+-- Statuses with those replaced that `given` has as one of `letters`.
+local function merged(statuses, given, letters)
   local parts = {}
   for k = 1, #statuses do
-    parts[k] = sub(delivered, k, k) == 'd' and 'd' or sub(statuses, k, k)
+    local letter = sub(given, k, k)
+    parts[k] = string.find(letters, letter, 1, true) and letter or sub(statuses, k, k)
   end
   return table.concat(parts)
 end
 
--- A delivery that an older claim reports: it counts unless somebody holds the leg now.
-local function overtaken(id, l, i)
-  local delivered = string.gsub(ARGV[i + 3], '[^d]', '-')
-  if ARGV[i + 2] ~= 's' or not string.find(delivered, 'd', 1, true) then return 'r' end
-  if l.state == LEASED then
-    if has_open(l) then
-      -- When it settles every open recipient, nothing is left for the holder to do.
-      if not has_open({ statuses = merged(l.statuses, delivered) }) then
-        l.flags = with(l.flags, LATE)
-        save_leg(id, l)
-      end
-      bump('late_refused', 1)
-      event('late', id, ARGV[i + 6])
-    end
+-- An older claim reports a delivery, and somebody else holds the leg, or it is final.
+local function evidence(id, l, i)
+  if l.state == LEASED and not has_open(l) then return end
+  local after = merged(l.statuses, ARGV[i + 3], 'd')
+  if l.state == FINAL and after == l.statuses then return end
+  -- When it settles every open recipient, nothing is left for the holder to do.
+  if l.state == LEASED and not has_open({ statuses = after }) then
+    l.flags = with(l.flags, LATE)
+    save_leg(id, l)
+  end
+  bump('late_refused', 1)
+  event('late', id, ARGV[i + 6])
+end
+
+-- An outcome of a claim that is over, on a leg that is not simply READY again. It is the server's
+-- answer, and counts unless somebody has claimed the leg or decided about it since (`own`: nobody):
+--   HELD      own: all of it, a 4xx and a 5xx too: what became of the dot is known after all. (Done
+--             by `settled`. A release tells nothing about the dot: the leg stays held.)
+--   DEAD      own: a 250 and a 5xx; a deferral would send out poison once more.
+--   READY WAITING HELD DEAD   a 250, also after an operator's requeue; a 5xx not, because whoever
+--             came after it has tried again or wants to.
+--   LEASED    evidence for the holder, who stops if he can.
+--   FINAL     stays what it is; that dropped or cancelled mail did arrive is kept as an event.
+local function overtaken(id, l, i, own)
+  local letters = own and l.state == DEAD and 'db' or 'd'
+  if ARGV[i + 2] ~= 's' or not string.find(ARGV[i + 3], '[' .. letters .. ']') then return 'r' end
+  if l.state == LEASED or l.state == FINAL then
+    evidence(id, l, i)
     return 'r'
   end
-  if l.state ~= READY and l.state ~= WAITING and l.state ~= DEAD then return 'r' end
   local before = l.statuses
-  restate(l, merged(before, delivered), { q = true, s = true, f = true, l = true })
+  restate(l, merged(before, ARGV[i + 3], letters), ANY)
   if l.statuses == before then return 'r' end
-  if not has_open(l) then
+  local aside = l.state == HELD and 'u' or l.state == DEAD and 'l' or '[qsf]'
+  if not string.find(l.statuses, aside) then
     withdraw(id, l)
     place(id, l, 0)
   end
+  if ARGV[i + 6] ~= '' then
+    remember(l, ARGV[i + 6])
+    event('attempt', id, ARGV[i + 6])
+  end
   save_leg(id, l)
-  bump('late_delivered', 1)
-  if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
+  if string.find(ARGV[i + 3], 'd', 1, true) then bump('late_delivered', 1) end
   return 'l'
 end
 
@@ -105,8 +125,10 @@ for i = 4, #ARGV, 10 do
   local id, fence = ARGV[i], tonumber(ARGV[i + 1])
   local l = load_leg(id)
   local answer = 'r'
-  if l then
-    if l.fence == fence and (l.state == LEASED or l.state == READY) then
+  if l and (ARGV[i + 2] ~= 's' or #ARGV[i + 3] == #l.statuses) then
+    local own = l.fence == fence
+    local held = l.state == HELD and ARGV[i + 2] == 's'
+    if own and (l.state == LEASED or l.state == READY or held) then
       answer = l.state == LEASED and 'd' or 'l'
       if ARGV[i + 2] == 's' then
         if answer == 'l' and string.find(ARGV[i + 3], 'd', 1, true) then
@@ -117,7 +139,7 @@ for i = 4, #ARGV, 10 do
         released(id, l, tonumber(ARGV[i + 7]), ARGV[i + 5])
       end
     else
-      answer = overtaken(id, l, i)
+      answer = overtaken(id, l, i, own)
     end
   end
   answers[#answers + 1] = answer

@@ -11,9 +11,7 @@ local function may_start(id, rec)
   local hop = sub(rec, 31, 30 + byte(rec, 30))
   local t = trouble_of(hop)
   if t and t.probe ~= id then return false end
-  local text = call('HGET', P .. 'suspended', hop)
-  local till = text and tonumber(string.match(text, '^%d+'))
-  return not till or (till > 0 and till <= now)
+  return not suspended_till(call('HGET', P .. 'suspended', hop))
 end
 
 local flag = ARGV[4] == '1' and DOT or STARTED

@@ -27,6 +27,7 @@ from shared.model.leg import (
     message_of,
     pack_history,
     pack_leg,
+    salvage_leg,
     unpack_history,
     unpack_leg,
 )
@@ -36,6 +37,7 @@ from shared.model.message import (
     Attachment,
     Content,
     Head,
+    NewerFormat,
     Recipient,
     UnknownFormat,
     pack_head,
@@ -57,8 +59,8 @@ legs = st.builds(
     state=st.sampled_from(LegState),
     message_class=st.sampled_from(CLASSES),
     hop=st.text(max_size=50),
-    statuses=st.lists(st.sampled_from(Status), max_size=5).map(tuple),
-    recipients=st.lists(st.integers(0, 65535), max_size=5).map(tuple),
+    statuses=st.lists(st.sampled_from(Status), min_size=1, max_size=5).map(tuple),
+    recipients=st.sampled_from([(), (0, 7, 300, 301, 65535)]),
     give_up_ms=st.integers(0, 2**50),
     due_ms=st.integers(0, 2**50),
     crashes=st.integers(0, 255),
@@ -67,13 +69,62 @@ legs = st.builds(
     attempts=st.integers(0, 65535),
     legs=st.integers(1, 65535),
     history=st.lists(attempts, max_size=5).map(tuple),
-)
+).map(
+    lambda leg: msgspec.structs.replace(leg, recipients=leg.recipients[: len(leg.statuses)])
+)  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(leg=legs)
 def test_a_leg_survives_packing(leg: Leg) -> None:
     assert unpack_leg(pack_leg(leg)) == leg
+
+
+damage = st.one_of(
+    st.tuples(st.just("cut"), st.integers(0, 300), st.just(b"")),
+    st.tuples(st.just("put"), st.integers(0, 300), st.binary(min_size=1, max_size=4)),
+)
+
+
+def damaged(packed: bytes, how: tuple[str, int, bytes]) -> bytes:
+    kind, at, data = how
+    at %= len(packed)
+    return packed[:at] + data + (b"" if kind == "cut" else packed[at + len(data) :])
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(leg=legs, how=damage)
+def test_a_damaged_leg_is_told_as_one(leg: Leg, how: tuple[str, int, bytes]) -> None:
+    packed = damaged(pack_leg(leg), how)
+    for unpack in (unpack_leg, salvage_leg):
+        try:
+            found = unpack(packed)
+        except UnknownFormat:
+            continue
+        assert len(found.indices()) == len(found.statuses) > 0
+        found.all_attempts()
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(how=damage)
+def test_a_damaged_head_or_content_is_told_as_one(how: tuple[str, int, bytes]) -> None:
+    for unpack, packed in (
+        (unpack_head, pack_head(head(3, send_at_ms=5, metadata={"a": "b"}, tags=("x",)))),
+        (unpack_content, pack_content(Content("long " * 99))[0]),
+        (unpack_content, pack_content(Content("short"))[0]),
+    ):
+        try:
+            unpack(damaged(packed, how))
+        except UnknownFormat:
+            pass
+
+
+def test_a_damaged_past_does_not_hide_the_last_attempts() -> None:
+    history = tuple(Attempt(at, "relay", ()) for at in range(9))
+    packed = pack_leg(Leg(LegState.READY, "bulk", "relay", (Status.QUEUED,), history=history))
+    start = packed.index(b"x\x9c")
+    leg = unpack_leg(packed[:start] + b"damage" + packed[start + 6 :])
+    assert leg.all_attempts() == history[-5:]
 
 
 def test_only_the_last_attempts_are_kept() -> None:
@@ -84,12 +135,17 @@ def test_only_the_last_attempts_are_kept() -> None:
 
 def test_newer_formats_are_told_and_not_guessed() -> None:
     packed = pack_leg(Leg(LegState.READY, "bulk", "relay", (Status.QUEUED,)))
-    with pytest.raises(UnknownFormat):
-        unpack_leg(b"\x02" + packed[1:])
-    with pytest.raises(UnknownFormat):
-        unpack_head(b"\x02abc")
-    with pytest.raises(UnknownFormat):
-        unpack_content(b"\x09abc")
+    for unpack, value in (
+        (unpack_leg, b"\x02" + packed[1:]),
+        (unpack_head, b"\x02abc"),
+        (unpack_content, b"\x09abc"),
+    ):
+        with pytest.raises(NewerFormat):
+            unpack(value)
+        for damage in (b"", b"\0", b"\xff", b"{"):
+            with pytest.raises(UnknownFormat) as caught:
+                unpack(damage + value[1:])
+            assert caught.type is UnknownFormat
 
 
 def head(count: int = 1, **fields: object) -> Head:

@@ -10,7 +10,7 @@ import pytest
 from shared import flushing, redrive
 from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.model.status import Status
-from shared.store.ports import SCOPES
+from shared.store.keys import SCOPES
 from tests.support.api import Api
 from tests.support.stores import settlement
 from tests.support.system import message
