@@ -16,6 +16,7 @@ import structlog
 from shared.clock import Clock
 from shared.errors import StoreError
 from shared.metrics.worker import WorkerMetrics
+from shared.model.leg import LegFlag, pack_history
 from shared.model.message import CLASSES, MessageClass
 from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
@@ -295,7 +296,12 @@ def _tell_unreadable(claim: Claim) -> None:
 
 
 def release(claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"") -> Settlement:
-    """Give a leg back: nothing was sent, no attempt is used up."""
+    """Give a leg back: nothing was sent, no attempt is used up.
+
+    One to be held may have the imminent dot in its history, which did not come: it is as before.
+    """
+    if LegFlag.HOLD in claimed.leg.flags and not history:
+        history = pack_history(claimed.leg.history, claimed.leg.earlier)
     return Settlement(
         claimed.leg_id,
         claimed.fence,

@@ -8,16 +8,18 @@ stops sending: nothing here raises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from shared.clock import Clock
 from shared.errors import StoreError
 from shared.metrics.worker import WorkerMetrics
-from shared.model.leg import LegFlag
+from shared.model.leg import Attempt
+from shared.model.status import Status
 from shared.settings import WorkerSettings
 from shared.store.ports import Claimed, Queue
+from workers.smtp.types import Transaction
 
 RENEW_BATCH = 500
 """Renewals in one script: about 2 ms."""
@@ -37,18 +39,20 @@ class Lease:
         self.fence = claimed.fence
         self.expires = expires
         self.lost = False
-        self._hold = LegFlag.HOLD in claimed.leg.flags
+        self.at_dot: Callable[[Transaction], tuple[tuple[Status, ...], Attempt]] | None = None
+        """For a message to be held: what to keep of a transaction in case this process dies."""
         self._keeper = keeper
 
     def holds(self) -> bool:
         """Whether there is still time, by this machine's monotonic clock."""
         return not self.lost and self._keeper.now() < self.expires
 
-    async def before_dot(self) -> bool:
+    async def before_dot(self, so_far: Callable[[], Transaction]) -> bool:
         """Whether the final dot may be sent; for a message to be held, commits that first."""
-        if self._hold:
+        if self.at_dot is not None:
+            statuses, attempt = self.at_dot(so_far())
             try:
-                (held,) = await self._keeper.queue.start([(self.leg_id, self.fence)], dot=True)
+                held = await self._keeper.queue.dot(self.leg_id, self.fence, statuses, attempt)
             except StoreError:
                 return False
             self.lost = self.lost or not held

@@ -18,7 +18,15 @@ from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
 from shared.metrics.worker import WorkerMetrics
-from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, message_of, pack_history
+from shared.model.leg import (
+    Attempt,
+    Leg,
+    LegFlag,
+    RecipientReply,
+    message_of,
+    pack_attempt,
+    pack_history,
+)
 from shared.model.message import Content, Head, UnknownFormat
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
@@ -50,7 +58,7 @@ COMPLAIN_SECONDS = 10.0
 OVERDUE_MS = 250
 """A leg whose time ended in our hands goes back; the store, whose clock counts, expires it."""
 
-_encode = msgspec.msgpack.Encoder().encode
+ENDED_AT_DOT = "worker ended at the final dot"
 _log = structlog.get_logger(__name__)
 
 
@@ -166,6 +174,8 @@ class Pipeline:
             not signed.message.isascii(),
             message_of(claimed.leg_id).hex(),
         )
+        if LegFlag.HOLD in claimed.leg.flags:
+            lease.at_dot = lambda so_far: self._at_dot(claimed, indices, so_far)
         began = time.perf_counter()
         try:
             return await next_hop.transport.send(
@@ -173,6 +183,24 @@ class Pipeline:
             )
         finally:
             self._metrics.stage["transmit"].observe(time.perf_counter() - began)
+
+    def _at_dot(
+        self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction
+    ) -> tuple[tuple[Status, ...], Attempt]:
+        """What is known of a leg to be held in case this process dies at the final dot."""
+        leg = claimed.leg
+        verdict = outcomes(msgspec.structs.replace(so_far, trouble=ENDED_AT_DOT), indices)
+        bounced = {
+            reply.recipient for reply in verdict.replies if reply.status == Status.BOUNCED.letter
+        }
+        statuses = tuple(
+            Status.BOUNCED if index in bounced else status
+            for index, status in zip(leg.indices(), leg.statuses, strict=True)
+        )
+        attempt = Attempt(
+            self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, verdict.bytes_sent
+        )
+        return statuses, attempt
 
     async def _conclude(
         self,
@@ -298,7 +326,7 @@ class Pipeline:
             statuses,
             attempts,
             pack_history((*leg.history, attempt), leg.earlier),
-            _encode(attempt),
+            pack_attempt(attempt),
             retry_ms,
             counted + of_attempts,
             answered,

@@ -138,6 +138,11 @@ _decode_history = msgspec.msgpack.Decoder(tuple[Attempt, ...]).decode
 _EMPTY_HISTORY = _encode(())
 
 
+def pack_attempt(attempt: Attempt) -> bytes:
+    """One entry of a history, and what an `attempt` event tells."""
+    return _encode(attempt)
+
+
 def pack_history(history: tuple[Attempt, ...], earlier: bytes = b"") -> bytes:
     """The tail of a record: the last `KEPT_ATTEMPTS`, behind what is earlier."""
     if not history:

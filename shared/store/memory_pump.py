@@ -96,7 +96,6 @@ class PumpRun:
         state.bump("crashes")
         state.event("crashed", identifier)
         if leg.flags & LegFlag.DOT_IMMINENT and leg.flags & LegFlag.HOLD:
-            leg = state.note(leg, "worker ended at the final dot")
             return state.restate_open(leg, Status.UNCERTAIN)
         if leg.crashes >= state.settings.worker.max_crashes:
             leg = state.note(leg, "poison")

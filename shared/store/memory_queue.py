@@ -71,21 +71,34 @@ class MemoryQueue:
             return None
         return leg
 
-    async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
+    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""
         answers = []
         with self._state.lock:
             for identifier, fence in legs:
                 leg = self._held(identifier, fence)
                 held = leg is not None and leg.state is LegState.LEASED
-                if leg is not None and held and not dot:
+                if leg is not None and held:
                     held = self._state.may_start(identifier, leg)
                 if leg is not None and held:
                     flags = leg.flags | LegFlag.STARTED
-                    flags |= LegFlag.DOT_IMMINENT if dot else LegFlag(0)
                     self._state.legs[identifier] = _replace(leg, flags=flags)
                 answers.append(held)
         return answers
+
+    async def dot(
+        self, leg_id: bytes, fence: int, statuses: tuple[Status, ...], attempt: Attempt
+    ) -> bool:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            leg = self._held(leg_id, fence)
+            if leg is None or leg.state is not LegState.LEASED:
+                return False
+            leg = state.remember(state.restate(leg, statuses), attempt)
+            flags = leg.flags | LegFlag.STARTED | LegFlag.DOT_IMMINENT
+            state.legs[leg_id] = _replace(leg, flags=flags)
+            return True
 
     async def renew(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from shared.model.leg import Leg
+from shared.model.leg import Attempt, Leg
 from shared.model.message import Head, Message, MessageClass
 from shared.model.status import Status
 
@@ -308,10 +308,20 @@ class Queue(Protocol):
         """
         ...
 
-    async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
-        """Mark (leg id, fence) as started, or with `dot` as about to send the final dot.
+    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+        """Mark (leg id, fence) as started.
 
         False where the lease is lost, or the hop has come to stand still: do not send.
+        """
+        ...
+
+    async def dot(
+        self, leg_id: bytes, fence: int, statuses: tuple[Status, ...], attempt: Attempt
+    ) -> bool:
+        """Commit what is known when the final dot of a leg to be held is about to go.
+
+        `statuses` has those recipients as bounced that were refused; `attempt` stays in the
+        history if nobody reports what became of it. False where the lease is lost: do not send.
         """
         ...
 

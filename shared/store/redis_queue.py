@@ -13,8 +13,9 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
-from shared.model.leg import Leg, pack_statuses, salvage_leg, unpack_leg
+from shared.model.leg import Attempt, Leg, pack_attempt, pack_statuses, salvage_leg, unpack_leg
 from shared.model.message import CLASSES, MessageClass, UnknownFormat
+from shared.model.status import Status
 from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
 from shared.store.ports import (
@@ -99,10 +100,17 @@ class RedisQueue:
         newer += len(found.newer)
         return Claim(tuple(found.legs), more == 1, alone == 1, damaged, newer)
 
-    async def start(self, legs: Sequence[tuple[bytes, int]], *, dot: bool = False) -> list[bool]:
+    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""
         flat = [part for leg in legs for part in leg]
-        return [held == 1 for held in await self._run("start", 1 if dot else 0, *flat)]
+        return [held == 1 for held in await self._run("start", *flat)]
+
+    async def dot(
+        self, leg_id: bytes, fence: int, statuses: tuple[Status, ...], attempt: Attempt
+    ) -> bool:
+        """See the port."""
+        packed = pack_attempt(attempt)
+        return bool(await self._run("dot", leg_id, fence, pack_statuses(statuses), packed) == 1)
 
     async def renew(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""

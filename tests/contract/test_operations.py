@@ -120,7 +120,7 @@ def test_what_was_claimed_does_not_start_once_its_hop_stands_still(store: Store)
     assert store.start(first) == [True]
     store.operations.suspend("ill", None, "")
     assert store.start(second) == [False]
-    assert store.start(first, dot=True) == [True]
+    assert store.dot(first)
     store.operations.resume("ill")
     assert store.start(second) == [True]
     store.trouble("ill")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from shared.model.leg import LegState
+from shared.model.leg import LegState, pack_history
 from shared.model.status import Status
 from tests.support.stores import Store, release, settlement
 
@@ -125,11 +126,41 @@ def test_a_message_to_hold_that_was_at_its_dot_is_uncertain(store: Store) -> Non
     identifier = store.accept(hold=True)
     store.pump()
     (claimed,) = store.claim().legs
-    assert store.start(claimed, dot=True) == [True]
+    assert store.dot(claimed)
     store.pump_for(13)
     assert store.statuses(identifier) == ["uncertain"]
     assert store.claim().legs == ()
     store.reconcile()
+
+
+def test_what_was_known_at_the_dot_is_the_evidence(store: Store) -> None:
+    identifier = store.accept(hold=True, recipients=3)
+    store.pump()
+    (claimed,) = store.claim().legs
+    queued = Status.QUEUED
+    assert store.dot(claimed, queued, Status.BOUNCED, queued)
+    assert store.statuses(identifier) == ["queued", "bounced", "queued"]
+    store.pump_for(13)
+    assert store.statuses(identifier) == ["uncertain", "bounced", "uncertain"]
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    (attempt,) = stored.legs[0].history
+    assert (attempt.note, attempt.bytes_sent) == ("worker ended at the final dot", 77)
+    assert not store.dot(claimed)
+    store.reconcile()
+
+
+def test_a_dot_that_did_not_come_leaves_nothing(store: Store) -> None:
+    identifier = store.accept(hold=True)
+    (claimed,) = store.claim().legs
+    assert store.dot(claimed)
+    store.settle(msgspec.structs.replace(release(claimed), history=pack_history(())))
+    stored = store.spool.get(identifier)
+    assert stored is not None
+    assert (stored.legs[0].history, stored.legs[0].attempts) == ((), 0)
+    (again,) = store.claim().legs
+    store.settle(settlement(again, Status.DELIVERED))
+    assert store.statuses(identifier) == ["delivered"]
 
 
 def test_ready_mail_has_tickets_and_no_more_than_workers_use(store: Store) -> None:

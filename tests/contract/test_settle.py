@@ -204,7 +204,7 @@ def stopped_at_the_dot(store: Store, **options: object) -> tuple[bytes, Claimed]
     identifier = store.accept(hold=True, **options)
     store.pump()
     (claimed,) = store.claim().legs
-    assert store.start(claimed, dot=True) == [True]
+    assert store.dot(claimed)
     expire(store)
     assert set(store.statuses(identifier)) == {"uncertain"}
     return identifier, claimed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -92,7 +93,7 @@ class LostAfter(Held):
         self._left -= 1
         return self._left >= 0
 
-    async def before_dot(self) -> bool:
+    async def before_dot(self, so_far: Callable[[], Transaction]) -> bool:
         """Whether the final dot may be sent."""
         return True
 
@@ -116,7 +117,7 @@ class Asking(Held):
         super().__init__()
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
 
-    async def before_dot(self) -> bool:
+    async def before_dot(self, so_far: Callable[[], Transaction]) -> bool:
         """Whether the final dot may be sent."""
         self.asked.set()
         await self.answer.wait()

@@ -33,7 +33,7 @@ class Held:
         """Whether the right still holds."""
         return self.held
 
-    async def before_dot(self) -> bool:
+    async def before_dot(self, so_far: Callable[[], Transaction]) -> bool:
         """Whether the final dot may be sent."""
         return self._at_dot and self.held
 

@@ -170,13 +170,23 @@ class Store:
 
         return self.run(work())
 
-    def start(self, *claimed: Claimed, dot: bool = False) -> list[bool]:
+    def start(self, *claimed: Claimed) -> list[bool]:
         """Mark as started."""
 
         async def work() -> list[bool]:
-            return await self.queue().start(
-                [(each.leg_id, each.fence) for each in claimed], dot=dot
-            )
+            return await self.queue().start([(each.leg_id, each.fence) for each in claimed])
+
+        return self.run(work())
+
+    def dot(self, claimed: Claimed, *statuses: Status) -> bool:
+        """Mark as about to send the final dot; `statuses` are those of the leg unless given."""
+        leg = claimed.leg
+        replies = tuple(RecipientReply(at, "u", 250) for at in range(len(leg.statuses)))
+        attempt = LegAttempt(2, leg.hop, replies, "worker ended at the final dot", 77)
+
+        async def work() -> bool:
+            queue = self.queue()
+            return await queue.dot(claimed.leg_id, claimed.fence, statuses or leg.statuses, attempt)
 
         return self.run(work())
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from workers.smtp.session import Session
 from workers.smtp.types import (
     CLOSING,
@@ -172,12 +174,16 @@ class Steps:
         last = max(0, len(stuffed) - 1) // BLOCK_BYTES * BLOCK_BYTES
         if last and not await self._blocks(stuffed, last):
             return await self._early_reply()
-        if not await self.delivery.lease.before_dot():
+        if not await self.delivery.lease.before_dot(lambda: self._at_dot(len(stuffed))):
             raise Broken(LEASE_LOST)
         reply = await self._end(stuffed[last:] + _DOT, ahead)
         _check(reply)
         self._data = reply
         return reply.code != CLOSING and not self._abandoned
+
+    def _at_dot(self, size: int) -> Transaction:
+        """The transaction as it will be known if nothing is heard after the dot."""
+        return msgspec.structs.replace(self.result(), dot_sent=True, bytes_sent=size + len(_DOT))
 
     async def _end(self, end: bytes, ahead: Ahead | None) -> Reply:
         """Send the last block, the dot and the envelope ahead; gives the reply to the message."""

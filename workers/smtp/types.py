@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
@@ -85,8 +86,8 @@ class Lease(Protocol):
         """Whether the right still holds."""
         ...
 
-    async def before_dot(self) -> bool:
-        """Whether the final dot may be sent."""
+    async def before_dot(self, so_far: Callable[[], Transaction]) -> bool:
+        """Whether the final dot may be sent; `so_far` gives the transaction as if it had been."""
         ...
 
 

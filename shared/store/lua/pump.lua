@@ -71,7 +71,6 @@ local function end_crashed(id, l)
   bump('crashes', 1)
   event('crashed', id, '')
   if has(l.flags, DOT) and has(l.flags, HOLD) then
-    note(l, 'worker ended at the final dot')
     restate(l, all_open_to(l, 'u'), OPEN)
   elseif l.crashes >= max_crashes then
     note(l, 'poison')

@@ -1,12 +1,11 @@
 #!lua flags=allow-oom
--- start: commit, before it happens, that a delivery starts or that its final dot is imminent.
+-- start: commit, before it happens, that deliveries start.
 -- What was claimed before its hop was suspended, or got into trouble, does not start any more.
 -- KEYS[1] prefix. Reads and writes leg:<b>; reads suspended trouble
--- ARGV[4] '1' for the final dot, then leg id, fence, ...
+-- ARGV[4]... leg id, fence, ...
 -- Returns one 0 or 1 each: 0 means that it must not be sent (now).
 
-local pauses = ARGV[4] ~= '1'
-  and call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
+local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
 local function may_start(id, rec)
   local hop = sub(rec, 31, 30 + byte(rec, 30))
   local t = trouble_of(hop)
@@ -14,9 +13,8 @@ local function may_start(id, rec)
   return not suspended_till(call('HGET', P .. 'suspended', hop))
 end
 
-local flag = ARGV[4] == '1' and DOT or STARTED
 local answers = {}
-for i = 5, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local id, fence = ARGV[i], tonumber(ARGV[i + 1])
   local rec = call('HGET', leg_key(id), id)
   local held = 0
@@ -25,7 +23,7 @@ for i = 5, #ARGV, 2 do
       struct.unpack(FIXED, rec)
     if current == fence and not has(flags, LATE) and (not pauses or may_start(id, rec)) then
       held = 1
-      flags = with(with(flags, STARTED), flag)
+      flags = with(flags, STARTED)
       call('HSET', leg_key(id), id, struct.pack(FIXED, 1, state, class, crashes, flags, current,
         attempts, legs, due, give_up) .. sub(rec, 30))
     end
