@@ -39,7 +39,7 @@ local function is_newer(rec)
   return first > 1 and first <= 15
 end
 
-local function is_time(ms) return ms >= 0 and ms < 1e15 end
+local function is_time(ms) return ms >= 0 and ms < 253402300800000 end  -- The year 10000.
 
 -- Where the last attempts begin in a record's tail, and how many they are; nil: it is damaged.
 local function history_at(tail)
@@ -292,6 +292,7 @@ local function bury(id, c, hop, from)
   local l = { state = FINAL, c = c or '1', crashes = 0, fence = 2147483648, attempts = 0, due = 0,
     flags = head[12] == 'hold' and HOLD or 0, hop = hop or 'unknown', tail = '\144',
     give_up = tonumber(head[11]) or 0 }
+  if not is_time(l.give_up) then l.give_up = 0 end
   l.class = tonumber(l.c)
   local count
   l.indices, count, l.legs = left_over(id, head)
