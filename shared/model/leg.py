@@ -31,7 +31,14 @@ from enum import IntEnum, IntFlag
 
 import msgspec
 
-from shared.model.message import CLASSES, MessageClass, UnknownFormat, check_format
+from shared.model.message import (
+    CLASSES,
+    LAST_MS,
+    MessageClass,
+    Moment,
+    UnknownFormat,
+    check_format,
+)
 from shared.model.status import BY_LETTER, OPEN, Status
 
 _FIXED = struct.Struct(">BBBBBIHHdd")
@@ -82,7 +89,7 @@ class RecipientReply(msgspec.Struct, frozen=True, array_like=True):
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One try to deliver a leg."""
 
-    at_ms: int
+    at_ms: Moment
     hop: str
     replies: tuple[RecipientReply, ...]
     note: str = ""
@@ -250,6 +257,8 @@ def _unpack(packed: bytes, tail: Tail) -> Leg:
     (listed,) = struct.unpack_from(">H", packed, at)
     if not count or listed not in (0, count):
         raise ValueError("as many recipients as statuses")
+    if not (0 <= due_ms < LAST_MS and 0 <= give_up_ms < LAST_MS):
+        raise ValueError("a time")
     recipients = struct.unpack_from(f">{listed}H", packed, at + 2)
     history, earlier = tail(packed[at + 2 + 2 * listed :])
     return Leg(

@@ -6,7 +6,7 @@ release can read what an older one wrote. A format byte nobody knows raises `Unk
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,6 +16,12 @@ CLASSES: tuple[MessageClass, ...] = ("critical", "transactional", "bulk")
 
 OnUncertain = Literal["resend", "hold"]
 RecipientKind = Literal["to", "cc", "bcc"]
+
+
+LAST_MS = 253_402_300_800_000
+"""The end of the year 9999: what is beyond is no time."""
+Moment = Annotated[int, msgspec.Meta(ge=0, lt=LAST_MS)]
+"""Milliseconds since the epoch; checked when a stored value is read."""
 
 
 class UnknownFormat(ValueError):
@@ -80,10 +86,10 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     """The MAIL FROM address."""
     recipients: tuple[Recipient, ...]
     subject: str
-    accepted_ms: int
-    send_at_ms: int | None = None
-    deliver_by_ms: int | None = None
-    give_up_ms: int = 0
+    accepted_ms: Moment
+    send_at_ms: Moment | None = None
+    deliver_by_ms: Moment | None = None
+    give_up_ms: Moment = 0
     """No attempt starts after this: the earlier of `deliver_by` and the retry schedule's end."""
     on_uncertain: OnUncertain = "resend"
     tags: tuple[str, ...] = ()

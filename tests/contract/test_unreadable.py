@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from shared import report
 from shared.clock import ManualClock
@@ -14,7 +16,7 @@ from shared.model.message import pack_head
 from shared.model.status import Status
 from shared.redrive import Choice, Redrive
 from shared.settings import RetrySettings
-from shared.store.ports import ChangeKind
+from shared.store.ports import ChangeKind, Settled
 from shared.store.scripts import PREFIX
 from tests.support.redis_server import RedisServer
 from tests.support.stores import RedisTestStore, Store, settings, settlement
@@ -293,3 +295,42 @@ def test_a_leg_of_a_newer_release_is_left_to_it(real: RedisTestStore, where: str
     depth = real.spool.depth()
     assert depth.ready_legs["transactional"] == depth.deferred_legs["transactional"] == 0
     real.reconcile()
+
+
+@hypothesis.settings(
+    max_examples=150, deadline=None, derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@hypothesis.given(
+    at=st.integers(0, 99), data=st.binary(max_size=3), cut=st.booleans(), leased=st.booleans()
+)
+def test_no_damage_stops_a_script(
+    real: RedisTestStore, at: int, data: bytes, cut: bool, leased: bool
+) -> None:
+    """Whatever is there instead, the neighbour goes its way and the message can be looked at."""
+    message = real.accept(recipients=2)
+    if leased:
+        real.claim()
+    packed = real.client.hget(f"{PREFIX}leg:{message[15]}", leg_id(message, 0))
+    assert isinstance(packed, bytes)
+    at %= len(packed)
+    rewrite(
+        real,
+        leg_id(message, 0),
+        packed[:at] + data + (b"" if cut else packed[at + len(data) :]),
+    )
+    neighbour = real.accept()
+    real.claim(start=False)
+    real.pump_for(8)
+    stored = real.spool.get(message)
+    assert stored is not None
+    report.message(stored)
+    for each in real.operations.aside("dead", 100):
+        report.set_aside(each, attempts=True)
+    more = True
+    while more:  # What seems to have crashed a worker comes alone.
+        claim = real.claim(start=False)
+        more = claim.more
+        outcomes = [settlement(each, Status.DELIVERED) for each in claim.legs]
+        assert real.settle(*outcomes) == [Settled.DONE] * len(outcomes)
+    assert real.statuses(neighbour) == ["delivered"]

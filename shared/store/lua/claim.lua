@@ -57,15 +57,19 @@ local function take(id)
   local key = leg_key(id)
   local rec = call('HGET', key, id)
   if not rec then return true end
-  local l = decode(rec)
-  if not l then
+  if not parts_of(rec) then
     lay_aside(id, rec)
     return true
   end
-  if l.state ~= READY then return true end
-  local _, _, class, crashes, flags, fence, attempts, legs, _, give_up = struct.unpack(FIXED, rec)
+  local _, state, class, crashes, flags, fence, attempts, legs, due, give_up =
+    struct.unpack(FIXED, rec)
+  if not is_time(due) or not is_time(give_up) then
+    lay_aside(id, rec)
+    return true
+  end
+  if state ~= READY then return true end
   if give_up > 0 and give_up <= now then
-    expire(id, l)
+    expire(id, decode(rec))
     expired = expired + 1
     over = over or expired >= 200
     return true

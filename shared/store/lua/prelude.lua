@@ -40,7 +40,7 @@ local function is_newer(rec)
   return first > 1 and first <= 15
 end
 
-local function is_time(ms) return ms >= 0 and ms < 1e15 end
+local function is_time(ms) return ms >= 0 and ms < 253402300800000 end  -- The year 10000.
 
 -- Where the last attempts begin in a record's tail, and how many they are; nil: it is damaged.
 local function history_at(tail)
@@ -52,31 +52,41 @@ local function history_at(tail)
   return at, byte(tail, at + 1) * 256 + byte(tail, at + 2), at + 3
 end
 
--- The record as a table; nil when it is one that this release cannot read. As strict as
--- `shared/model/leg.py`, but for what is inside the history.
+-- Where a record's statuses, recipients and tail begin; nil when this release cannot read it. As strict as `shared/model/leg.py`, but for what is inside the history.
+-- Makes no strings: every claimed leg is looked at.
+local function parts_of(rec)
+  local format, state, class = byte(rec, 1, 3)
+  if format ~= 1 or #rec < 36 or state < 1 or state > 6 or class > 2 then return nil end
+  local at = 33 + byte(rec, 30)
+  local high, low = byte(rec, at - 2, at - 1)
+  if not low then return nil end
+  local n = high * 256 + low
+  local _, last = string.find(rec, '^[qsfdbxpcul]+', at)
+  if n == 0 or not last or last < at + n - 1 then return nil end
+  high, low = byte(rec, at + n, at + n + 1)
+  if not low then return nil end
+  local m = high * 256 + low
+  local tail = at + n + 2 + 2 * m
+  local kind = byte(rec, tail) or 0
+  if m ~= 0 and m ~= n then return nil end
+  if (kind < 144 or kind > 159) and not history_at(sub(rec, tail)) then return nil end
+  return at, at + n, tail
+end
+
+-- The record as a table; nil when it is one that this release cannot read.
 local function decode(rec)
-  if byte(rec, 1) ~= 1 or #rec < 36 then return nil end
+  local statuses, indices, tail = parts_of(rec)
+  if not statuses then return nil end
   local l = {}
   local _
   _, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts, l.legs, l.due, l.give_up =
     struct.unpack(FIXED, rec)
-  local length = byte(rec, 30)
-  l.hop = sub(rec, 31, 30 + length)
-  local at = 31 + length
-  if #rec < at + 1 then return nil end
-  local n = byte(rec, at) * 256 + byte(rec, at + 1)
-  l.statuses = sub(rec, at + 2, at + 1 + n)
-  at = at + 2 + n
-  if #rec < at + 1 then return nil end
-  local m = byte(rec, at) * 256 + byte(rec, at + 1)
-  l.indices = sub(rec, at, at + 1 + 2 * m)
-  l.tail = sub(rec, at + 2 + 2 * m)
+  if not is_time(l.due) or not is_time(l.give_up) then return nil end
+  l.hop = sub(rec, 31, statuses - 3)
+  l.statuses = sub(rec, statuses, indices - 1)
+  l.indices = sub(rec, indices, tail - 1)
+  l.tail = sub(rec, tail)
   l.c = tostring(l.class)
-  if l.state < 1 or l.state > 6 or l.class > 2 or not is_time(l.due) or not is_time(l.give_up)
-    or not string.find(l.statuses, '^[qsfdbxpcul]+$') or (m ~= 0 and m ~= n)
-    or not history_at(l.tail) then
-    return nil
-  end
   return l
 end
 
@@ -283,6 +293,7 @@ local function bury(id, c, hop, from)
   local l = { state = FINAL, c = c or '1', crashes = 0, fence = 2147483648, attempts = 0, due = 0,
     flags = head[12] == 'hold' and HOLD or 0, hop = hop or 'unknown', tail = '\144',
     give_up = tonumber(head[11]) or 0 }
+  if not is_time(l.give_up) then l.give_up = 0 end
   l.class = tonumber(l.c)
   local count
   l.indices, count, l.legs = left_over(id, head)

@@ -33,6 +33,7 @@ from shared.model.leg import (
 )
 from shared.model.message import (
     CLASSES,
+    LAST_MS,
     Address,
     Attachment,
     Content,
@@ -52,7 +53,10 @@ replies = st.builds(
     st.text(max_size=50),
 )  # fmt: skip
 attempts = st.builds(
-    Attempt, st.integers(0, 2**50), st.text(max_size=20), st.lists(replies, max_size=3).map(tuple)
+    Attempt,
+    st.integers(0, LAST_MS - 1),
+    st.text(max_size=20),
+    st.lists(replies, max_size=3).map(tuple),
 )
 legs = st.builds(
     Leg,
@@ -61,8 +65,8 @@ legs = st.builds(
     hop=st.text(max_size=50),
     statuses=st.lists(st.sampled_from(Status), min_size=1, max_size=5).map(tuple),
     recipients=st.sampled_from([(), (0, 7, 300, 301, 65535)]),
-    give_up_ms=st.integers(0, 2**50),
-    due_ms=st.integers(0, 2**50),
+    give_up_ms=st.integers(0, LAST_MS - 1),
+    due_ms=st.integers(0, LAST_MS - 1),
     crashes=st.integers(0, 255),
     flags=st.integers(0, 15).map(LegFlag),
     fence=st.integers(0, 2**32 - 1),
@@ -117,6 +121,16 @@ def test_a_damaged_head_or_content_is_told_as_one(how: tuple[str, int, bytes]) -
             unpack(damaged(packed, how))
         except UnknownFormat:
             pass
+
+
+def test_what_is_no_time_is_damage() -> None:
+    for wrong in (-1, LAST_MS):
+        with pytest.raises(UnknownFormat):
+            unpack_head(pack_head(head(accepted_ms=wrong)))
+        leg = Leg(LegState.READY, "bulk", "relay", (Status.QUEUED,))
+        for changed in ({"give_up_ms": wrong}, {"history": (Attempt(wrong, "relay", ()),)}):
+            with pytest.raises(UnknownFormat):
+                unpack_leg(pack_leg(msgspec.structs.replace(leg, **changed)))
 
 
 def test_a_damaged_past_does_not_hide_the_last_attempts() -> None:
