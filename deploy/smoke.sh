@@ -31,10 +31,9 @@ fail() {
     dc logs --no-color --tail 4 2>&1 | cut -c 1-240
     exit 1
 }
-dc() {
-    env -u SETTINGS_FILE -u NGINX_TLS_DIRECTORY ENV_FILE="$DIRECTORY/env" \
-        docker compose --project-name "$PROJECT" --env-file "$DIRECTORY/env" --profile inbox "$@"
-}
+COMPOSE=(env -u SETTINGS_FILE -u NGINX_TLS_DIRECTORY "ENV_FILE=$DIRECTORY/env" COMPOSE_PROGRESS=quiet
+    docker compose --project-name "$PROJECT" --env-file "$DIRECTORY/env" --profile inbox)
+dc() { "${COMPOSE[@]}" "$@"; }
 down() { dc down --volumes --remove-orphans --timeout 3 >"$DIRECTORY/down.log" 2>&1; }
 
 finish() {
@@ -117,7 +116,7 @@ dc config --quiet || fail "docker-compose.yml is not valid"
 SERVICES=()
 while read -r service image; do
     if [ "$image" != posthaste:local ] && ! docker image inspect "$image" >/dev/null 2>&1; then
-        if ! timeout 60 docker pull --quiet "$image" >/dev/null 2>&1; then
+        if ! timeout --foreground 60 docker pull --quiet "$image" >/dev/null 2>&1; then
             say "no image $image: going on without $service"
             [ "$service" = grafana ] || fail "the rest cannot be tried without $service"
             continue
@@ -135,8 +134,8 @@ for name, service in sorted(json.load(sys.stdin)["services"].items()):
 
 down # What an earlier run may have left.
 say "building and starting: ${SERVICES[*]}"
-timeout 200 env COMPOSE_PROGRESS=quiet bash -c "$(declare -f dc); PROJECT=$PROJECT DIRECTORY=$DIRECTORY; \
-    dc up --detach --build --scale web=2 --scale worker=3 --wait ${SERVICES[*]}" \
+timeout --foreground 200 "${COMPOSE[@]}" up --detach --build --wait \
+    --scale web=2 --scale worker=3 "${SERVICES[@]}" \
     >"$DIRECTORY/up.log" 2>&1 || {
     tail -n 30 "$DIRECTORY/up.log"
     fail "it does not come up"
@@ -149,15 +148,14 @@ POSTHASTE_SMOKE_KEY=$(dc exec -T web posthaste key create --app smoke) || fail "
 export POSTHASTE_SMOKE_KEY
 dc exec -T nginx cat /var/cache/nginx/tls/current.crt >"$DIRECTORY/ca.crt" || fail "no certificate"
 
-# load ARGUMENTS...: the client, until $DIRECTORY/stop is there.
-load() {
-    python3 deploy/smoke_load.py "https://localhost:$NGINX_HTTPS_PORT" \
-        --ca "$DIRECTORY/ca.crt" --until "$DIRECTORY/stop" "$@"
-}
+# The client, which sends until $DIRECTORY/stop is there.
+CLIENT=(python3 deploy/smoke_load.py "https://localhost:$NGINX_HTTPS_PORT"
+    --ca "$DIRECTORY/ca.crt" --until "$DIRECTORY/stop")
 
 # -- One message
 
-load --seconds 1 --delivered-in 20 >"$DIRECTORY/first" || fail "first mail: $(cat "$DIRECTORY/first")"
+"${CLIENT[@]}" --seconds 1 --delivered-in 20 >"$DIRECTORY/first" ||
+    fail "first mail: $(cat "$DIRECTORY/first")"
 is "http://127.0.0.1:$INBOX_PORT/api/messages?to=inbox@example.test" \
     'd["messages"][0]["subject"].startswith("smoke ")' True || fail "no mail in the inbox"
 say "mail went through nginx over TLS and is in the inbox"
@@ -198,7 +196,7 @@ runs_again() {
 all_healthy() { [ -z "$(docker ps --quiet --filter "label=com.docker.compose.project=$PROJECT" \
     --filter health=starting --filter health=unhealthy)" ]; }
 
-load --least 100 --seconds 150 --delivered-in 60 >"$DIRECTORY/figures" &
+"${CLIENT[@]}" --least 100 --seconds 150 --delivered-in 60 >"$DIRECTORY/figures" &
 LOAD=$!
 sleep 2
 for service in worker redis web; do
@@ -223,5 +221,6 @@ wait_for 150 "no alert NoWorkers in Alertmanager" \
     is "$ALERTS" 'any(a["labels"]["alertname"] == "NoWorkers" for a in d)' True
 say "Alertmanager has: $(json "$ALERTS" '", ".join(sorted({a["labels"]["alertname"] for a in d}))')"
 dc start worker >/dev/null 2>&1
-load --seconds 1 --delivered-in 30 >"$DIRECTORY/last" || fail "afterwards: $(cat "$DIRECTORY/last")"
+"${CLIENT[@]}" --seconds 1 --delivered-in 30 >"$DIRECTORY/last" ||
+    fail "afterwards: $(cat "$DIRECTORY/last")"
 say "workers are back and deliver: $(cat "$DIRECTORY/last")"

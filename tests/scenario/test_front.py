@@ -280,6 +280,9 @@ def test_what_was_sent_is_never_sent_again(silent: list[Pretender]) -> None:
         assert (status, body["code"], retry_after) == (502, "acceptance_unknown", "5")
         assert "Idempotency-Key" in body["detail"]
         assert sum(len(each.requests) for each in silent) == 1
+        (logged,) = map(json.loads, poll(balancer.access_log).splitlines())
+        assert (logged["method"], logged["path"]) == ("POST", "/v1/messages")
+        assert (logged["status"], logged["upstream_status"]) == ("502", "502")
         with closing(balancer.connect()) as connection:
             assert _post(connection, "GET")[0] == 502
         assert sum(len(each.requests) for each in silent) > 2  # To read again harms nobody.
