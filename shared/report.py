@@ -20,7 +20,7 @@ from shared.times import shown
 _NOBODY_KNOWS = ", after the final dot: nobody knows whether the server took it."
 REASONS = {
     "poison": "Workers ended while they delivered it, as often as worker.max_crashes says.",
-    "unreadable": "Its content is missing or damaged.",
+    "unreadable": "What is stored of it is missing or damaged.",
     "connection lost": f"The connection was lost{_NOBODY_KNOWS}",
     "host unreachable": f"The server could not be reached any more{_NOBODY_KNOWS}",
     "timed out": f"The server did not answer in time{_NOBODY_KNOWS}",

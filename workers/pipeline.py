@@ -27,7 +27,7 @@ from shared.model.leg import (
     pack_attempt,
     pack_history,
 )
-from shared.model.message import Content, Head, UnknownFormat
+from shared.model.message import Content, Head, NewerFormat, UnknownFormat
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.attempts import attempt_counter
@@ -55,6 +55,7 @@ OWN_COMMANDS_LONGEST_MS = 5000
 """The same where it objected to one envelope only: the next one may be another application's."""
 ASIDE_LONGEST_MS = 30 * 60_000
 COMPLAIN_SECONDS = 10.0
+NEWER_RETRY_MS = 60_000
 OVERDUE_MS = 250
 """A leg whose time ended in our hands goes back; the store, whose clock counts, expires it."""
 
@@ -96,6 +97,8 @@ class Pipeline:
             if legs:
                 return await self._split(claimed, legs)
             signed = await self._build(claimed.head, content, next_hop)
+        except NewerFormat:
+            return release(claimed, NEWER_RETRY_MS)  # A worker of that release may take it.
         except UnknownFormat as error:
             _log.error("message_unreadable", reason=str(error), **lines.about(claimed.leg_id))
             return self._dead(claimed, "unreadable")
@@ -227,7 +230,7 @@ class Pipeline:
         """How long the message has waited for its first attempt, and for its delivery."""
         head = claimed.head
         since = head.accepted_ms if head.send_at_ms is None else head.send_at_ms
-        if claimed.leg.attempts == 0:
+        if claimed.leg.attempts == 0 and not claimed.leg.history:
             waited = max(0, began_ms - since) / 1000
             self._metrics.first_attempt[head.message_class].observe(waited)
         took = max(0, self._clock.now_ms() - since) / 1000

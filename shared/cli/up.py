@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +67,7 @@ def up(
 def _reporter(descriptor: int | None) -> Callable[[str], None]:
     """How the screen reaches the user: printed, or sent to the process that waits for it."""
     if descriptor is None:
-        return lambda text: click.echo(text, nl=False)
+        return _show
 
     def report(text: str) -> None:
         os.write(descriptor, text.encode())
@@ -74,6 +75,12 @@ def _reporter(descriptor: int | None) -> Callable[[str], None]:
             os.close(descriptor)
 
     return report
+
+
+def _show(text: str) -> None:
+    """Print it; mail goes on where nobody reads it any more."""
+    with suppress(BrokenPipeError):
+        click.echo(text, nl=False)
 
 
 def _detach() -> None:

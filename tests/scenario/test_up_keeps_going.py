@@ -42,7 +42,7 @@ def facts(home: Path) -> dict[str, Any]:
 
 
 def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "posthaste.toml").write_text('[sentry]\ndsn = "no such thing"\n')
+    (tmp_path / "posthaste.toml").write_text("[web]\nthreads = -1\n")
     found = posthaste("up", "--home", str(tmp_path), *SMALL, "--detach")
     assert found.returncode == 2
     assert "web-1 ended with" in found.stderr

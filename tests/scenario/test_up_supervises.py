@@ -60,7 +60,9 @@ def test_a_wrong_setting_is_told(tmp_path: Path) -> None:
 def test_the_whole_life_of_an_installation() -> None:
     with installation("--inbox", "0", "--workers", "1", "--web", "1") as up:
         home = up["home"]
-        assert set(up["pids"]) == {"supervisor", "redis", "inbox", "web", "worker"}
+        assert set(up["pids"]) == {
+            "supervisor", "redis", "inbox", "web", "exporter", "worker",
+        }  # fmt: skip
         assert (home / "up.json").stat().st_mode & 0o077 == 0
         assert (home / "key").stat().st_mode & 0o077 == 0
         again = posthaste("up", "--home", str(home), "--http", "0")
@@ -81,7 +83,7 @@ def test_the_whole_life_of_an_installation() -> None:
     assert not any(started_at(pid) for pid in pids)
 
 
-@pytest.mark.parametrize("role", ["redis", "inbox", "web", "worker"])
+@pytest.mark.parametrize("role", ["redis", "inbox", "web", "exporter", "worker"])
 def test_a_killed_process_is_replaced_once_all_of_it_is_gone(role: str) -> None:
     with installation("--inbox", "0", "--workers", "1", "--web", "1") as up:
         home = up["home"]
