@@ -31,9 +31,14 @@ from tests.support.installation import installation
 FOLDER = Path(__file__).parents[2] / "build" / "chaos"
 WORKERS, WEB = 3, 2
 SETTINGS = """
+[worker]
+max_crashes = 20
+
 [retry]
 schedule_seconds = [0.5, 1, 2]
 """
+"""A worker is killed every few seconds: three kills in a row may meet the same message, while the
+receiver keeps it waiting, and it would be taken for poison."""
 RELAY = """
 [[relay]]
 name = "{name}"
