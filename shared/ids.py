@@ -14,6 +14,11 @@ def new_message_id() -> bytes:
     return uuid_utils.uuid7().bytes
 
 
+def accepted_ms(identifier: bytes) -> int:
+    """When a message or leg came into being: a UUIDv7 begins with its time in ms, 48 bits."""
+    return int.from_bytes(identifier[:6], "big")
+
+
 def external(message_id: bytes) -> str:
     """`msg_` and 32 hexadecimal digits."""
     return "msg_" + message_id.hex()

@@ -32,6 +32,7 @@ from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.attempts import attempt_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
+from shared.store.unreadable import REST_MS, dead
 from workers import lines
 from workers.classify import Verdict, category, outcomes
 from workers.engine import release
@@ -42,20 +43,13 @@ from workers.route import NextHop, NextHops, reroute
 from workers.sign import Dkim, Signed
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.types import LEASE_LOST
+from workers.trouble import Troubles
 
 LEAVE_LOOP_BYTES = 256 * 1024
 """Rendering more than this takes long enough to be done beside the loop."""
 SLOW_HTML_BYTES = 8 * 1024
 """The same, where a plain text is derived from the HTML: the slowest page known (cells of one
 character) takes 1.25 ms a KB, so 10 ms, and 26 with a garbage collection in it."""
-TROUBLE_FIRST_MS = 1000
-TROUBLE_LONGEST_MS = 60_000
-"""A hop in trouble stands still for a second, then twice as long each time, up to this."""
-OWN_COMMANDS_LONGEST_MS = 5000
-"""The same where it objected to one envelope only: the next one may be another application's."""
-ASIDE_LONGEST_MS = 30 * 60_000
-COMPLAIN_SECONDS = 10.0
-NEWER_RETRY_MS = 60_000
 OVERDUE_MS = 250
 """A leg whose time ended in our hands goes back; the store, whose clock counts, expires it."""
 
@@ -80,7 +74,7 @@ class Pipeline:
         self._queue = queue
         self._clock = clock
         self._next_hops = next_hops
-        self._complained: dict[str, float] = {}
+        self._troubles = Troubles(queue, clock)
         self.signer = signer
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
@@ -98,10 +92,10 @@ class Pipeline:
                 return await self._split(claimed, legs)
             signed = await self._build(claimed.head, content, next_hop)
         except NewerFormat:
-            return release(claimed, NEWER_RETRY_MS)  # A worker of that release may take it.
+            return release(claimed, REST_MS)  # A worker of that release may take it.
         except UnknownFormat as error:
             _log.error("message_unreadable", reason=str(error), **lines.about(claimed.leg_id))
-            return self._dead(claimed, "unreadable")
+            return dead(claimed.leg_id, claimed.leg, self._clock.now_ms())
         except StoreError as error:
             _log.warning("content_not_read", reason=error, **lines.about(claimed.leg_id))
             return release(claimed)
@@ -217,7 +211,7 @@ class Pipeline:
             return release(claimed)
         verdict = outcomes(transaction, indices)
         if verdict.relay_trouble:
-            return await self._trouble(claimed, verdict)
+            return await self._troubles.settle(claimed, verdict)
         self._time(claimed, verdict, began_ms)
         counted = []
         if transaction.dot_sent and unsigned:
@@ -237,58 +231,6 @@ class Pipeline:
         for reply in verdict.replies:
             if reply.status == Status.DELIVERED.letter:
                 self._metrics.delivery[head.message_class].observe(took)
-
-    async def _trouble(self, claimed: Claimed, verdict: Verdict) -> Settlement:
-        """The relay's trouble is not the message's: it keeps its attempts and its place.
-
-        One to whose own commands the relay objected stays away, so that others probe it too.
-        """
-        hop, own = claimed.leg.hop, verdict.own_commands
-        longest_ms = OWN_COMMANDS_LONGEST_MS if own else TROUBLE_LONGEST_MS
-        try:
-            wait_ms = await self._queue.trouble(
-                hop, verdict.note, TROUBLE_FIRST_MS, longest_ms, own_commands=own
-            )
-        except StoreError:
-            return release(claimed, TROUBLE_FIRST_MS)
-        if wait_ms:
-            _log.warning(
-                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000,
-                **lines.about(claimed.leg_id),
-            )  # fmt: skip
-        if not verdict.replies:
-            return release(claimed)
-        if not wait_ms:
-            self._complain(hop, verdict.note)
-        return release(claimed, self._aside_ms(claimed), self._uncharged(claimed, verdict))
-
-    def _complain(self, hop: str, reason: str) -> None:
-        """A relay that refuses some envelopes and takes others: loud, but not for each of them."""
-        now = self._clock.monotonic()
-        if now - self._complained.get(hop, -COMPLAIN_SECONDS) >= COMPLAIN_SECONDS:
-            self._complained[hop] = now
-            _log.warning("relay_refuses_some", hop=hop, reason=reason)
-
-    def _aside_ms(self, claimed: Claimed) -> int:
-        """How long a leg stays away that the relay would not take: the longer, the older it is."""
-        age_ms = self._clock.now_ms() - claimed.head.accepted_ms
-        return max(TROUBLE_LONGEST_MS, min(ASIDE_LONGEST_MS, age_ms // 4))
-
-    def _uncharged(self, claimed: Claimed, verdict: Verdict) -> bytes:
-        """The history with what the relay said now; said again, it is kept once."""
-        leg = claimed.leg
-        said = Attempt(self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, charged=False)
-        history = leg.history
-        if history and not history[-1].charged and history[-1].note == said.note:
-            history = history[:-1]
-        return pack_history((*history, said), leg.earlier)
-
-    def _dead(self, claimed: Claimed, note: str) -> Settlement:
-        """We cannot deliver it: a dead letter for every recipient that is still open."""
-        replies = tuple(
-            RecipientReply(index, Status.DEAD.letter) for index in claimed.leg.open_indices()
-        )
-        return self._settle(claimed, Verdict(replies, False, note))
 
     def _settle(
         self,
@@ -318,7 +260,7 @@ class Pipeline:
         charged = not waiting or not waiting <= verdict.denied
         if verdict.denied:
             counted = (*counted, "relay_troubles")
-            self._complain(leg.hop, "refuses to relay to some recipients")
+            self._troubles.complain(leg.hop, "refuses to relay to some recipients")
         attempts = leg.attempts + charged
         retry_ms = self._wait_ms(claimed, attempts, charged) if waiting else 0
         lines.attempt(claimed, verdict, attempts, retry_ms)
@@ -338,7 +280,7 @@ class Pipeline:
     def _wait_ms(self, claimed: Claimed, attempts: int, charged: bool) -> int:
         """Until the next attempt: by the schedule, or what the relay's trouble costs."""
         if not charged:
-            return self._aside_ms(claimed)
+            return self._troubles.aside_ms(claimed)
         jitter = random.random()  # noqa: S311  # Jitter.
         return next_wait_ms(attempts, claimed.leg.message_class, self._retry, jitter)
 

@@ -14,7 +14,7 @@ from shared.doctor.patient import Patient
 from shared.errors import StoreError
 from shared.hosts import is_loopback
 from shared.settings import StoreSettings
-from shared.store.connection import SyncRedis
+from shared.store.connection import SyncRedis, info
 from shared.store.scripts import SCRIPTS
 
 LEAST_VERSION = {"redis": (7, 0), "valkey": (8, 0)}
@@ -68,17 +68,12 @@ def _ask(settings: StoreSettings, patient: Patient) -> Facts:
         began = patient.clock.now_ms()
         seconds, micros = store.command("TIME")
         middle = (began + patient.clock.now_ms()) / 2000
-        info = _pairs(store.command("INFO", "everything"))
+        facts = info(store.command("INFO", "everything"))
         return Facts(
-            info, _config(store), _scripts(store), int(seconds) + int(micros) / 1e6 - middle
+            facts, _config(store), _scripts(store), int(seconds) + int(micros) / 1e6 - middle
         )
     finally:
         store.close()
-
-
-def _pairs(text: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
-    return {name: value for name, colon, value in lines if colon}
 
 
 def _config(store: SyncRedis) -> dict[str, str]:

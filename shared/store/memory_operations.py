@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, Status
@@ -54,7 +55,7 @@ class MemoryOperations:
             len(queue or ()),
             len(waiting),
             state.inflight.get(place, 0),
-            state.now() - min(int.from_bytes(each[:6], "big") for each in first) if first else None,
+            state.now() - min(accepted_ms(each) for each in first) if first else None,
             sum(1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]),
             limit.per_second if limit else 0.0,
             state.wake[name].get(hop),

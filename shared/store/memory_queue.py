@@ -31,10 +31,6 @@ _KEEPS = {LegState.HELD: frozenset({Status.UNCERTAIN}), LegState.DEAD: frozenset
 """The statuses for which a leg that is set aside stays so."""
 
 
-PROVED_MS = 60_000
-"""How long a message that a hop has taken shows that it knows us."""
-
-
 class MemoryQueue:
     """`shared.store.ports.Queue` in memory."""
 
@@ -165,8 +161,6 @@ class MemoryQueue:
             state.event("attempt", given.leg_id, given.event)
         for name in given.counted:
             state.bump(name)
-        if Status.DELIVERED in given.statuses:
-            state.proved[leg.hop] = state.now()
         if given.answered:
             state.answered.append((state.now(), leg.message_class, leg.hop))
             state.probes.pop(leg.hop, None)
@@ -278,13 +272,19 @@ class MemoryQueue:
         if limit.per_second or limit.concurrency:
             self._state.limits[hop] = limit
 
+    def _has_answered(self, hop: str) -> bool:
+        """In this minute or the one before."""
+        minute = self._state.now() // 60_000
+        answered = self._state.answered
+        return any(of == hop and at // 60_000 >= minute - 1 for at, _, of in answered)
+
     async def trouble(
         self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
     ) -> int:
         """See the port."""
         state = self._state
         with state.lock:
-            if own_commands and state.proved.get(hop, -PROVED_MS) + PROVED_MS > state.now():
+            if own_commands and self._has_answered(hop):
                 state.bump("relay_troubles")
                 return 0
             before = state.trouble.get(hop, Pause("trouble", 0, "", 0, state.now()))

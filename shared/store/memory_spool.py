@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.compression import pack_content
+from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, leg_id
 from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
 from shared.model.status import OPEN, Status
@@ -206,10 +207,7 @@ class MemorySpool:
         for name in CLASSES:
             heads = [state.ready[name, hop][0] for hop in list(state.ring[name])[:100]]
             if heads:
-                # A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
-                found[str(name)] = max(
-                    state.now() - int.from_bytes(each[:6], "big") for each in heads
-                )
+                found[str(name)] = max(state.now() - accepted_ms(each) for each in heads)
         return found
 
     def health(self) -> Health:

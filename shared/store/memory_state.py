@@ -60,7 +60,6 @@ class State:
         self.suspended: dict[str, Pause] = {}
         self.trouble: dict[str, Pause] = {}
         self.probes: dict[str, bytes] = {}
-        self.proved: dict[str, int] = {}
         self.gcra: dict[str, float] = {}
         self.inflight: dict[tuple[MessageClass, str], int] = {}
         self.answered: list[tuple[int, MessageClass, str]] = []

@@ -362,7 +362,7 @@ class Queue(Protocol):
         the hop answers one (`Settlement.answered`). Gives how many ms it stands still from now; 0
         when it did already, so that transactions that broke together count once. With
         `own_commands` it objected to one envelope: it does not stand still for that where it has
-        taken another message within the last minute.
+        answered another one in this minute or the one before.
         """
         ...
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
+from shared.ids import accepted_ms
 from shared.model.leg import counted, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import Status
@@ -244,8 +245,7 @@ class _View:
     def destination(self, c: int, hop: str) -> Destination:
         """One of them."""
         ready, *first = self._queues[c, hop]
-        # A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
-        accepted = [int.from_bytes(each[:6], "big") for each in first if each is not None]
+        accepted = [accepted_ms(each) for each in first if each is not None]
         key = f"{c}{hop}"
         share = 1 - self._now_ms % 60_000 / 60_000
         interval = float((self._limits.get(hop) or b"0").split(b"|")[0])

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from shared.ids import accepted_ms
 from shared.model.leg import (
     Attempt,
     Leg,
@@ -89,8 +90,7 @@ def dead(leg_id: bytes, leg: Leg, now_ms: int) -> Settlement:
         leg.attempts + 1,
         pack_history((*leg.history, attempt), leg.earlier),
         _encode(attempt),
-        counted=(attempt_counter(leg.message_class, Status.DEAD.letter, "connection"),)
-        * len(indices),
+        counted=(attempt_counter(leg.message_class, Status.DEAD.letter, "other"),) * len(indices),
     )
 
 
@@ -161,11 +161,6 @@ def stand_in_leg(
         give_up_ms=told.give_up_ms,
         history=(Attempt(told.accepted_ms, _HOP, (), CAUSE),),
     )
-
-
-def accepted_ms(message_id: bytes) -> int:
-    """A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7)."""
-    return int.from_bytes(message_id[:6], "big")
 
 
 def _noted(leg: Leg, at_ms: int) -> Leg:

@@ -48,7 +48,7 @@ def test_a_damaged_head_makes_a_dead_letter_and_the_others_go(
     store.pump_for(14)
     assert store.claim().legs == ()
     assert store.ledger().count("attempt") == 3
-    assert store.spool.depth().attempts["transactional", "l", "connection"] == 2
+    assert store.spool.depth().attempts["transactional", "l", "other"] == 2
     store.reconcile()
     (aside,) = store.operations.aside("dead", 10)
     assert (aside.leg_id[:16], aside.leg.cause()) == (ids[1], "unreadable")

@@ -9,8 +9,7 @@
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
---   trouble limits gcra HASH by hop      proved HASH hop -> when it last took a message
---       tickets:<c> ZSET id -> ms  live STRING
+--   trouble limits gcra HASH by hop      tickets:<c> ZSET id -> ms  live STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
 

@@ -2,12 +2,11 @@
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
---   trouble proved rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits suspended live
+--   trouble rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
 --   counters to raise, separated by spaces, '1' when the next hop has answered MAIL.
 -- Returns a letter each: d done, l late but counted, r refused.
 
-local proved = {}
 local UNDECIDED = { q = true, s = true, f = true, u = true }
 local ANY = { q = true, s = true, f = true, u = true, l = true }
 local troubles = call('HLEN', P .. 'trouble') > 0
@@ -34,7 +33,6 @@ local function settled(id, l, i)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
   for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
   if ARGV[i + 9] == '1' then answered(l) end
-  if string.find(ARGV[i + 3], 'd', 1, true) then proved[l.hop] = true end
 end
 
 local function released(id, l, wait, tail)
@@ -144,6 +142,5 @@ for i = 4, #ARGV, 10 do
   end
   answers[#answers + 1] = answer
 end
-for hop in pairs(proved) do call('HSET', P .. 'proved', hop, now) end
 commit()
 return table.concat(answers)

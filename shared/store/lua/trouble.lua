@@ -1,14 +1,25 @@
 #!lua flags=allow-oom
 -- trouble: a hop could not be used: it stands still for a while, twice as long each time, and is
 -- then probed by one leg. Transactions that broke together count once.
--- KEYS[1] prefix. Writes trouble wake:<c> counters; reads suspended proved
+-- KEYS[1] prefix. Writes trouble wake:<c> counters; reads suspended rate:<minute>
 -- ARGV[4] hop, [5] the reason, [6] the first and [7] the longest time in ms, [8] '1' when it
--- objected to one envelope: where it has taken another lately, that is no reason to stand still.
+-- objected to one envelope: where it has answered another lately, that is no reason to stand still.
 -- Returns for how many ms it stands still from now; 0 when it did already, or does not.
 
-local PROVED_MS = 60000
 local hop = ARGV[4]
-if ARGV[8] == '1' and tonumber(call('HGET', P .. 'proved', hop) or '0') + PROVED_MS > now then
+
+-- In this minute or the one before.
+local function has_answered()
+  local minute = math.floor(now / 60000)
+  for _, m in ipairs({ minute, minute - 1 }) do
+    for c in pairs(CLASS) do
+      if call('HEXISTS', P .. 'rate:' .. m, c .. hop) == 1 then return true end
+    end
+  end
+  return false
+end
+
+if ARGV[8] == '1' and has_answered() then
   bump('relay_troubles', 1)
   commit()
   return 0
