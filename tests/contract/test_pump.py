@@ -150,6 +150,16 @@ def test_what_was_known_at_the_dot_is_the_evidence(store: Store) -> None:
     store.reconcile()
 
 
+def test_the_dot_is_the_holders_only(store: Store) -> None:
+    store.accept(hold=True)
+    store.pump()
+    (old,) = store.claim(start=False).legs
+    store.pump_for(13)
+    (new,) = store.claim().legs
+    assert not store.dot(old)
+    assert store.dot(new)
+
+
 def test_a_dot_that_did_not_come_leaves_nothing(store: Store) -> None:
     identifier = store.accept(hold=True)
     (claimed,) = store.claim().legs

@@ -99,6 +99,8 @@ def test_what_relays_say_to_strangers_is_the_relays_trouble(text: str) -> None:
     assert (kept.status, kept.code, kept.text) == ("f", 550, text[:200])
     fine = Transaction(Stage.MESSAGE, OK, {0: Reply(250, "2.1.5", text)}, OK, dot_sent=True)
     assert replies(fine, 1) == [("d", 250)]
+    later = Transaction(Stage.DATA, OK, {0: Reply(250, "2.1.5", text)}, Reply(451))
+    assert replies(later, 1) == [("f", 451)]
 
 
 @pytest.mark.parametrize(
