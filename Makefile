@@ -40,7 +40,7 @@ check: $(VENV)/.installed-dev ## Format, lint, types and boundaries
 
 test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, then all tests, quick ones first
 	@$(BIN)/python -m pytest -q tests/unit
-	@$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/contract tests/scenario
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder tests/contract tests/scenario
 
 bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FIGURES="batch drain" for some
 	@$(BIN)/python -m tests.bench.run $(if $(QUICK),--quick) $(FIGURES)

@@ -214,8 +214,8 @@ say "killed worker, redis and web under load: $(cat "$DIRECTORY/figures")"
 
 # -- An alert
 
-dc stop --timeout 5 worker >/dev/null 2>&1
-say "all workers are stopped: waiting for the alert"
+dc kill worker >/dev/null 2>&1
+say "all workers are killed: waiting for the alert"
 ALERTS="http://127.0.0.1:$ALERTMANAGER_PORT/api/v2/alerts?active=true"
 wait_for 150 "no alert NoWorkers in Alertmanager" \
     is "$ALERTS" 'any(a["labels"]["alertname"] == "NoWorkers" for a in d)' True

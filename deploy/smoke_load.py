@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 CLIENTS = 4
 PAUSE_SECONDS = 0.1
-ANSWER_SECONDS = 60.0
 
 
 class Client:
@@ -83,7 +82,7 @@ class Load:
 
     def _one(self, client: Client) -> str:
         """Send one message until it is accepted; its id, or nothing when time has run out."""
-        key, give_up = uuid.uuid4().hex, time.monotonic() + ANSWER_SECONDS
+        key, give_up = uuid.uuid4().hex, time.monotonic() + self._arguments.patience
         message = {"from": "smoke@example.test", "to": "inbox@example.test",
                    "subject": f"smoke {key}", "text": "Is anything lost?"}  # fmt: skip
         while time.monotonic() < give_up:
@@ -119,6 +118,9 @@ def main() -> int:
     parser.add_argument("--ca", required=True)
     parser.add_argument("--until", required=True, metavar="FILE")
     parser.add_argument("--seconds", type=float, default=90.0, help="send for this long at most")
+    parser.add_argument(
+        "--patience", type=float, default=60.0, metavar="SECONDS", help="to repeat one request for"
+    )
     parser.add_argument("--least", type=int, default=1, help="how many must have been accepted")
     parser.add_argument("--delivered-in", type=float, default=60.0, metavar="SECONDS")
     arguments = parser.parse_args()

@@ -14,9 +14,10 @@ import re
 import secrets
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,9 +98,13 @@ def write(line: bytes) -> None:
 def _named(logger: Any, level: str, line: Line) -> Line:
     """Say who logs it; an event is a fixed name, not a text that something was put into."""
     line["logger"] = logger.name
-    if not _EVENT(str(line.get("event"))):
-        line["event"] = "unnamed"
+    line["event"] = _event(str(line.get("event")))
     return line
+
+
+@lru_cache(maxsize=512)
+def _event(name: str) -> str:
+    return name if _EVENT(name) else "unnamed"
 
 
 class Renderer:
@@ -111,8 +116,7 @@ class Renderer:
 
     def __call__(self, logger: Any, level: str, line: Line) -> bytes:
         error = exception_of(line.pop("exc_info", None))
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        told: Line = {"timestamp": now, "level": level}
+        told: Line = {"timestamp": _now(), "level": level}
         told.update(self._cleaner.fields(line))
         if error is not None:
             told["exception"] = _exceptions(faults(error), PLACES)
@@ -124,6 +128,17 @@ class Renderer:
             told = {name: told.get(name) for name in ("timestamp", "level", "event", "logger")}
             data = self._bytes({**told, "cut": True})
         return data + b"\n"
+
+
+def _now() -> str:
+    """RFC 3339, to the millisecond."""
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _exceptions(found: tuple[Fault, ...], places: int) -> list[dict[str, Any]]:

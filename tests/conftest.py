@@ -14,6 +14,11 @@ from shared.errors import ConfigError
 from tests.support.redis_server import RedisServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests first: they mostly wait, and the others run beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def need_redis() -> None:
     """Skip with a reason when there is no server binary; with CI=true that is a failure."""
     try:

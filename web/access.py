@@ -1,20 +1,36 @@
-"""One line a request: method, route, status, milliseconds, and the ids it concerned.
+"""What is told of each request: a log line, and the process's metrics.
 
-The route is the rule that matched, never the path; there is no query, header or body in it. Health
-checks are told at level debug.
+The line has method, route, status, milliseconds, and the ids it concerned; health checks are told
+at level debug. The route is the rule that matched, never the path: what clients make up must become
+neither metrics nor text. There is no query, header or body in it.
 """
 
 from __future__ import annotations
 
 import time
 
+import msgspec
 import structlog
 from flask import Response, g, request
 
+from shared.metrics.web import WebMetrics
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CHECKS = frozenset({"/livez", "/readyz", "/metrics"})
+_SUBMITTING = frozenset({"messages.submit", "batches.submit"})
 
 _log = structlog.get_logger(__name__)
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A request that has its answer. `problem` is the code of a problem document."""
+
+    method: str
+    route: str | None
+    endpoint: str | None
+    status: int
+    seconds: float
+    problem: str | None
 
 
 def begin() -> None:
@@ -22,16 +38,35 @@ def begin() -> None:
     g.began = time.perf_counter()
 
 
-def end(response: Response) -> None:
+def ended(response: Response) -> Ended:
+    """The request of this context."""
+    now, rule = time.perf_counter(), request.url_rule
+    return Ended(
+        request.method,
+        None if rule is None else rule.rule,
+        None if rule is None else rule.endpoint,
+        response.status_code,
+        now - g.get("began", now),
+        g.get("problem"),
+    )
+
+
+def tell(this: Ended) -> None:
     """Write the line."""
-    rule = request.url_rule.rule if request.url_rule is not None else "other"
-    tell = _log.debug if rule in _CHECKS else _log.info
-    fields = {"code": g.problem} if "problem" in g else {}
+    tell = _log.debug if this.route in _CHECKS else _log.info
+    fields = {"code": this.problem} if this.problem else {}
     tell(
         "request",
-        method=request.method if request.method in _METHODS else "other",
-        route=rule,
-        status=response.status_code,
-        ms=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
+        method=this.method if this.method in _METHODS else "other",
+        route=this.route or "other",
+        status=this.status,
+        ms=round(this.seconds * 1000, 1),
         **fields,
     )
+
+
+def measure(this: Ended, metrics: WebMetrics) -> None:
+    """Count it."""
+    metrics.answered(this.method, this.route, this.status, this.seconds)
+    if this.endpoint in _SUBMITTING and this.status >= 400:
+        metrics.rejected(this.problem or "unknown")

@@ -6,7 +6,8 @@ Both are built from a `Context`; nothing is read from the environment and nothin
 from __future__ import annotations
 
 import re
-import uuid
+import secrets
+from functools import partial
 
 import structlog
 from flask import Flask, Response, g, request
@@ -17,7 +18,7 @@ from web import access, errors
 from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
-from web.measure import Meter, install, lone_meter
+from web.measure import Meter, lone_meter
 from web.views import batches, dead_letters, destinations, health, messages
 from web.views.context import Context
 
@@ -64,10 +65,9 @@ def _flask(name: str, settings: Settings, meter: Meter) -> Flask:
     app = Flask(name, static_folder=None)
     app.url_map.merge_slashes = False  # `//` is no place here: 404, not a redirect in HTML.
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_request_bytes
-    install(app, meter)
     app.before_request(_begin)
     app.before_request(_refuse_oversized)
-    app.after_request(_end)
+    app.after_request(partial(_end, meter))
     errors.register(app)
     return app
 
@@ -91,15 +91,17 @@ def _refuse_oversized() -> None:
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     good = _REQUEST_ID.match(given) and not given.startswith("ph_")  # That would be a key.
-    g.request_id = given if good else uuid.uuid4().hex
+    g.request_id = given if good else secrets.token_hex(16)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
     access.begin()
 
 
-def _end(response: Response) -> Response:
+def _end(meter: Meter, response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    access.end(response)
+    ended = access.ended(response)
+    access.tell(ended)
+    access.measure(ended, meter.metrics)
     return response

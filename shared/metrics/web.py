@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
@@ -19,6 +20,7 @@ from shared.metrics.build import BuildCollector
 from shared.metrics.process import ProcessesCollector, family
 
 OTHER = "other"
+MOST_CHILDREN = 1024
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _PREFIX = "posthaste-metrics-"
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -37,6 +39,7 @@ class WebMetrics:
             "posthaste_http_request_seconds", "What an answer took.", ["route"], buckets=_BUCKETS,
             registry=registry,
         )  # fmt: skip
+        self._children = lru_cache(maxsize=MOST_CHILDREN)(self._of)
         self._rejected = Counter(
             "posthaste_messages_rejected", "Messages refused, by the problem's code.", ["reason"],
             registry=registry,
@@ -50,9 +53,13 @@ class WebMetrics:
 
     def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request; `route` is the rule that matched."""
-        name = route or OTHER
-        self._requests.labels(method if route else OTHER, name, str(status)).inc()
-        self._seconds.labels(name).observe(seconds)
+        count, time = self._children(method if route else OTHER, route or OTHER, status)
+        count.inc()
+        time.observe(seconds)
+
+    def _of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """The metrics of these labels. Looked up once: the library checks labels each time."""
+        return self._requests.labels(method, route, str(status)), self._seconds.labels(route)
 
     def rejected(self, reason: str) -> None:
         """Count a message that was refused."""

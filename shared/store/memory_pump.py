@@ -9,11 +9,10 @@ import msgspec
 from shared.model.leg import Leg, LegFlag, LegState, leg_id
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
-from shared.store.memory_state import State, resting
+from shared.store.memory_state import LIVE_MS, State, resting
 from shared.store.ports import Pumped
 
 BATCH = 500
-LIVE_MS = 3000
 
 _replace = msgspec.structs.replace
 

@@ -193,7 +193,7 @@ class MemorySpool:
                 oldest_ready_ms=self._oldest(),
                 deferred_legs={name: len(state.deferred[name]) for name in CLASSES},
                 leased_legs={name: len(state.leases[name]) for name in CLASSES},
-                live_workers=len(state.workers),
+                live_workers=state.live_workers(),
                 events_length=len(state.events),
                 dead_legs=len(state.dead),
                 held_legs=len(state.held),

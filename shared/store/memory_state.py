@@ -20,6 +20,7 @@ from shared.settings import Settings
 from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
 
 TICKET_MS = 5000
+LIVE_MS = 3000
 MOST_KEPT = 500
 """Attempts in a history that only operators and ended workers have added to."""
 
@@ -250,6 +251,10 @@ class State:
             del self.open_legs[message]
         self.contents.pop(message, None)
         self.finished.append((message, self.now()))
+
+    def live_workers(self) -> int:
+        """Those seen lately: nobody forgets the others when the last one is gone."""
+        return sum(1 for seen in self.workers.values() if seen >= self.now() - LIVE_MS)
 
     def top_up(self) -> int:
         """Mint the tickets that are missing."""

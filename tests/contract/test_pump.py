@@ -234,6 +234,15 @@ def test_workers_that_fall_silent_are_not_live(store: Store) -> None:
     assert store.spool.depth().live_workers == 1
 
 
+def test_workers_that_were_all_killed_are_not_live(store: Store) -> None:
+    store.pump("w1")
+    store.pump("w2")
+    store.clock.advance(3)
+    assert store.spool.depth().live_workers == 2
+    store.clock.advance(0.1)
+    assert store.spool.depth().live_workers == 0
+
+
 def test_a_dead_letter_keeps_its_content(store: Store) -> None:
     identifier = store.accept()
     crash(store, 3)

@@ -21,8 +21,9 @@ import pytest
 from shared.supervisor.ports import reserve
 from tests.conftest import need_redis
 from tests.support.certificates import Authority
-from tests.support.front import SOURCES, Front, Web, front, key_for
+from tests.support.front import SOURCES, Front, front
 from tests.support.redis_server import RedisServer
+from tests.support.roles import Role, key_for
 from tests.support.system import message, poll
 
 LIMIT = 200_000
@@ -57,7 +58,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation
         server = RedisServer().start()
         stack.callback(server.stop)
         log = tmp_path_factory.mktemp("front") / "web.log"
-        web = Web(server.url, log, POSTHASTE_WEB_PROCESSES="1")
+        web = Role("web", server.url, log, POSTHASTE_WEB_PROCESSES="1")
         stack.callback(web.release)
         web.start()
         key = key_for(server.url)

@@ -13,8 +13,9 @@ import pytest
 
 from shared.settings import Settings, StoreSettings
 from shared.store.redis_spool import RedisSpool
-from tests.support.front import Front, Web, front, key_for
+from tests.support.front import Front, front
 from tests.support.redis_server import RedisServer
+from tests.support.roles import Role, key_for
 from tests.support.system import message, poll
 
 ROUNDS = 3
@@ -78,10 +79,12 @@ class Clients:
 
 
 @pytest.fixture
-def instances(own_redis_server: RedisServer, tmp_path: Path) -> Iterator[list[Web]]:
+def instances(own_redis_server: RedisServer, tmp_path: Path) -> Iterator[list[Role]]:
     """Two, on one store."""
     found = [
-        Web(own_redis_server.url, tmp_path / f"web{number}.log", POSTHASTE_WEB_PROCESSES="2")
+        Role(
+            "web", own_redis_server.url, tmp_path / f"web{number}.log", POSTHASTE_WEB_PROCESSES="2"
+        )
         for number in (1, 2)
     ]
     for each in found:
@@ -92,7 +95,7 @@ def instances(own_redis_server: RedisServer, tmp_path: Path) -> Iterator[list[We
 
 
 @pytest.mark.timeout(300)
-def test_rolling_restart_behind_nginx(own_redis_server: RedisServer, instances: list[Web]) -> None:
+def test_rolling_restart_behind_nginx(own_redis_server: RedisServer, instances: list[Role]) -> None:
     at = " ".join(f"127.0.0.1:{each.port}" for each in instances)
     key = key_for(own_redis_server.url)
     with front(at, NGINX_RATE_PER_KEY="100000r/s", NGINX_RATE_PER_ADDRESS="100000r/s") as balancer:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import ssl
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,66 +28,6 @@ def need(*tools: str) -> None:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{tool} is not installed")
             pytest.skip(f"{tool} is not on PATH")
-
-
-def key_for(redis_url: str) -> str:
-    """A new API key, from the command."""
-    done = subprocess.run(
-        [sys.executable, "-m", "shared.cli.main", "key", "create", "--app", "front"],
-        env=os.environ | {"POSTHASTE_STORE_REDIS_URL": redis_url},
-        check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    return done.stdout.strip()
-
-
-class Web:
-    """One `posthaste web` on ports of its own."""
-
-    def __init__(self, redis_url: str, log: Path, **settings: str) -> None:
-        self._held = (reserve("127.0.0.1"), reserve("127.0.0.1"))
-        self.port, self.operator_port = (each.port for each in self._held)
-        self._log = log
-        self._environment = os.environ | {
-            "POSTHASTE_STORE_REDIS_URL": redis_url,
-            "POSTHASTE_WEB_LISTEN": f"127.0.0.1:{self.port}",
-            "POSTHASTE_WEB_OPERATOR_LISTEN": f"127.0.0.1:{self.operator_port}",
-            **settings,
-        }
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start; returns when it is ready."""
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "shared.cli.main", "web"],
-                env=self._environment, stdout=log, stderr=log,
-            )  # fmt: skip
-        poll(self._ready, 60)
-
-    def _ready(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self._log.read_text()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop in order, or as `number` says; returns when it is gone."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(number)
-        self.process.wait(60)
-
-    def release(self) -> None:
-        """Stop, and let go of the ports."""
-        self.stop()
-        for each in self._held:
-            each.release()
 
 
 class Front:

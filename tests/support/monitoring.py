@@ -225,10 +225,24 @@ def alertmanager(directory: Path, receiver: str) -> Iterator[str]:
 
 
 @contextmanager
+def nginx_exporter(directory: Path, page: str) -> Iterator[str]:
+    """The exporter of an nginx whose stub_status is at `page`; gives its address."""
+    need("prometheus-nginx-exporter")
+    with port() as own:
+        address = f"127.0.0.1:{own}"
+        command = [
+            "prometheus-nginx-exporter", f"-nginx.scrape-uri={page}",
+            f"-web.listen-address={address}",
+        ]  # fmt: skip
+        with process(command, directory / "nginx-exporter.log", f"http://{address}/metrics"):
+            yield address
+
+
+@contextmanager
 def nginx(directory: Path, web: str) -> Iterator[tuple[str, str]]:
     """nginx before `web` and its exporter: (where clients go, where Prometheus scrapes)."""
-    need("nginx", "prometheus-nginx-exporter")
-    with port() as front, port() as status, port() as own:
+    need("nginx")
+    with port() as front, port() as status:
         path = directory / "nginx.conf"
         path.write_text(f"""
 daemon off; pid {directory}/nginx.pid; error_log {directory}/nginx.log;
@@ -243,13 +257,8 @@ http {{
 }}
 """)
         page = f"http://127.0.0.1:{status}/stub_status"
-        exporter = [
-            "prometheus-nginx-exporter", f"-nginx.scrape-uri={page}",
-            f"-web.listen-address=127.0.0.1:{own}",
-        ]  # fmt: skip
-        scraped = f"127.0.0.1:{own}"
         with (
             process(["nginx", "-c", str(path)], directory / "nginx.out", page),
-            process(exporter, directory / "nginx-exporter.log", f"http://{scraped}/metrics"),
+            nginx_exporter(directory, page) as scraped,
         ):
             yield f"http://127.0.0.1:{front}", scraped

@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- depth: the numbers for metrics and status, read in one step so that they agree.
--- KEYS[1] prefix. Reads counters live events finished dead held suspended trouble deferred:<c>
+-- KEYS[1] prefix. Reads counters workers events finished dead held suspended trouble deferred:<c>
 --   leases:<c> ring:<c> ready:<c>:<hop>
--- Returns {counters as a flat list, live, events, finished, dead, held, suspended, in trouble, then
+-- Returns {counters as a flat list, workers seen in the last 3 s (the last one to go is forgotten by
+-- nobody), events, finished, dead, held, suspended, in trouble, then
 -- for each class: deferred, leased, age in ms of the oldest head among the first 100 ready queues
 -- or -1}.
 
@@ -22,7 +23,7 @@ for _, text in ipairs(call('HVALS', P .. 'suspended')) do
 end
 
 local out = {
-  call('HGETALL', P .. 'counters'), call('ZCARD', P .. 'workers'), call('XLEN', P .. 'events'),
+  call('HGETALL', P .. 'counters'), call('ZCOUNT', P .. 'workers', now - 3000, '+inf'), call('XLEN', P .. 'events'),
   call('LLEN', P .. 'finished'), call('ZCARD', P .. 'dead'), call('ZCARD', P .. 'held'),
   suspended, call('HLEN', P .. 'trouble'),
 }
