@@ -30,7 +30,7 @@ _LOG_CHOICES = {
     "addresses": ("hash", "plain", "off"),
 }
 _LONGEST_WAIT = 7 * 86_400
-_REPEATED = ("relay", "dkim")
+_REPEATED = ("relay", "route", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
     {"key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key"}
@@ -178,7 +178,12 @@ def _variables() -> dict[str, tuple[str, ...]]:
 
 
 _NOT_SETTINGS = frozenset({"POSTHASTE_CONFIG", "POSTHASTE_HOME"})
-_LISTS = frozenset({"schedule_seconds", "dkim_skip_headers", "certificates"})
+_LISTS = frozenset(
+    {
+        "schedule_seconds", "dkim_skip_headers", "certificates", "applications", "classes", "tags",
+        "sender_domains", "recipient_domains",
+    }
+)  # fmt: skip
 _REPLACED_BY_URL = (
     "host", "port", "tls", "user", "password", "password_file", "password_env",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Everything about how mail leaves that can be changed while workers run: relays and DKIM keys.
+"""How mail leaves, as far as it can be changed while workers run: relays, routes and DKIM keys.
 
 `outgoing_from` checks all of it and reads the secrets; a wrong entry is a `ConfigError` with the
 remedy. Workers call it at their start and on SIGHUP, `posthaste up` and `posthaste reload` before.
@@ -10,25 +10,39 @@ import msgspec
 
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
-from shared.relays import Relay, relays_from
+from shared.relays import Relay, relays_from, sources_from
+from shared.routing import Routes
 from shared.settings import Settings
 from shared.tls import client_context
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """Relays in order, the first being where mail goes, and the signing keys by domain."""
+    """Relays in order, where mail goes, and the signing keys by domain."""
 
     relays: tuple[Relay, ...]
+    sources: tuple[Relay, ...]
+    """Relays as routes with a source address or greeting of their own reach them."""
+    routes: Routes
     keys: Keys
 
 
 def outgoing_from(settings: Settings) -> Outgoing:
     """What the settings say now; files are read anew. Raises `ConfigError`."""
     client_context.cache_clear()
-    found = Outgoing(relays_from(settings.relay), keys_from(settings.dkim))
+    found = unchecked(settings)
     if settings.require_dkim and not found.relays[0].signed:
         raise ConfigError(
             f"require_dkim needs signing, which relay {found.relays[0].name} turns off:"
             ' set its dkim to "on", or leave require_dkim out'
         )
     return found
+
+
+def unchecked(settings: Settings) -> Outgoing:
+    """The same, each part right in itself, but not whether they go together."""
+    return Outgoing(
+        relays_from(settings.relay),
+        sources_from(settings),
+        Routes(settings),
+        keys_from(settings.dkim),
+    )

@@ -6,21 +6,21 @@ that names it and the remedy. Secrets are read here, so only who delivers should
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from shared.config import variable
 from shared.errors import ConfigError
+from shared.hops import Path
 from shared.hosts import host as host_of
 from shared.hosts import is_loopback
 from shared.relay_checks import check_numbers, check_place, check_sign_in, check_texts
-from shared.routing import RELAY_HOP
+from shared.routing import relay_names
 from shared.secret_files import read_secret
-from shared.settings import RelaySettings
+from shared.settings import RelaySettings, Settings
 from shared.tls import client_context
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
 class Relay(RelaySettings, frozen=True):
@@ -36,23 +36,6 @@ class Relay(RelaySettings, frozen=True):
         return self.dkim in ("on", True)
 
 
-def relay_names(entries: Sequence[RelaySettings]) -> tuple[str, ...]:
-    """The relays' names, in order; needs no secret. Raises `ConfigError`."""
-    names: list[str] = []
-    for index, entry in enumerate(entries):
-        name = entry.name or (RELAY_HOP if index == 0 else "")
-        if not name:
-            raise ConfigError(f"relay[{index}] needs a name: only the first one has a default")
-        if not _NAME.match(name):
-            raise ConfigError(f"relay[{index}].name: lower-case letters, digits, '.', '_' and '-'")
-        if name in names:
-            raise ConfigError(f"relay[{index}].name: there are two relays named {name}")
-        names.append(name)
-    if not names:
-        raise ConfigError("there is no relay: add [[relay]] with a host to posthaste.toml")
-    return tuple(names)
-
-
 def relays_from(entries: Sequence[RelaySettings]) -> tuple[Relay, ...]:
     """The relays of the settings, in order. Raises `ConfigError`."""
     found = []
@@ -61,6 +44,28 @@ def relays_from(entries: Sequence[RelaySettings]) -> tuple[Relay, ...]:
             found.append(_relay(name, entries[index]))
         except ConfigError as error:
             raise ConfigError(f"relay[{index}] ({name}): {error}") from error
+    return tuple(found)
+
+
+def sources_from(settings: Settings) -> tuple[Relay, ...]:
+    """The relays again, as routes reach them that have a source address or greeting of their own.
+
+    Each is named by its hop. Raises `ConfigError`.
+    """
+    entries = dict(zip(relay_names(settings.relay), settings.relay, strict=True))
+    found = []
+    for route in settings.route:
+        own = {
+            name: getattr(route, name)
+            for name in ("source_address", "ehlo_name")
+            if getattr(route, name)
+        }
+        if own and route.relay in entries:
+            entry = msgspec.structs.replace(entries[route.relay], **own)
+            try:
+                found.append(_relay(Path(route.relay, route.name).hop, entry))
+            except ConfigError as error:
+                raise ConfigError(f"route {route.name}: {error}") from error
     return tuple(found)
 
 

@@ -1,29 +1,175 @@
-"""The static route: which legs a message is split into when it is accepted. Pure."""
+"""Routes: which next hop each recipient's mail takes, and the legs that a message is split into.
+
+`Routes` is made of the settings once; everything else is pure. The first `[[route]]` that matches
+decides, for each recipient by itself; what none matches goes to the first relay.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import translate
+
+import msgspec
+
+from shared.domains import domain_of
+from shared.errors import ConfigError
+from shared.hops import Path
+from shared.hosts import address, is_greeting
 from shared.model.leg import Leg, LegFlag, LegState
-from shared.model.message import Head
+from shared.model.message import CLASSES, Head, Recipient
 from shared.model.status import Status
-from shared.settings import Settings
+from shared.settings import RelaySettings, RouteSettings, Settings
 
 RELAY_HOP = "relay"
 """The first relay's name, unless its entry says otherwise."""
 MAX_RECIPIENTS = 100
 """Recipients of one leg, so of one transaction (RFC 5321 section 4.5.3.1.8)."""
 
-
-def default_hop(settings: Settings) -> str:
-    """Where mail goes: the first relay."""
-    return (settings.relay[0].name if settings.relay else "") or RELAY_HOP
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
-def static_legs(head: Head, now_ms: int, hop: str = RELAY_HOP) -> tuple[Leg, ...]:
-    """The legs of a message whose mail all goes to one relay."""
+class _Route(msgspec.Struct, frozen=True):
+    """An entry, ready to be asked."""
+
+    name: str
+    hop: str
+    applications: re.Pattern[str] | None
+    classes: tuple[str, ...]
+    tags: re.Pattern[str] | None
+    sender_domains: re.Pattern[str] | None
+    recipient_domains: re.Pattern[str] | None
+
+    def takes_message(self, head: Head) -> bool:
+        """Whether all of it matches that is the same for every recipient."""
+        return (
+            (not self.classes or head.message_class in self.classes)
+            and _matches(self.applications, (head.application,))
+            and _matches(self.tags, head.tags)
+            and _matches(self.sender_domains, (head.sender.domain,))
+        )
+
+    def takes(self, domain: str) -> bool:
+        """Whether a recipient's domain matches."""
+        return _matches(self.recipient_domains, (domain,))
+
+
+class Routes:
+    """Where mail goes."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises `ConfigError`."""
+        self._relays = relays = relay_names(settings.relay)
+        self.default = relays[0]
+        self._routes = tuple(
+            _route(index, entry, relays) for index, entry in enumerate(settings.route)
+        )
+        names = [each.name for each in self._routes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"route: there are two routes named {name}")
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """Every hop that mail can take, the relays first."""
+        return tuple(dict.fromkeys([*self._relays, *(each.hop for each in self._routes)]))
+
+    def route_of(self, head: Head, recipient: Recipient) -> str:
+        """The name of the route that a recipient's mail takes; empty: none of its own."""
+        found = self._find(self._candidates(head), recipient)
+        return found.name if found is not None else ""
+
+    def hops_of(self, head: Head, indices: Iterable[int]) -> list[str]:
+        """The hop of each of these recipients."""
+        candidates = self._candidates(head)
+        if not candidates:
+            return [self.default for _ in indices]
+        found = [self._find(candidates, head.recipients[index]) for index in indices]
+        return [each.hop if each is not None else self.default for each in found]
+
+    def _candidates(self, head: Head) -> list[_Route]:
+        return [each for each in self._routes if each.takes_message(head)]
+
+    @staticmethod
+    def _find(candidates: Sequence[_Route], recipient: Recipient) -> _Route | None:
+        domain = recipient.email.rpartition("@")[2]
+        return next((each for each in candidates if each.takes(domain)), None)
+
+
+def _matches(pattern: re.Pattern[str] | None, texts: Iterable[str]) -> bool:
+    return pattern is None or any(pattern.match(text) for text in texts)
+
+
+def relay_names(entries: Sequence[RelaySettings]) -> tuple[str, ...]:
+    """The relays' names, in order; needs no secret. Raises `ConfigError`."""
+    names: list[str] = []
+    for index, entry in enumerate(entries):
+        name = entry.name or (RELAY_HOP if index == 0 else "")
+        if not name:
+            raise ConfigError(f"relay[{index}] needs a name: only the first one has a default")
+        if not _NAME.match(name):
+            raise ConfigError(f"relay[{index}].name: lower-case letters, digits, '.', '_' and '-'")
+        if name in names:
+            raise ConfigError(f"relay[{index}].name: there are two relays named {name}")
+        names.append(name)
+    if not names:
+        raise ConfigError("there is no relay: add [[relay]] with a host to posthaste.toml")
+    return tuple(names)
+
+
+def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
+    """An entry, checked. Raises `ConfigError`."""
+    name = entry.name
+    where = f"route[{index}] ({name})" if name else f"route[{index}]"
+    if not _NAME.match(name):
+        raise ConfigError(f"{where} needs a name: lower-case letters, digits, '.', '_' and '-'")
+    if entry.relay not in relays:
+        raise ConfigError(
+            f"{where}: relay = {entry.relay!r} is no relay; there are {', '.join(relays)}"
+        )
+    if entry.ehlo_name and not is_greeting(entry.ehlo_name):
+        raise ConfigError(f"{where}: ehlo_name must be a host name, or an address in brackets")
+    if entry.source_address and address(entry.source_address) is None:
+        raise ConfigError(f"{where}: source_address must be an IP address of this machine")
+    for each in entry.classes:
+        if each not in CLASSES:
+            raise ConfigError(f"{where}: classes are {', '.join(CLASSES)}; {each!r} is none")
+    own = name if entry.source_address or entry.ehlo_name else ""
+    return _Route(
+        name=name,
+        hop=Path(entry.relay, own).hop,
+        applications=_pattern(where, "applications", entry.applications),
+        classes=entry.classes,
+        tags=_pattern(where, "tags", entry.tags),
+        sender_domains=_domains(where, "sender_domains", entry.sender_domains),
+        recipient_domains=_domains(where, "recipient_domains", entry.recipient_domains),
+    )
+
+
+def _pattern(where: str, field: str, texts: Sequence[str]) -> re.Pattern[str] | None:
+    """What matches one of these, `*` standing for anything; None: anything at all matches."""
+    if not all(texts):
+        raise ConfigError(f"{where}: {field} has an empty entry")
+    return re.compile("|".join(translate(text) for text in texts)) if texts else None
+
+
+def _domains(where: str, field: str, texts: Sequence[str]) -> re.Pattern[str] | None:
+    """The same for domains, which are A-labels: `*.example.com` is what is below it, not itself."""
+    names = []
+    for text in texts:
+        star, rest = ("*.", text[2:]) if text.startswith("*.") else ("", text)
+        try:
+            names.append(star + domain_of(rest))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {field}: {error}") from error
+    return _pattern(where, field, names)
+
+
+def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
+    """The legs of a message: one a hop, of at most `MAX_RECIPIENTS` recipients each."""
     scheduled = head.send_at_ms is not None and head.send_at_ms > now_ms
     status = Status.SCHEDULED if scheduled else Status.QUEUED
-    count = len(head.recipients)
-    groups = [range(at, min(at + MAX_RECIPIENTS, count)) for at in range(0, count, MAX_RECIPIENTS)]
+    groups = grouped(range(len(head.recipients)), routes.hops_of(head, range(len(head.recipients))))
     return tuple(
         Leg(
             state=LegState.WAITING if scheduled else LegState.READY,
@@ -36,5 +182,17 @@ def static_legs(head: Head, now_ms: int, hop: str = RELAY_HOP) -> tuple[Leg, ...
             flags=LegFlag.HOLD if head.on_uncertain == "hold" else LegFlag(0),
             legs=len(groups),
         )
-        for group in groups
+        for hop, group in groups
     )
+
+
+def grouped(indices: Sequence[int], hops: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """(hop, recipients) for each leg, in the order of their first recipients."""
+    by_hop: dict[str, list[int]] = {}
+    for index, hop in zip(indices, hops, strict=True):
+        by_hop.setdefault(hop, []).append(index)
+    return [
+        (hop, group[at : at + MAX_RECIPIENTS])
+        for hop, group in by_hop.items()
+        for at in range(0, len(group), MAX_RECIPIENTS)
+    ]

@@ -157,6 +157,30 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"RelaySettings(name={self.name!r}, host={self.host!r})"
 
 
+class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One route: which mail it is for, and where that goes. The first that matches decides.
+
+    Of a list one entry must match; an empty list matches everything. `*` stands for anything; in
+    domains only in front, `*.example.com`, for what is below it.
+    """
+
+    name: str = ""
+    relay: str = ""
+    """The relay's name."""
+    applications: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """One of the message's tags must match."""
+    sender_domains: tuple[str, ...] = ()
+    """Of the From address."""
+    recipient_domains: tuple[str, ...] = ()
+    """Each recipient is routed by itself."""
+    source_address: str = ""
+    """The local address to connect from, instead of the relay's."""
+    ehlo_name: str = ""
+    """What to greet with, instead of the relay's."""
+
+
 class DkimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One signing key; several of a domain sign together, one of each algorithm."""
 
@@ -268,6 +292,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worker: WorkerSettings = WorkerSettings()
     exporter: ExporterSettings = ExporterSettings()
     relay: tuple[RelaySettings, ...] = (RelaySettings(url="smtp://127.0.0.1:2525"),)
+    route: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     inbox: InboxSettings = InboxSettings()
     log: LogSettings = LogSettings()

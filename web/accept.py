@@ -17,7 +17,7 @@ from prometheus_client import Histogram
 from shared.errors import StoreError
 from shared.ids import external, message_id_header
 from shared.model.message import Message
-from shared.routing import default_hop, static_legs
+from shared.routing import legs_of
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
 from web.errors import Problem, not_accepted
 from web.validation import Policy
@@ -55,9 +55,7 @@ def accept(
 ) -> list[Receipt | Problem]:
     """Store the messages; the answers are in order, and `commit` is told what it took."""
     submissions = [
-        Submission(
-            message, static_legs(message.head, policy.now_ms, default_hop(policy.settings)), key
-        )
+        Submission(message, legs_of(message.head, policy.now_ms, policy.routes), key)
         for message, key in messages
     ]
     began = time.perf_counter()

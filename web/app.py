@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 from flask import Flask, Response, g, request
 
+from shared.routing import Routes
 from shared.services import Services
 from shared.settings import Settings
 from web import access, errors
@@ -35,6 +36,7 @@ def create_context(services: Services, meter: Meter | None = None) -> Context:
         Authenticator(services.keys, services.clock, seconds),
         Admission(services.spool),
         meter or lone_meter(),
+        Routes(services.settings),
     )
 
 

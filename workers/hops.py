@@ -1,6 +1,6 @@
 """The relays of this process: a pool of sessions for each, replaced when the settings change.
 
-`apply` takes the relays in order; the first is where mail goes. A relay that stays as it is keeps
+A relay that stays as it is keeps
 its sessions; those of one that changed or went end as soon as nothing waits for them.
 """
 
@@ -10,8 +10,12 @@ import asyncio
 from collections.abc import Sequence
 
 from shared.metrics.worker import WorkerMetrics
+from shared.model.leg import Leg
+from shared.model.message import Head
 from shared.relays import Relay
-from workers.route import NextHop
+from shared.routing import Routes
+from shared.settings import Settings
+from workers.route import NextHop, rerouted
 from workers.smtp import Pool
 
 CLOSE_SECONDS = 10.0
@@ -25,13 +29,8 @@ class Hops:
         self._metrics = metrics or WorkerMetrics()
         self._pools: dict[str, Pool] = {}
         self._next_hops: dict[str, NextHop] = {}
-        self._default = ""
+        self._routes = Routes(Settings())  # Until `apply`.
         self._closing: set[asyncio.Task[None]] = set()
-
-    @property
-    def default(self) -> str:
-        """The hop of mail without a route of its own."""
-        return self._default
 
     @property
     def sessions(self) -> int:
@@ -42,10 +41,14 @@ class Hops:
         """The next hop of a name; None when nobody delivers to it."""
         return self._next_hops.get(hop)
 
-    def apply(self, relays: Sequence[Relay]) -> None:
-        """Deliver through these relays from now on."""
+    def reroute(self, leg: Leg, head: Head) -> tuple[Leg, ...]:
+        """The legs that replace one whose hop is gone, by the routes as they are now."""
+        return rerouted(leg, head, self._routes)
+
+    def apply(self, relays: Sequence[Relay], routes: Routes) -> None:
+        """Deliver through these relays, on these routes, from now on."""
         before, self._pools, self._next_hops = self._pools, {}, {}
-        self._default = relays[0].name
+        self._routes = routes
         for relay in relays:
             old = before.get(relay.name)
             if old is not None and old.relay == relay:

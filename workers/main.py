@@ -108,7 +108,7 @@ class Worker:
         self.metrics = WorkerMetrics()
         self.queue = RedisQueue(settings)
         self.hops = Hops(settings.worker.critical_share, self.metrics)
-        self.hops.apply(outgoing.relays)
+        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes)
         signer = Dkim(outgoing.keys, self._clock)
         self._pipeline = Pipeline(
             settings, self.queue, self._clock, self.hops, signer, self.metrics
@@ -147,7 +147,7 @@ class Worker:
             _log.error("settings_not_reloaded", reason=str(error))
             return
         self._outgoing = outgoing
-        self.hops.apply(outgoing.relays)
+        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
         self.engine.resize(_sessions(outgoing))
         _warn(outgoing)
@@ -156,7 +156,7 @@ class Worker:
 
 
 def _sessions(outgoing: Outgoing) -> int:
-    return sum(relay.connections for relay in outgoing.relays)
+    return sum(relay.connections for relay in outgoing.relays + outgoing.sources)
 
 
 def _warn(outgoing: Outgoing) -> None:

@@ -39,7 +39,7 @@ from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, parts, render
 from workers.retry import next_wait_ms
-from workers.route import NextHop, NextHops, reroute
+from workers.route import NextHop, NextHops
 from workers.sign import Dkim, Signed
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.types import LEASE_LOST
@@ -84,7 +84,7 @@ class Pipeline:
         indices = claimed.leg.open_indices()
         next_hop = self._next_hops.find(claimed.leg.hop)
         if next_hop is None:
-            return await self._split(claimed, reroute(claimed.leg, self._next_hops.default))
+            return await self._split(claimed, self._next_hops.reroute(claimed.leg, claimed.head))
         try:
             content = await self._content(claimed)
             legs = parts(claimed.leg, claimed.head, content)

@@ -1,7 +1,6 @@
-"""Where a leg goes: today the first relay, whose name legs carry as their hop.
+"""Where a leg goes: the hop that it carries, and another one when nobody delivers to that any more.
 
-`NextHops` is what the pipeline knows of where it can go. Pure; a leg for a hop that nobody delivers
-to any more (its relay was removed) is given back as the legs that replace it.
+`NextHops` is what the pipeline knows of where it can go. Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from typing import Protocol
 import msgspec
 
 from shared.model.leg import Leg
+from shared.model.message import Head
+from shared.routing import Routes, grouped
 from workers.smtp.types import Envelope, Lease, Transaction
 
 
@@ -37,16 +38,25 @@ class NextHop(msgspec.Struct, frozen=True):
 class NextHops(Protocol):
     """The next hops."""
 
-    @property
-    def default(self) -> str:
-        """The hop of mail without a route of its own."""
-        ...
-
     def find(self, hop: str) -> NextHop | None:
         """The next hop of a name; None when nobody delivers to it."""
         ...
 
+    def reroute(self, leg: Leg, head: Head) -> tuple[Leg, ...]:
+        """The legs that replace one whose hop is gone."""
+        ...
 
-def reroute(leg: Leg, default: str) -> tuple[Leg, ...]:
-    """The legs that replace one whose hop is gone."""
-    return (msgspec.structs.replace(leg, hop=default, recipients=leg.indices()),)
+
+def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
+    """The legs that replace one, each with its hop as the routes have it."""
+    status = dict(zip(leg.indices(), leg.statuses, strict=True))
+    indices = tuple(status)
+    return tuple(
+        msgspec.structs.replace(
+            leg,
+            hop=hop,
+            recipients=tuple(group),
+            statuses=tuple(status[index] for index in group),
+        )
+        for hop, group in grouped(indices, routes.hops_of(head, indices))
+    )

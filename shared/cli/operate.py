@@ -20,8 +20,8 @@ from shared.errors import ConfigError, OutcomeUnknown, StoreError
 from shared.ids import parse_external
 from shared.model.message import CLASSES
 from shared.redrive import Choice, Redrive
-from shared.relays import relay_names
 from shared.report import of_destination, with_idle
+from shared.routing import Routes
 from shared.settings import Settings
 from shared.store.operations import Destination
 from shared.store.redis_operations import RedisOperations
@@ -57,7 +57,7 @@ class Store(msgspec.Struct, frozen=True):
 
     def destinations(self) -> list[Destination]:
         """Every destination, the configured ones that are idle too."""
-        return with_idle(self.operations.destinations(), relay_names(self.settings.relay))
+        return with_idle(self.operations.destinations(), Routes(self.settings).hops)
 
     def print_changed(self, name: str) -> None:
         """One destination as JSON, after a change of it. Raises `ConfigError`."""

@@ -8,14 +8,14 @@ import click
 
 from shared.config import load
 from shared.dkim import domains_from
-from shared.relays import relay_names
+from shared.routing import Routes
 from shared.secret_files import address_key_of, dsn_of
 from shared.supervisor.plan import module_command, web_command
 
 
 def _become(command: tuple[str, ...]) -> None:
     settings = load()  # A wrong setting is told here, before anything starts.
-    relay_names(settings.relay)
+    Routes(settings)
     domains_from(settings.dkim)
     dsn_of(settings.sentry)
     address_key_of(settings.log)

@@ -10,12 +10,10 @@ from typing import Any
 import msgspec
 
 from shared.clock import Clock
-from shared.dkim import keys_from
 from shared.doctor.dns import Names
 from shared.doctor.finding import Finding
 from shared.errors import ConfigError
-from shared.outgoing import Outgoing
-from shared.relays import relays_from
+from shared.outgoing import Outgoing, unchecked
 from shared.settings import Settings
 
 
@@ -53,7 +51,7 @@ class Patient:
     def outgoing(self) -> Outgoing | Finding:
         """Relays and keys, or what is wrong with their settings."""
         try:
-            return Outgoing(relays_from(self.settings.relay), keys_from(self.settings.dkim))
+            return unchecked(self.settings)
         except ConfigError as error:
             return Finding(
                 "settings.outgoing", "error", f"no worker starts with these settings: {error}",

@@ -7,8 +7,9 @@ from collections import deque
 
 import msgspec
 
+from shared.hops import shared_part
 from shared.model.leg import Leg, LegState, message_of
-from shared.model.message import CLASSES, MessageClass
+from shared.model.message import MessageClass
 from shared.store.memory_state import State, resting
 from shared.store.unreadable import Row
 
@@ -87,23 +88,25 @@ class ClaimRun:
 
     def _permitted(self, hop: str, room: int) -> tuple[int, int | None]:
         state, wake = self._state, None
+        hop = shared_part(hop)
         limit = state.limits.get(hop)
         if limit is None:
             return room, None
         if limit.concurrency:
-            free = limit.concurrency - sum(state.inflight.get((name, hop), 0) for name in CLASSES)
+            free = limit.concurrency - state.flying(hop)
             if free < room:
                 room, wake = max(0, free), state.now() + 1000
         if limit.per_second:
             interval, burst = 1000 / limit.per_second, max(1.0, limit.per_second * 0.1)
             tat = max(float(state.now()), state.gcra.get(hop, 0.0))
             allowed = max(0, math.floor((state.now() - tat) / interval + burst + 1e-6))
-            room = min(room, allowed)
+            if allowed < room:
+                room, wake = allowed, None
         return room, wake
 
     def _book(self, hop: str, taken: int) -> int | None:
         """Count permits; the time of the next one when it is still to come."""
-        state = self._state
+        state, hop = self._state, shared_part(hop)
         limit = state.limits.get(hop)
         if limit is None or not limit.per_second:
             return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from shared.hops import shared_part
 from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
@@ -48,7 +49,7 @@ class MemoryOperations:
         state, place = self._state, (name, hop)
         queue, waiting = state.ready.get(place), state.waiting.get(place, set())
         first = [*([queue[0]] if queue else []), *sorted(waiting)[:1]]
-        limit = state.limits.get(hop)
+        limit = state.limits.get(shared_part(hop))
         return Destination(
             hop,
             name,

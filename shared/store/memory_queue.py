@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from shared.hops import shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
@@ -170,9 +171,10 @@ class MemoryQueue:
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state
         state.withdraw(given.leg_id, leg)
-        limit = state.limits.get(leg.hop)
-        if limit is not None and limit.per_second and leg.hop in state.gcra:
-            state.gcra[leg.hop] -= 1000 / limit.per_second
+        hop = shared_part(leg.hop)
+        limit = state.limits.get(hop)
+        if limit is not None and limit.per_second and hop in state.gcra:
+            state.gcra[hop] -= 1000 / limit.per_second
         leg = state.heed(leg)
         if given.history:
             history, earlier = unpack_history(given.history)

@@ -13,6 +13,7 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
+from shared.hops import shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
@@ -218,9 +219,13 @@ class State:
         over = pause is None or (pause.until_ms is not None and pause.until_ms <= self.now())
         return None if over else pause
 
+    def flying(self, part: str) -> int:
+        """Legs in flight of all hops that share something."""
+        return sum(n for (_, hop), n in self.inflight.items() if shared_part(hop) == part)
+
     def unblock(self, hop: str) -> None:
         """A leg of a hop with limited concurrency has ended."""
-        limit = self.limits.get(hop)
+        limit = self.limits.get(shared_part(hop))
         if limit is not None and limit.concurrency and not self.still_until(hop):
             self.to_ring(hop)
 

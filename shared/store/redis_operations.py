@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
+from shared.hops import shared_part
 from shared.ids import accepted_ms
 from shared.model.leg import counted, message_of
 from shared.model.message import CLASSES, MessageClass
@@ -248,7 +249,7 @@ class _View:
         accepted = [accepted_ms(each) for each in first if each is not None]
         key = f"{c}{hop}"
         share = 1 - self._now_ms % 60_000 / 60_000
-        interval = float((self._limits.get(hop) or b"0").split(b"|")[0])
+        interval = float((self._limits.get(shared_part(hop)) or b"0").split(b"|")[0])
         return Destination(
             hop,
             CLASSES[c],

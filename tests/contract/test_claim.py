@@ -84,6 +84,32 @@ def test_concurrency_is_shared_by_the_classes(store: Store) -> None:
     assert len(store.claim("critical").legs) == 1
 
 
+def test_a_relays_limits_are_shared_by_the_sources_it_is_reached_from(store: Store) -> None:
+    limit(store, "gw", per_second=20, concurrency=3)
+    for _ in range(3):
+        store.accept(hops=("gw",))
+        store.accept(hops=("gw@eu",))
+    store.accept(hops=("gate",))
+    first = store.claim().legs
+    assert sorted(each.leg.hop for each in first) == ["gate", "gw", "gw"]  # Two permits.
+    store.clock.advance(0.5)
+    store.pump()
+    assert len(store.claim().legs) == 1  # Two more, but one free place.
+    held = next(each for each in first if each.leg.hop == "gw")
+    store.settle(settlement(held, Status.DELIVERED))
+    store.clock.advance(1)
+    store.pump()
+    assert len(store.claim().legs) == 1
+
+
+def test_a_release_returns_the_permit_that_sources_share(store: Store) -> None:
+    limit(store, "gw", per_second=1)
+    store.accept(hops=("gw@eu",))
+    (claimed,) = store.claim().legs
+    assert store.settle(release(claimed)) == [Settled.DONE]
+    assert len(store.claim().legs) == 1
+
+
 def test_a_leg_that_crashed_a_worker_is_claimed_alone(store: Store) -> None:
     store.accept()
     store.pump()

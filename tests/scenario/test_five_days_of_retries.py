@@ -7,14 +7,17 @@ from itertools import pairwise
 from typing import cast
 
 from shared.clock import ManualClock
+from shared.model.leg import Leg
+from shared.model.message import Head
 from shared.model.status import Status
+from shared.routing import Routes
 from shared.settings import ClassRetrySettings, RetrySettings, Settings
 from shared.store.ports import Claimed, Settled, Settlement
 from tests.support.smtp_client import Held
 from tests.support.stores import MemoryTestStore
 from workers.leases import Lease
 from workers.pipeline import Pipeline
-from workers.route import NextHop
+from workers.route import NextHop, rerouted
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.types import Lease as Right
@@ -43,6 +46,10 @@ class Relay:
 
     def find(self, hop: str) -> NextHop | None:
         return NextHop(self, signed=False) if hop == "relay" else None
+
+    def reroute(self, leg: Leg, head: Head) -> tuple[Leg, ...]:
+        """To the first relay."""
+        return rerouted(leg, head, Routes(Settings()))
 
 
 class World:

@@ -24,6 +24,7 @@ from shared.model.message import (
     Recipient,
     RecipientKind,
 )
+from shared.routing import Routes
 from shared.settings import Settings
 from web.errors import FieldError
 from web.validation.addresses import address, addresses
@@ -49,6 +50,7 @@ class Policy(msgspec.Struct, frozen=True):
     from_domains: tuple[str, ...]
     classes: tuple[MessageClass, ...]
     now_ms: int
+    routes: Routes
 
 
 class Validated(msgspec.Struct, frozen=True):

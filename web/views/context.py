@@ -8,7 +8,7 @@ import msgspec
 from flask import Request
 
 from shared.model.message import CLASSES
-from shared.relays import relay_names
+from shared.routing import Routes
 from shared.services import Services
 from shared.store.keys import ApiKey, Scope
 from web.admission import Admission
@@ -27,6 +27,7 @@ class Context(msgspec.Struct, frozen=True):
     authenticator: Authenticator
     admission: Admission
     meter: Meter
+    routes: Routes
 
     def key(self, request: Request, scope: Scope = "send") -> ApiKey:
         """The request's API key. Raises `Problem` 401, or 403 when it lacks the scope."""
@@ -56,11 +57,6 @@ class Context(msgspec.Struct, frozen=True):
         if found.errors:
             raise invalid(found.errors)
 
-    @property
-    def relay_names(self) -> tuple[str, ...]:
-        """The configured relays."""
-        return relay_names(self.services.settings.relay)
-
     def policy(self, key: ApiKey) -> Policy:
         """What applies to a request with this key."""
         return Policy(
@@ -69,4 +65,5 @@ class Context(msgspec.Struct, frozen=True):
             from_domains=key.from_domains,
             classes=key.classes or CLASSES,
             now_ms=self.services.clock.now_ms(),
+            routes=self.routes,
         )

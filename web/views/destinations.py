@@ -111,7 +111,7 @@ class _Views:
         return self._context.fields(request, optional=True)
 
     def _all(self) -> list[Destination]:
-        return report.with_idle(self._operations.destinations(), self._context.relay_names)
+        return report.with_idle(self._operations.destinations(), self._context.routes.hops)
 
     def _known(self, name: str) -> list[Destination]:
         """Its classes. Raises a 404 for what is neither configured nor has any mail."""

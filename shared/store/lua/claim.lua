@@ -40,12 +40,12 @@ local function permitted(hop, room)
     if free < room then room, wake = math.max(0, free), now + 1000 end
   end
   if not interval or interval <= 0 then return room, wake, nil end
-  local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', hop) or '0'))
+  local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', shared_part(hop)) or '0'))
   local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
-  if allowed < room then room = allowed end
+  if allowed < room then room, wake = allowed, nil end  -- The next permit comes sooner.
   return room, wake, function(taken)
     local after = tat + taken * interval
-    if taken > 0 then call('HSET', P .. 'gcra', hop, string.format('%.17g', after)) end
+    if taken > 0 then call('HSET', P .. 'gcra', shared_part(hop), string.format('%.17g', after)) end
     local next_permit = math.ceil(after - (burst - 1) * interval - 1e-6)
     return next_permit > now and next_permit or nil
   end

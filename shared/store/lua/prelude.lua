@@ -8,8 +8,10 @@
 --   finished LIST of message id and ms   events STREAM              inflight HASH <c><hop> -> legs
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
+--   flying HASH shared part of a hop -> legs under lease
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
---   trouble limits gcra HASH by hop      tickets:<c> ZSET id -> ms  live STRING
+--   trouble HASH by hop                  limits gcra HASH by shared part of a hop
+--   tickets:<c> ZSET id -> ms  live STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
 
@@ -107,6 +109,9 @@ local function save_leg(id, l) call('HSET', leg_key(id), id, encode(l)) end
 local counts, flights, waits, rates, touched = {}, {}, {}, {}, {}
 local function bump(field, by) counts[field] = (counts[field] or 0) + by end
 local function fly(c, hop, by) flights[c .. hop] = (flights[c .. hop] or 0) + by end
+
+-- What the limits of a hop belong to: the relay, from whichever address it is reached.
+local function shared_part(hop) return string.match(hop, '^[^@]*') end
 
 -- A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
 local function accepted_at(id)
@@ -347,9 +352,9 @@ local function still_until(hop)
   return 0, t
 end
 
--- limits HASH: hop -> '<interval ms>|<burst>|<concurrency>'.
+-- limits HASH: shared part of a hop -> '<interval ms>|<burst>|<concurrency>'.
 local function limit_of(hop)
-  local text = call('HGET', P .. 'limits', hop)
+  local text = call('HGET', P .. 'limits', shared_part(hop))
   if not text then return 0, 0, 0 end
   local interval, burst, concurrency = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
   return tonumber(interval), tonumber(burst), tonumber(concurrency)
@@ -373,11 +378,12 @@ local function unblock(hop)
   to_ring(hop)
 end
 
--- Legs under lease of a hop, of all classes.
+-- Legs under lease of a relay, of all classes and sources.
 local function in_flight(hop)
-  local sum = 0
-  for _, n in ipairs(call('HMGET', P .. 'inflight', '0' .. hop, '1' .. hop, '2' .. hop)) do
-    sum = sum + tonumber(n or '0')
+  local whose = shared_part(hop)
+  local sum = tonumber(call('HGET', P .. 'flying', whose) or '0')
+  for place, by in pairs(flights) do  -- Of this script.
+    if shared_part(sub(place, 2)) == whose then sum = sum + by end
   end
   return sum
 end
@@ -415,6 +421,10 @@ local function commit()
   for place, by in pairs(flights) do
     if by ~= 0 and call('HINCRBY', P .. 'inflight', place, by) <= 0 then
       call('HDEL', P .. 'inflight', place)
+    end
+    local whose = shared_part(sub(place, 2))
+    if by ~= 0 and call('HINCRBY', P .. 'flying', whose, by) <= 0 then
+      call('HDEL', P .. 'flying', whose)
     end
     if by < 0 and limited then unblock(sub(place, 2)) end
   end

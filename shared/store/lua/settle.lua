@@ -40,9 +40,9 @@ local function released(id, l, wait, tail)
   if tail ~= '' then l.tail = tail end
   local interval = limit_of(l.hop)
   if interval and interval > 0 then
-    local tat = call('HGET', P .. 'gcra', l.hop)
+    local tat = call('HGET', P .. 'gcra', shared_part(l.hop))
     if tat then
-      call('HSET', P .. 'gcra', l.hop, string.format('%.17g', tonumber(tat) - interval))
+      call('HSET', P .. 'gcra', shared_part(l.hop), string.format('%.17g', tonumber(tat) - interval))
     end
   end
   heed(l)

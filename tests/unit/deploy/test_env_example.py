@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from shared.config import _variables, load
-from shared.settings import DkimSettings, RelaySettings, Settings
+from shared.settings import DkimSettings, RelaySettings, RouteSettings, Settings
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / ".env.example").read_text().splitlines()
@@ -21,7 +21,11 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 
 def _default(path: tuple[str, ...]) -> Any:
     """What a setting is when nobody sets it; of a list, in an entry that is empty."""
-    entries: dict[str, Any] = {"relay": RelaySettings(), "dkim": DkimSettings()}
+    entries: dict[str, Any] = {
+        "relay": RelaySettings(),
+        "dkim": DkimSettings(),
+        "route": RouteSettings(),
+    }
     value: Any = Settings()
     for at, name in enumerate(path):
         value = entries[name] if at == 0 and name in entries else getattr(value, name)

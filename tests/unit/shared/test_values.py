@@ -45,7 +45,7 @@ from shared.model.message import (
     unpack_head,
 )
 from shared.model.status import FINAL, FOLLOWS, OPEN, Status
-from shared.routing import static_legs
+from shared.routing import Routes, legs_of
 from shared.settings import Settings
 
 replies = st.builds(
@@ -204,12 +204,12 @@ def test_every_status_has_its_letter_and_its_successors() -> None:
 
 
 def test_static_legs_hold_at_most_100_recipients() -> None:
-    found = static_legs(head(150, send_at_ms=2000), 1000)
+    found = legs_of(head(150, send_at_ms=2000), 1000, Routes(Settings()))
     assert [len(leg.statuses) for leg in found] == [100, 50]
     assert [leg.recipients[0] for leg in found] == [0, 100]
     assert {leg.state for leg in found} == {LegState.WAITING}
     assert {leg.legs for leg in found} == {2}
-    (single,) = static_legs(head(on_uncertain="hold"), 1000)
+    (single,) = legs_of(head(on_uncertain="hold"), 1000, Routes(Settings()))
     assert (single.state, single.flags) == (LegState.READY, LegFlag.HOLD)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.ids import new_message_id
 from shared.model.message import CLASSES, Message
+from shared.routing import Routes
 from shared.settings import Settings
 from tests.support.system import message
 from web.validation import Policy, Validated, validate
@@ -22,7 +23,7 @@ DAY = 86_400_000
 
 
 def check(fields: dict[str, Any], domains: tuple[str, ...] = ()) -> Validated:
-    policy = Policy(Settings(), "shop", domains, CLASSES, NOW)
+    policy = Policy(Settings(), "shop", domains, CLASSES, NOW, Routes(Settings()))
     return validate(fields, new_message_id(), policy)
 
 

@@ -13,6 +13,8 @@ from shared.clock import ManualClock, SystemClock
 from shared.model.leg import Leg, LegState, RecipientReply
 from shared.model.message import Address, Attachment, Content, Head, Recipient
 from shared.model.status import BY_LETTER
+from shared.routing import Routes
+from shared.settings import Settings
 from shared.store.ports import Accepted
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
 from tests.support.smtp_client import Held
@@ -20,7 +22,7 @@ from tests.support.stores import MemoryTestStore, settings
 from workers import pipeline
 from workers.pipeline import SLOW_HTML_BYTES, Pipeline
 from workers.render import needs_smtputf8, parts
-from workers.route import NextHop
+from workers.route import NextHop, rerouted
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.commands import prepare
@@ -63,6 +65,10 @@ class Hops:
     def find(self, hop: str) -> NextHop | None:
         """The next hop."""
         return self._hop if hop == "relay" else None
+
+    def reroute(self, leg: Leg, head: Head) -> tuple[Leg, ...]:
+        """To the first relay."""
+        return rerouted(leg, head, Routes(Settings()))
 
 
 class System:

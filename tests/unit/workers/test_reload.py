@@ -9,8 +9,7 @@ import pytest
 import structlog
 
 from shared.errors import ConfigError, StoreUnavailable
-from shared.outgoing import Outgoing
-from shared.relays import relays_from
+from shared.outgoing import Outgoing, outgoing_from
 from shared.settings import RelaySettings, Settings
 from tests.support.smtp_client import until
 from workers import main
@@ -18,7 +17,7 @@ from workers.main import Worker
 
 
 def outgoing(name: str) -> Outgoing:
-    return Outgoing(relays_from([RelaySettings(host="127.0.0.1", name=name)]), {})
+    return outgoing_from(Settings(relay=(RelaySettings(host="127.0.0.1", name=name),)))
 
 
 class Reloaded:
@@ -47,7 +46,7 @@ class Reloaded:
             raise StoreUnavailable("away")
 
     def uses(self, name: str) -> bool:
-        return self.worker.hops.default == name
+        return self.worker.hops.find(name) is not None
 
     def idle(self) -> bool:
         reloading = self.worker._reloading
@@ -118,6 +117,6 @@ def test_b17_only_signing_in_without_verified_tls_is_warned_of(
 ) -> None:
     entry = RelaySettings(user="u", password="p", **fields)  # type: ignore[arg-type]
     with structlog.testing.capture_logs() as logs:
-        main._warn(Outgoing(relays_from([entry]), {}))
+        main._warn(outgoing_from(Settings(relay=(entry,))))
     events = [each["event"] for each in logs]
     assert events == (["relay_signs_in_without_verified_tls"] if warned else [])

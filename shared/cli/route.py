@@ -1,0 +1,80 @@
+"""`posthaste route`: which way mail goes, by the settings as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shared.cli.operate import home_option, json_option, print_json
+from shared.cli.store import settings_for
+from shared.domains import domain_of
+from shared.errors import ConfigError
+from shared.model.message import CLASSES, Address, Head, MessageClass, Recipient
+from shared.routing import Routes
+
+
+@click.group()
+def route() -> None:
+    """Look at routes.
+
+    Example: posthaste route show --from shop@shop.example --to customer@example.com
+    """
+
+
+@route.command()
+@click.option("--from", "sender", required=True, metavar="ADDRESS", help="The From address.")
+@click.option("--to", "recipients", required=True, multiple=True, metavar="ADDRESS")
+@click.option("--app", "application", default="default", show_default=True)
+@click.option("--class", "message_class", type=click.Choice(CLASSES))
+@click.option("--tag", "tags", multiple=True)
+@home_option
+@json_option
+def show(
+    sender: str,
+    recipients: tuple[str, ...],
+    application: str,
+    message_class: MessageClass | None,
+    tags: tuple[str, ...],
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Tell which route a message would take, and to which hop, for each recipient.
+
+    Nothing is sent, and no store is asked.
+
+    Example: posthaste route show --from shop@shop.example --to customer@example.com --class bulk
+    """
+    settings = settings_for(home)
+    routes = Routes(settings)
+    head = Head(
+        application,
+        message_class or settings.default_class,
+        "",
+        Address(_address(sender)),
+        "",
+        tuple(Recipient("to", _address(each)) for each in recipients),
+        "",
+        0,
+        tags=tags,
+    )
+    rows = [
+        {"address": recipient.email, "route": routes.route_of(head, recipient) or None, "hop": hop}
+        for recipient, hop in zip(
+            head.recipients, routes.hops_of(head, range(len(recipients))), strict=True
+        )
+    ]
+    if as_json:
+        print_json({"data": rows})
+        return
+    for row in rows:
+        way = f"route {row['route']}" if row["route"] else "no route of its own"
+        click.echo(f"{row['address']}: {row['hop']} ({way})")
+
+
+def _address(text: str) -> str:
+    """An address with its domain as A-labels. Raises `ConfigError`."""
+    local, _, domain = text.rpartition("@")
+    if not local:
+        raise ConfigError(f"{text!r} is not an address, such as customer@example.com")
+    return f"{local}@{domain_of(domain)}"
