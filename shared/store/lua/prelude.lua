@@ -106,12 +106,17 @@ end
 local function save_leg(id, l) call('HSET', leg_key(id), id, encode(l)) end
 
 -- Changes of numbers are gathered and written once a script.
-local counts, flights, waits, rates, touched = {}, {}, {}, {}, {}
+local counts, flights, aloft, waits, rates, touched = {}, {}, {}, {}, {}, {}
 local function bump(field, by) counts[field] = (counts[field] or 0) + by end
-local function fly(c, hop, by) flights[c .. hop] = (flights[c .. hop] or 0) + by end
 
 -- What the limits of a hop belong to: the relay, from whichever address it is reached.
 local function shared_part(hop) return string.match(hop, '^[^@]*') end
+
+local function fly(c, hop, by)
+  local whose = shared_part(hop)
+  flights[c .. hop] = (flights[c .. hop] or 0) + by
+  aloft[whose] = (aloft[whose] or 0) + by
+end
 
 -- A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
 local function accepted_at(id)
@@ -381,11 +386,7 @@ end
 -- Legs under lease of a relay, of all classes and sources.
 local function in_flight(hop)
   local whose = shared_part(hop)
-  local sum = tonumber(call('HGET', P .. 'flying', whose) or '0')
-  for place, by in pairs(flights) do  -- Of this script.
-    if shared_part(sub(place, 2)) == whose then sum = sum + by end
-  end
-  return sum
+  return tonumber(call('HGET', P .. 'flying', whose) or '0') + (aloft[whose] or 0)
 end
 
 -- Tickets: enough for the ready mail, no more than the workers can use, none for mail that may
@@ -422,11 +423,12 @@ local function commit()
     if by ~= 0 and call('HINCRBY', P .. 'inflight', place, by) <= 0 then
       call('HDEL', P .. 'inflight', place)
     end
-    local whose = shared_part(sub(place, 2))
+    if by < 0 and limited then unblock(sub(place, 2)) end
+  end
+  for whose, by in pairs(aloft) do
     if by ~= 0 and call('HINCRBY', P .. 'flying', whose, by) <= 0 then
       call('HDEL', P .. 'flying', whose)
     end
-    if by < 0 and limited then unblock(sub(place, 2)) end
   end
   for place, by in pairs(waits) do
     if by ~= 0 and call('HINCRBY', P .. 'waiting', place, by) <= 0 then
