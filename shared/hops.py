@@ -1,10 +1,20 @@
-"""The names of hops: where a leg goes, as the store, metrics and operators know it. Pure."""
+"""The names of hops: where a leg goes, as the store, metrics and operators know it. Pure.
+
+gw1                a relay, or whatever else mail is handed to
+gw1@partner        the same, from the source address of a route
+pool:news          a pool: its members share one queue
+gw1<pool:news      a leg of the pool that a member has now, while it is leased
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
 _SOURCE_MARK = "@"
+_POOL_MARK = "<"
+POOL = "pool:"
 
 
 class Path(msgspec.Struct, frozen=True):
@@ -19,6 +29,32 @@ class Path(msgspec.Struct, frozen=True):
         return f"{self.relay}{_SOURCE_MARK}{self.route}" if self.route else self.relay
 
 
+class PoolMembers(msgspec.Struct, frozen=True):
+    """Hops that take the legs of one queue.
+
+    Ordered: the first that does not stand still gets them. Weighted: each gets its share.
+    """
+
+    kind: Literal["ordered", "weighted"]
+    members: tuple[tuple[str, int], ...]
+    """(hop, weight), in order; the weight is at least 1."""
+
+
+def member_of(hop: str) -> str:
+    """The hop that has, or would have, a leg: of a pool's leased leg the member."""
+    return hop.partition(_POOL_MARK)[0]
+
+
+def queue_of(hop: str) -> str:
+    """The hop whose queue a leg belongs to: of a pool's leased leg the pool."""
+    return hop.rpartition(_POOL_MARK)[2]
+
+
+def leased_by(member: str, queue: str) -> str:
+    """The hop of a leg of `queue` that `member` has."""
+    return member if member == queue else f"{member}{_POOL_MARK}{queue}"
+
+
 def shared_part(hop: str) -> str:
     """The relay of a hop: what its limits belong to, from whichever address it is reached."""
-    return hop.partition(_SOURCE_MARK)[0]
+    return member_of(hop).partition(_SOURCE_MARK)[0]

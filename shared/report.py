@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.flushing import Flushed
+from shared.hops import queue_of
 from shared.ids import external
 from shared.model.leg import Attempt, Leg, LegState
 from shared.model.status import BY_LETTER, OPEN, Status
@@ -76,7 +77,7 @@ def _recipients(stored: Stored) -> list[dict[str, Any]]:
                 "address": recipient.email,
                 "kind": recipient.kind,
                 "status": status.value,
-                "destination": leg.hop,
+                "destination": queue_of(leg.hop),
                 "attempt_count": leg.attempts - others,
                 "attempts": [_attempt(each, index) for each in his],
                 **_waiting(leg, status, stored.pauses.get(leg.hop)),
@@ -212,7 +213,7 @@ def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
         "cause": cause,
         "explanation": REASONS.get(cause),
         "since": shown(each.since_ms),
-        "destination": each.leg.hop,
+        "destination": queue_of(each.leg.hop),
         "class": each.head.message_class,
         "application": each.head.application,
         "from": each.head.sender.email,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from shared.hops import member_of
 from shared.ids import external
 from shared.log_text import Hostile
 from shared.model.leg import RecipientReply, message_of
@@ -49,7 +50,7 @@ def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> N
     tell(
         "attempt",
         **about(claimed.leg_id),
-        hop=claimed.leg.hop,
+        hop=member_of(claimed.leg.hop),
         message_class=claimed.head.message_class,
         attempt=number,
         outcomes=Counter(_STATUS[reply.status] for reply in verdict.replies),

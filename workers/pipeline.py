@@ -17,6 +17,7 @@ import structlog
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
+from shared.hops import member_of
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import (
     Attempt,
@@ -82,7 +83,7 @@ class Pipeline:
         if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
             return release(claimed, OVERDUE_MS)
         indices = claimed.leg.open_indices()
-        next_hop = self._next_hops.find(claimed.leg.hop)
+        next_hop = self._next_hops.find(member_of(claimed.leg.hop))
         if next_hop is None:
             return await self._split(claimed, self._next_hops.reroute(claimed.leg, claimed.head))
         try:
@@ -195,7 +196,11 @@ class Pipeline:
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
         )
         attempt = Attempt(
-            self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, verdict.bytes_sent
+            self._clock.now_ms(),
+            member_of(leg.hop),
+            verdict.replies,
+            verdict.note,
+            verdict.bytes_sent,
         )
         return statuses, attempt
 
@@ -248,7 +253,11 @@ class Pipeline:
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
         )
         attempt = Attempt(
-            self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, verdict.bytes_sent
+            self._clock.now_ms(),
+            member_of(leg.hop),
+            verdict.replies,
+            verdict.note,
+            verdict.bytes_sent,
         )
         of_attempts = tuple(
             attempt_counter(leg.message_class, reply.status, category(reply))
@@ -258,9 +267,11 @@ class Pipeline:
             index for index, status in zip(leg.indices(), statuses, strict=True) if status in OPEN
         }
         charged = not waiting or not waiting <= verdict.denied
+        # It may have arrived: another relay gets it only when somebody says so.
+        uncertain = any(reply.status == Status.UNCERTAIN.letter for reply in verdict.replies)
         if verdict.denied:
             counted = (*counted, "relay_troubles")
-            self._troubles.complain(leg.hop, "refuses to relay to some recipients")
+            self._troubles.complain(member_of(leg.hop), "refuses to relay to some recipients")
         attempts = leg.attempts + charged
         retry_ms = self._wait_ms(claimed, attempts, charged) if waiting else 0
         lines.attempt(claimed, verdict, attempts, retry_ms)
@@ -275,6 +286,7 @@ class Pipeline:
             retry_ms,
             counted + of_attempts,
             answered,
+            uncertain,
         )
 
     def _wait_ms(self, claimed: Claimed, attempts: int, charged: bool) -> int:

@@ -10,6 +10,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.errors import StoreError
+from shared.hops import member_of
 from shared.model.leg import Attempt, pack_history
 from shared.store.ports import Claimed, Queue, Settlement
 from workers import lines
@@ -40,7 +41,7 @@ class Troubles:
 
         One to whose own commands the relay objected stays away, so that others probe it too.
         """
-        hop, own = claimed.leg.hop, verdict.own_commands
+        hop, own = member_of(claimed.leg.hop), verdict.own_commands
         longest_ms = OWN_COMMANDS_LONGEST_MS if own else LONGEST_MS
         try:
             wait_ms = await self._queue.trouble(
@@ -74,7 +75,9 @@ class Troubles:
     def _uncharged(self, claimed: Claimed, verdict: Verdict) -> bytes:
         """The history with what the relay said now; said again, it is kept once."""
         leg = claimed.leg
-        said = Attempt(self._clock.now_ms(), leg.hop, verdict.replies, verdict.note, charged=False)
+        said = Attempt(
+            self._clock.now_ms(), member_of(leg.hop), verdict.replies, verdict.note, charged=False
+        )
         history = leg.history
         if history and not history[-1].charged and history[-1].note == said.note:
             history = history[:-1]

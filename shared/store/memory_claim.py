@@ -7,7 +7,7 @@ from collections import deque
 
 import msgspec
 
-from shared.hops import shared_part
+from shared.hops import leased_by, shared_part
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.store.memory_state import State, resting
@@ -16,6 +16,9 @@ from shared.store.unreadable import Row
 INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
 MOST_EXPIRED = 200
+RAMP_FIRST = 10
+RAMP_MS = 8000
+"""Legs that a hop which was in trouble gets at first, and for how long they double each second."""
 
 _replace = msgspec.structs.replace
 
@@ -50,7 +53,64 @@ class ClaimRun:
                 return
             self._visit(ring.popleft())
 
-    def _visit(self, hop: str) -> None:
+    def _visit(self, queue_hop: str) -> None:
+        """One queue of the ring: by its hop, or a pool's by the first of its members that may."""
+        state = self._state
+        queue = state.ready[self._class, queue_hop]
+        apart, wake, still = self._serve(queue_hop, queue)
+        if not queue:
+            return
+        if apart:
+            state.ring[self._class].appendleft(queue_hop)
+            self._over = True
+        elif wake:
+            state.wake[self._class][queue_hop] = wake
+            if not still:
+                state.bump("permits_refused")
+        else:
+            state.ring[self._class].append(queue_hop)
+
+    def _serve(self, queue_hop: str, queue: deque[bytes]) -> tuple[bool, int | None, bool]:
+        """Whether a leg must be claimed alone; until when nothing can be taken; whether all stand
+        still."""
+        state = self._state
+        members, start = self._takers(queue_hop)
+        weights = dict(state.pools[queue_hop].members) if start else {}
+        wakes, all_still = [], True
+        for at, member in enumerate(members, 1):
+            taken, apart, wake, still = self._take_by(member, queue_hop, queue)
+            if taken and start:
+                served = state.served[queue_hop]
+                served[member] = start[member] + taken / weights[member]
+                served[""] = start[member]
+            if apart:
+                return True, None, False
+            if not wake or (taken and start and at < len(members)):
+                return False, None, False
+            wakes.append(wake)
+            all_still = all_still and still
+            if not still and not start:
+                break
+        return False, min(wakes), all_still
+
+    def _takers(self, hop: str) -> tuple[list[str], dict[str, float]]:
+        """Who is asked, in order; of a weighted pool with the start of each one's turn."""
+        state = self._state
+        pool = state.pools.get(hop)
+        if pool is None or state.suspension(hop):
+            return [hop], {}
+        members = [member for member, _ in pool.members]
+        if pool.kind == "ordered":
+            return members, {}
+        served = state.served.setdefault(hop, {})
+        start = {each: max(served.get("", 0.0), served.get(each, 0.0)) for each in members}
+        return sorted(members, key=lambda each: (start[each], each)), start
+
+    def _take_by(
+        self, hop: str, queue_hop: str, queue: deque[bytes]
+    ) -> tuple[int, bool, int | None, bool]:
+        """Let one hop take what it may: how many, whether one must be claimed alone, until when it
+        can take no more, whether it stands still."""
         state = self._state
         room, wake = min(self._quantum, self._limit - len(self.legs)), None
         until = state.still_until(hop)
@@ -59,27 +119,30 @@ class ClaimRun:
             room, wake = 0, until
         elif probing:
             room, wake = 1, state.now() + 1000
+        else:
+            room, wake = self._ramped(hop, room)
         if not until:
             room, later = self._permitted(hop, room)
             wake = wake or later
-        queue = state.ready[self._class, hop]
         self._choose_probe(hop, queue, room if probing else 0)
-        taken, apart = self._take_from(queue, room)
+        taken, apart = self._take_from(queue, room, leased_by(hop, queue_hop))
         if probing and taken:
             state.probes[hop] = self.legs[-1].leg_id
         permit = None if until else self._book(hop, taken)
         if taken < room:
             wake = None
-        if queue:
-            if apart:
-                state.ring[self._class].appendleft(hop)
-                self._over = True
-            elif wake or permit:
-                state.wake[self._class][hop] = max(wake or 0, permit or 0)
-                if not until and not probing:
-                    state.bump("permits_refused")
-            else:
-                state.ring[self._class].append(hop)
+        if wake or permit:
+            wake = max(wake or 0, permit or 0)
+        return taken, apart, wake, bool(until) or probing
+
+    def _ramped(self, hop: str, room: int) -> tuple[int, int | None]:
+        """A hop that comes back from trouble gets little at first."""
+        state, recovery = self._state, self._state.recovery(hop)
+        if recovery is None or state.now() - recovery[0] > RAMP_MS:
+            return room, None
+        most = RAMP_FIRST * 2 ** ((state.now() - recovery[0]) // 1000)
+        left = max(0, min(room, most - state.flying(shared_part(hop))))
+        return left, state.now() + 250 if left < room else None
 
     def _choose_probe(self, hop: str, queue: deque[bytes], room: int) -> None:
         """Every other probe is the newest."""
@@ -117,7 +180,7 @@ class ClaimRun:
         permit = math.ceil(after - (burst - 1) * interval - 1e-6)
         return permit if permit > state.now() else None
 
-    def _take_from(self, queue: deque[bytes], room: int) -> tuple[int, bool]:
+    def _take_from(self, queue: deque[bytes], room: int, hop: str) -> tuple[int, bool]:
         before = len(self.legs)
         while queue and len(self.legs) - before < room and not self._over:
             leg = self._state.legs.get(queue[0])
@@ -133,7 +196,7 @@ class ClaimRun:
                 if self.legs:
                     return len(self.legs) - before, True
                 self.alone = self._over = True
-            self._take(queue.popleft(), leg)
+            self._take(queue.popleft(), _replace(leg, hop=hop))
         return len(self.legs) - before, False
 
     def _take(self, identifier: bytes, leg: Leg) -> None:

@@ -75,8 +75,7 @@ class PumpRun:
         for identifier in self._first(state.leases[name], BATCH - self._reaped):
             leg = state.legs[identifier]
             self._reaped += 1
-            state.withdraw(identifier, leg)
-            leg = state.heed(leg)
+            leg = state.heed(state.withdraw(identifier, leg))
             if leg.flags & LegFlag.STARTED and any(each in OPEN for each in leg.statuses):
                 leg = self._crash(identifier, leg)
             leg = _replace(leg, flags=resting(leg))
@@ -118,9 +117,9 @@ class PumpRun:
                 state.expiry[identifier] = state.now() + 1000
 
     def _expire_still(self) -> None:
-        """On a hop that stands still, what has had its time is at the head of its queues."""
+        """Where nobody claims, what has had its time is at the head of the queues."""
         state = self._state
-        for hop in [*state.suspended, *state.trouble]:
+        for hop in [*state.suspended, *state.trouble, *state.pools]:
             state.still_until(hop)  # Removes a suspension whose time is over.
             for name in CLASSES:
                 queue, popped = state.ready.get((name, hop), deque()), False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from shared.hops import shared_part
+from shared.hops import PoolMembers, member_of, queue_of, shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
@@ -143,8 +143,8 @@ class MemoryQueue:
         return Settled.LATE if late else Settled.DONE
 
     def _apply(self, given: Settlement, leg: Leg) -> None:
-        state = self._state
-        state.withdraw(given.leg_id, leg)
+        state, via = self._state, member_of(leg.hop)
+        leg = state.withdraw(given.leg_id, leg)
         allowed = OPEN | {Status.UNCERTAIN} if leg.state is LegState.HELD else OPEN
         leg = state.heed(state.restate(leg, given.statuses, allowed))
         history, earlier = unpack_history(given.history) if given.history else ((), b"")
@@ -156,6 +156,7 @@ class MemoryQueue:
             attempts=given.attempts,
             history=history,
             earlier=earlier,
+            hop=via if given.pinned else leg.hop,
         )
         state.legs[given.leg_id] = state.place(given.leg_id, leg, given.retry_after_ms)
         if given.event:
@@ -163,15 +164,25 @@ class MemoryQueue:
         for name in given.counted:
             state.bump(name)
         if given.answered:
-            state.answered.append((state.now(), leg.message_class, leg.hop))
-            state.probes.pop(leg.hop, None)
-            if state.trouble.pop(leg.hop, None) is not None and not state.still_until(leg.hop):
-                state.to_ring(leg.hop)
+            self._answered(leg, via)
+
+    def _answered(self, leg: Leg, via: str) -> None:
+        """The next hop has answered a transaction: its trouble is over."""
+        state = self._state
+        state.answered.append((state.now(), leg.message_class, via))
+        state.probes.pop(via, None)
+        trouble = state.trouble.pop(via, None)
+        if trouble is None:
+            return
+        state.recovering[via] = (state.now(), trouble.strikes)
+        if not state.still_until(via):
+            state.to_ring(via)
+            state.to_ring(leg.hop)
 
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state
-        state.withdraw(given.leg_id, leg)
         hop = shared_part(leg.hop)
+        leg = state.withdraw(given.leg_id, leg)
         limit = state.limits.get(hop)
         if limit is not None and limit.per_second and hop in state.gcra:
             state.gcra[hop] -= 1000 / limit.per_second
@@ -244,7 +255,7 @@ class MemoryQueue:
         state, message = self._state, message_of(identifier)
         zero = leg_id(message, 0)
         total = state.legs[zero].legs
-        state.withdraw(identifier, leg)
+        leg = state.withdraw(identifier, leg)
         base = _replace(
             leg, fence=leg.fence + 1, flags=resting(leg), state=LegState.READY, due_ms=0
         )
@@ -254,7 +265,8 @@ class MemoryQueue:
             state.legs[zero] = _replace(state.legs[zero], legs=base.legs)
         for index, new in enumerate(legs):
             target = identifier if index == 0 else leg_id(message, total + index - 1)
-            part = _replace(base, hop=new.hop, statuses=new.statuses, recipients=new.recipients)
+            hop = queue_of(new.hop)
+            part = _replace(base, hop=hop, statuses=new.statuses, recipients=new.recipients)
             state.legs[target] = part
             state.push_ready(target, part)
         state.event("rerouted", identifier)
@@ -274,6 +286,12 @@ class MemoryQueue:
         if limit.per_second or limit.concurrency:
             self._state.limits[hop] = limit
 
+    async def pools(self, pools: Mapping[str, PoolMembers]) -> None:
+        """See the port."""
+        self._state.pools = dict(pools)
+        for gone in self._state.served.keys() - pools.keys():
+            del self._state.served[gone]
+
     def _has_answered(self, hop: str) -> bool:
         """In this minute or the one before."""
         minute = self._state.now() // 60_000
@@ -289,7 +307,8 @@ class MemoryQueue:
             if own_commands and self._has_answered(hop):
                 state.bump("relay_troubles")
                 return 0
-            before = state.trouble.get(hop, Pause("trouble", 0, "", 0, state.now()))
+            _, strikes = state.recovery(hop) or (0, 0)
+            before = state.trouble.get(hop, Pause("trouble", 0, "", strikes, state.now()))
             if (before.until_ms or 0) > state.now():
                 return 0
             wait: int = min(longest_ms, first_ms * 2**before.strikes)
@@ -297,6 +316,7 @@ class MemoryQueue:
                 "trouble", state.now() + wait, reason, before.strikes + 1, before.since_ms
             )
             state.probes.pop(hop, None)
+            state.recovering.pop(hop, None)
             state.postpone(hop)
             state.bump("relay_troubles")
             return wait

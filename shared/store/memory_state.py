@@ -13,15 +13,17 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
-from shared.hops import shared_part
+from shared.hops import PoolMembers, member_of, queue_of, shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
+from shared.store.pools import pause_of_pool
 from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
 
 TICKET_MS = 5000
 LIVE_MS = 3000
+REMEMBERED_MS = 60_000
 MOST_KEPT = 500
 """Attempts in a history that only operators and ended workers have added to."""
 
@@ -59,6 +61,11 @@ class State:
         self.acknowledged: str | None = None
         self.idempotency: dict[bytes, tuple[Idempotency, bytes, bool, int]] = {}
         self.limits: dict[str, DestinationLimit] = {}
+        self.pools: dict[str, PoolMembers] = {}
+        self.served: dict[str, dict[str, float]] = {}
+        """Pool -> member -> the end of its turn; the pool's own time under ''."""
+        self.recovering: dict[str, tuple[int, int]] = {}
+        """Hop -> (since, strikes before)."""
         self.suspended: dict[str, Pause] = {}
         self.trouble: dict[str, Pause] = {}
         self.probes: dict[str, bytes] = {}
@@ -129,22 +136,26 @@ class State:
             queue.append(leg_id)
         self.ready_legs[leg.message_class] += 1
 
-    def withdraw(self, leg_id: bytes, leg: Leg) -> None:
-        """Take a leg out of whatever holds it; a ready id stays behind as a tombstone."""
+    def withdraw(self, leg_id: bytes, leg: Leg) -> Leg:
+        """Take a leg out of whatever holds it; a ready id stays behind as a tombstone.
+
+        Gives it as it is then: of a pool's leased leg the hop is the pool.
+        """
         if leg.state is LegState.READY:
             self.ready_legs[leg.message_class] -= 1
         elif leg.state is LegState.LEASED:
             self.leases[leg.message_class].pop(leg_id, None)
             self.fly(leg, -1)
-            self.unblock(leg.hop)
+            self.unblock(member_of(leg.hop))
         elif leg.state is LegState.WAITING:
             self.undefer(leg_id, leg)
         self.dead.pop(leg_id, None)
         self.held.pop(leg_id, None)
+        return msgspec.structs.replace(leg, hop=queue_of(leg.hop))
 
     def fly(self, leg: Leg, by: int) -> None:
         """Change the number of a destination's legs in flight."""
-        place = (leg.message_class, leg.hop)
+        place = (leg.message_class, member_of(leg.hop))
         self.inflight[place] = self.inflight.get(place, 0) + by
 
     def defer(self, leg_id: bytes, leg: Leg, due_ms: int) -> Leg:
@@ -160,7 +171,7 @@ class State:
 
     def expire(self, leg_id: bytes, leg: Leg) -> None:
         """Its message's time is over."""
-        self.withdraw(leg_id, leg)
+        leg = self.withdraw(leg_id, leg)
         self.legs[leg_id] = self.place(leg_id, self.restate_open(leg, Status.EXPIRED))
         self.event("expired", leg_id)
 
@@ -192,10 +203,18 @@ class State:
 
     def may_start(self, leg_id: bytes, leg: Leg) -> bool:
         """Whether its hop has not come to stand still since the leg was claimed."""
-        if leg.hop in self.trouble and self.probes.get(leg.hop) != leg_id:
+        hop, queue = member_of(leg.hop), queue_of(leg.hop)
+        if hop in self.trouble and self.probes.get(hop) != leg_id:
             return False
-        pause = self.pause(leg.hop)
-        return pause is None or pause.kind == "trouble"
+        return self.suspension(hop) is None and self.suspension(queue) is None
+
+    def recovery(self, hop: str) -> tuple[int, int] | None:
+        """Since when a hop is back from trouble, and its strikes before; None: long ago."""
+        found = self.recovering.get(hop)
+        if found is not None and not 0 <= self.now() - found[0] <= REMEMBERED_MS:
+            del self.recovering[hop]
+            return None
+        return found
 
     def postpone(self, hop: str) -> None:
         """A hop that waits goes on waiting until it stands still no longer."""
@@ -211,7 +230,10 @@ class State:
 
     def pause(self, hop: str) -> Pause | None:
         """Why a hop stands still."""
-        return self.suspension(hop) or self.trouble.get(hop)
+        own = self.suspension(hop) or self.trouble.get(hop)
+        pool = self.pools.get(hop)
+        members = [self.pause(member) for member, _ in pool.members] if pool else []
+        return pause_of_pool(own, members)
 
     def suspension(self, hop: str) -> Pause | None:
         """Its suspension, unless that is over."""

@@ -9,12 +9,13 @@ milliseconds; "now" is the store's clock, never the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Literal, Protocol
 
 import msgspec
 
+from shared.hops import PoolMembers
 from shared.model.leg import Attempt, Leg
 from shared.model.message import Head, Message, MessageClass
 from shared.model.status import Status
@@ -255,6 +256,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """SETTLE: counters to raise by one; no spaces in their names."""
     answered: bool = False
     """SETTLE: the next hop has answered MAIL, so its trouble is over."""
+    pinned: bool = False
+    """SETTLE: the leg stays with the member of the pool that had it: it may have arrived there."""
 
 
 class Settled(Enum):
@@ -351,6 +354,10 @@ class Queue(Protocol):
 
     async def limit(self, hop: str, limit: DestinationLimit) -> None:
         """Set the limits of a hop."""
+        ...
+
+    async def pools(self, pools: Mapping[str, PoolMembers]) -> None:
+        """Set all pools, by their hops; those that are not in it are pools no longer."""
         ...
 
     async def trouble(

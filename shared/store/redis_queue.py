@@ -7,17 +7,19 @@ Takes and gives the values of `shared.store.ports`; each method is one script. F
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
+from shared.hops import PoolMembers
 from shared.model.leg import Attempt, Leg, pack_attempt, pack_statuses, salvage_leg, unpack_leg
 from shared.model.message import CLASSES, MessageClass, UnknownFormat
 from shared.model.status import Status
 from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
+from shared.store.pools import pack_pool
 from shared.store.ports import (
     Claim,
     DestinationLimit,
@@ -133,7 +135,7 @@ class RedisQueue:
                     each.event,
                     each.retry_after_ms,
                     " ".join(each.counted),
-                    1 if each.answered else 0,
+                    "a" * each.answered + "p" * each.pinned,
                 )
             answers += [_SETTLED[letter] for letter in await self._run("settle", *flat)]
         return answers
@@ -183,6 +185,16 @@ class RedisQueue:
         burst = max(1.0, limit.per_second * 0.1)
         text = f"{interval!r}|{burst!r}|{limit.concurrency}"
         await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
+
+    async def pools(self, pools: Mapping[str, PoolMembers]) -> None:
+        """See the port."""
+        known = await self._redis.command("HKEYS", f"{PREFIX}pools")
+        gone = {hop.decode() for hop in known} - pools.keys()
+        for hop, pool in pools.items():
+            await self._redis.command("HSET", f"{PREFIX}pools", hop, pack_pool(pool))
+        for hop in gone:
+            await self._redis.command("HDEL", f"{PREFIX}pools", hop)
+            await self._redis.command("DEL", f"{PREFIX}served:{hop}")
 
     async def trouble(
         self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False

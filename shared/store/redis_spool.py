@@ -15,12 +15,14 @@ import msgspec
 from shared.clock import Clock, SystemClock
 from shared.compression import pack_content
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from shared.hops import POOL
 from shared.model.leg import Leg, LegState, counted, leg_id, pack_leg
 from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
 from shared.model.status import BY_LETTER
 from shared.settings import Settings
 from shared.store.attempts import split_attempts
 from shared.store.connection import SyncRedis, Value, info
+from shared.store.pools import members_in, pause_of_pool
 from shared.store.ports import (
     Accepted,
     AcceptKind,
@@ -180,13 +182,28 @@ class RedisSpool:
         hops = sorted({leg.hop for leg in legs if leg.state is LegState.READY})
         if not hops:
             return {}
+        members = self._members(hops)
+        asked = sorted({*hops, *(each for pool in members.values() for each in pool)})
         answers = self._redis.commands(
-            [("HMGET", f"{PREFIX}{kind}", *hops) for kind in ("suspended", "trouble")]
+            [("HMGET", f"{PREFIX}{kind}", *asked) for kind in ("suspended", "trouble")]
         )
-        found = zip(hops, *answers, strict=True)
+        found = zip(asked, *answers, strict=True)
         now_ms = (self._clock or SystemClock()).now_ms()
-        pauses = {hop: pause_of(suspended, trouble, now_ms) for hop, suspended, trouble in found}
+        each = {hop: pause_of(suspended, trouble, now_ms) for hop, suspended, trouble in found}
+        pauses = {
+            hop: pause_of_pool(each[hop], [each[member] for member in members.get(hop, ())])
+            for hop in hops
+        }
         return {hop: pause for hop, pause in pauses.items() if pause is not None}
+
+    def _members(self, hops: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The members of those that are pools."""
+        pools = [hop for hop in hops if hop.startswith(POOL)]
+        if not pools:
+            return {}
+        packed = self._redis.command("HMGET", f"{PREFIX}pools", *pools)
+        found = zip(pools, packed, strict=True)
+        return {pool: members_in(text.decode()) for pool, text in found if text is not None}
 
     def cancel(self, message_id: bytes) -> Changed:
         """See the port."""

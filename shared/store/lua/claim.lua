@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- claim: lease legs of one class, a quantum from each destination of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<hop> leg:<b> leases:<c>
---   inflight gcra counters tickets:<c> deferred:<c> trouble suspended finished events;
---   reads head:<b> body:<b> limits
+--   inflight flying gcra served:<pool> counters tickets:<c> deferred:<c> trouble recovering
+--   suspended finished events; reads head:<b> body:<b> limits pools
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
 -- Returns {more, alone, damaged legs, legs of a newer release, id, record, head or nil, content or
@@ -17,8 +17,10 @@ for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 
 local limited = call('HLEN', P .. 'limits') > 0
 local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
+local recovering = call('HLEN', P .. 'recovering') > 0
 local out, got, bytes, alone, over, expired = { 0, 0, 0, 0 }, 0, 0, 0, false, 0
 local visited  -- The hop that is being claimed from.
+local via  -- The member that takes its legs, where it is a pool.
 
 -- One that cannot be read is left to the pump, which looks again in a minute where a newer release
 -- has written it, and buries it at once where it is damaged.
@@ -51,6 +53,63 @@ local function permitted(hop, room)
   end
 end
 
+-- A hop that comes back from trouble gets little at first: how many legs it may have more.
+local function ramped(hop, room)
+  local since = recovery_of(hop)
+  if not since or now - since > RAMP_MS then return room end
+  local most = RAMP_FIRST * 2 ^ math.floor((now - since) / 1000)
+  return math.max(0, math.min(room, most - in_flight(hop)))
+end
+
+-- What a hop may take now: how many legs; when it is short, until when; whether it stands still;
+-- its trouble, when this is a probe; and what books the permits that were used.
+local function opening(hop, room)
+  local wake, trouble, book
+  if pauses then
+    local till
+    till, trouble = still_until(hop)
+    if till > 0 then return 0, till, true end
+    if trouble then room, wake = 1, now + 1000 end
+  end
+  if recovering and not trouble then
+    local most = ramped(hop, room)
+    if most < room then room, wake = most, now + 250 end
+  end
+  if limited and room > 0 then
+    local later
+    room, later, book = permitted(hop, room)
+    wake = wake or later
+  end
+  return room, wake, trouble ~= nil, trouble, book
+end
+
+-- The members of a pool in the order in which they are asked, or the hop itself; and for a weighted
+-- pool what notes that one of them was given legs. Of an ordered pool the first that does not stand
+-- still gets them. Of a weighted one first who has been given the least for its weight, counted so
+-- that one that was away does not catch up (start-time fair queueing).
+local function takers(hop)
+  local text = sub(hop, 1, 5) == 'pool:' and call('HGET', P .. 'pools', hop)
+  if not text then return { hop } end
+  local members, weights, kind = {}, {}, string.match(text, '^%S+')
+  for member, weight in string.gmatch(text, '(%S+)=(%d+)') do
+    members[#members + 1], weights[member] = member, tonumber(weight)
+  end
+  if kind ~= 'weighted' then return members end
+  local key, start = P .. 'served:' .. hop, {}
+  local time = tonumber(call('HGET', key, '') or '0')
+  for i, ends in ipairs(call('HMGET', key, unpack(members))) do
+    start[members[i]] = math.max(time, tonumber(ends or '0'))
+  end
+  table.sort(members, function(a, b)
+    if start[a] == start[b] then return a < b end
+    return start[a] < start[b]
+  end)
+  return members, function(member, taken)
+    call('HSET', key, member, string.format('%.17g', start[member] + taken / weights[member]),
+      '', string.format('%.17g', start[member]))
+  end
+end
+
 -- Lease one leg that the queue named; nothing happens when the leg is no longer ready.
 -- Returns false when the leg must go back because it has to be claimed alone.
 local function take(id)
@@ -80,8 +139,13 @@ local function take(id)
   end
   -- Not started yet: if the answer to this claim is lost, nobody is to blame.
   flags = has(flags, HOLD) and HOLD or 0
+  local rest = sub(rec, 30)
+  if via then
+    local hop = via .. '<' .. visited
+    rest = string.char(#hop) .. hop .. sub(rec, 31 + byte(rec, 30))
+  end
   rec = struct.pack(FIXED, 1, LEASED, class, crashes, flags, fence + 1, attempts, legs,
-    now + lease, give_up) .. sub(rec, 30)
+    now + lease, give_up) .. rest
   call('HSET', key, id, rec)
   call('ZADD', P .. 'leases:' .. c, now + lease, id)
   local m, b = sub(id, 1, 16), byte(id, 16)
@@ -116,48 +180,60 @@ local function take_from(list, room)
   return got - before, false
 end
 
-local turns = call('LLEN', ring)
-while turns > 0 and got < limit and not over do
-  turns = turns - 1
-  local hop = call('LPOP', ring)
-  visited = hop
-  local room, wake, book = math.min(quantum, limit - got), nil, nil
-  local trouble
-  local still = false
-  if pauses then
-    local till
-    till, trouble = still_until(hop)
-    if till > 0 then room, wake = 0, till end
-    if trouble then room, wake = 1, now + 1000 end
-    still = till > 0 or trouble ~= nil
-  end
-  if limited and room > 0 then
-    local later
-    room, later, book = permitted(hop, room)
-    wake = wake or later
-  end
-  local list = P .. 'ready:' .. c .. ':' .. hop
+-- Let one hop take what it may of a queue. Returns how many it took, whether a leg must be claimed
+-- alone, until when it can take no more (nil: it can), and whether it stands still.
+local function visit(hop, list)
+  local room, wake, still, trouble, book = opening(hop, math.min(quantum, limit - got))
   -- Every other probe is the newest: what the hop objects to may stand at the head in numbers.
   if room > 0 and trouble and trouble.strikes % 2 == 0 then call('RPOPLPUSH', list, list) end
   local taken, apart = 0, false
   if room > 0 then taken, apart = take_from(list, room) end
   local permit = book and book(taken)
   if taken < room then wake = nil end
-  if call('LLEN', list) > 0 then
-    if apart then
-      call('LPUSH', ring, hop)
-      over = true
-    elseif wake or permit then
-      call('ZADD', P .. 'wake:' .. c, math.max(wake or 0, permit or 0), hop)
-      if not still then bump('permits_refused', 1) end
-    else
-      call('RPUSH', ring, hop)
-    end
-  end
   if taken > 0 then fly(c, hop, taken) end
   if trouble and taken > 0 then
     trouble.probe = out[#out - 3]
     save_trouble(hop, trouble)
+  end
+  if wake or permit then wake = math.max(wake or 0, permit or 0) end
+  return taken, apart, wake, still
+end
+
+-- The same for a queue: by its hop, or where it is a pool's by the first of its members that may.
+local function serve(list)
+  local members, note = takers(visited)
+  if pauses and members[1] ~= visited and suspended_till(call('HGET', P .. 'suspended', visited)) then
+    members, note = { visited }, nil
+  end
+  local soonest, all_still = nil, true
+  for i = 1, #members do
+    via = members[i] ~= visited and members[i] or nil
+    local taken, apart, wake, still = visit(members[i], list)
+    if taken > 0 and note then note(members[i], taken) end
+    if apart then return true end
+    if not wake or (taken > 0 and note and i < #members) then return false end  -- It can go on.
+    soonest, all_still = math.min(soonest or wake, wake), all_still and still
+    if not still and not note then break end
+  end
+  return false, soonest, all_still
+end
+
+local turns = call('LLEN', ring)
+while turns > 0 and got < limit and not over do
+  turns = turns - 1
+  visited, via = call('LPOP', ring), nil
+  local list = P .. 'ready:' .. c .. ':' .. visited
+  local apart, wake, still = serve(list)
+  if call('LLEN', list) > 0 then
+    if apart then
+      call('LPUSH', ring, visited)
+      over = true
+    elseif wake then
+      call('ZADD', P .. 'wake:' .. c, wake, visited)
+      if not still then bump('permits_refused', 1) end
+    else
+      call('RPUSH', ring, visited)
+    end
   end
 end
 bump('r:' .. c, -got)

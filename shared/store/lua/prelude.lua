@@ -9,8 +9,10 @@
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
 --   flying HASH shared part of a hop -> legs under lease
+--   pools HASH pool -> 'ordered' or 'weighted', then its members and their weights
+--   served:<pool> HASH member -> legs it was given
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
---   trouble HASH by hop                  limits gcra HASH by shared part of a hop
+--   trouble recovering HASH by hop                  limits gcra HASH by shared part of a hop
 --   tickets:<c> ZSET id -> ms  live STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
@@ -109,8 +111,13 @@ local function save_leg(id, l) call('HSET', leg_key(id), id, encode(l)) end
 local counts, flights, aloft, waits, rates, touched = {}, {}, {}, {}, {}, {}
 local function bump(field, by) counts[field] = (counts[field] or 0) + by end
 
+-- A leg that a member of a pool has is at '<member><<pool>'; everywhere else at the pool, whose
+-- queue its members share.
+local function member_of(hop) return string.match(hop, '^[^<]*') end
+local function queue_of(hop) return string.match(hop, '<(.*)$') or hop end
+
 -- What the limits of a hop belong to: the relay, from whichever address it is reached.
-local function shared_part(hop) return string.match(hop, '^[^@]*') end
+local function shared_part(hop) return string.match(hop, '^[^@<]*') end
 
 local function fly(c, hop, by)
   local whose = shared_part(hop)
@@ -214,13 +221,16 @@ local function place(id, l, wait)
   end
 end
 
--- Take a leg out of whatever holds it now. A ready id stays behind as a tombstone.
+-- Take a leg out of whatever holds it now. A ready id stays behind as a tombstone. Of a leased one
+-- `via` is the hop that had it.
 local function withdraw(id, l)
   if l.state == READY then
     bump('r:' .. l.c, -1)
   elseif l.state == LEASED then
     call('ZREM', P .. 'leases:' .. l.c, id)
-    fly(l.c, l.hop, -1)
+    l.via = member_of(l.hop)
+    l.hop = queue_of(l.hop)
+    fly(l.c, l.via, -1)
     touched[l.c] = true
   elseif l.state == WAITING then
     undefer(id, l)
@@ -331,6 +341,21 @@ end
 local function save_trouble(hop, t)
   call('HSET', P .. 'trouble', hop,
     struct.pack('>dBd', t.till, t.strikes, t.since) .. t.probe .. t.reason)
+end
+
+-- recovering HASH: hop -> since ms, '|', strikes before. A hop that was in trouble gets little at
+-- first, twice as much each second; when it is in trouble again soon, its strikes go on.
+local RAMP_FIRST, RAMP_MS, REMEMBERED_MS = 10, 8000, 60000
+local function recovery_of(hop)
+  local text = call('HGET', P .. 'recovering', hop)
+  if not text then return nil end
+  local since, strikes = string.match(text, '^(%d+)|(%d+)$')
+  since = tonumber(since)
+  if now - since > REMEMBERED_MS or now < since then
+    call('HDEL', P .. 'recovering', hop)
+    return nil
+  end
+  return since, tonumber(strikes)
 end
 
 -- The end of a suspension, from its text in `suspended`: 0 is none; nil when it is over, or no text.

@@ -3,7 +3,7 @@
 -- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
 --   body:<b> ready:<c>:<hop> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
 --   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
---   suspended trouble
+--   suspended trouble pools
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -137,9 +137,9 @@ local function expire_due()
   if #ids >= most then more = 1 end
 end
 
--- On a hop that stands still nobody claims: what has had its time is at the head of its queues.
-local function expire_still(kind)
-  local hops = call('HRANDFIELD', P .. kind, 20)
+-- On a hop that stands still, or a pool all of whose members do, nobody claims: what has had its
+-- time is at the head of its queues.
+local function expire_still(hops)
   for i = 1, #hops do
     still_until(hops[i])  -- Removes a suspension whose time is over.
     for c in pairs(CLASS) do
@@ -215,8 +215,9 @@ for _, c in ipairs({ '0', '1', '2' }) do
   touched[c] = true
 end
 expire_due()
-expire_still('suspended')
-expire_still('trouble')
+expire_still(call('HRANDFIELD', P .. 'suspended', 20))
+expire_still(call('HRANDFIELD', P .. 'trouble', 20))
+expire_still(call('HRANDFIELD', P .. 'pools', 20))
 forget()
 
 -- Only what a recorder has acknowledged may go; without one the stream is capped, and the

@@ -2,9 +2,10 @@
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
---   trouble rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits suspended live
+--   trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
---   counters to raise, separated by spaces, '1' when the next hop has answered MAIL.
+--   counters to raise, separated by spaces, letters: 'a' the next hop has answered MAIL, 'p' the leg
+--   stays with the pool's member that had it.
 -- Returns a letter each: d done, l late but counted, r refused.
 
 local UNDECIDED = { q = true, s = true, f = true, u = true }
@@ -13,9 +14,15 @@ local troubles = call('HLEN', P .. 'trouble') > 0
 
 -- The next hop has answered a transaction: it is counted, and its trouble is over.
 local function answered(l)
-  rates[l.c .. l.hop] = (rates[l.c .. l.hop] or 0) + 1
-  if troubles and call('HDEL', P .. 'trouble', l.hop) == 1 and still_until(l.hop) == 0 then
-    to_ring(l.hop)
+  local hop = l.via or l.hop
+  rates[l.c .. hop] = (rates[l.c .. hop] or 0) + 1
+  local trouble = troubles and trouble_of(hop)
+  if not trouble then return end
+  call('HDEL', P .. 'trouble', hop)
+  call('HSET', P .. 'recovering', hop, string.format('%d|%d', now, trouble.strikes))
+  if still_until(hop) == 0 then
+    to_ring(hop)
+    if l.via then to_ring(l.hop) end
   end
 end
 
@@ -28,21 +35,23 @@ local function settled(id, l, i)
   l.flags = has(l.flags, HOLD) and HOLD or 0
   l.attempts = tonumber(ARGV[i + 4])
   l.tail = ARGV[i + 5]
+  if l.via and string.find(ARGV[i + 9], 'p', 1, true) then l.hop = l.via end
   place(id, l, tonumber(ARGV[i + 7]))
   save_leg(id, l)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
   for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
-  if ARGV[i + 9] == '1' then answered(l) end
+  if string.find(ARGV[i + 9], 'a', 1, true) then answered(l) end
 end
 
 local function released(id, l, wait, tail)
   withdraw(id, l)
   if tail ~= '' then l.tail = tail end
-  local interval = limit_of(l.hop)
+  local whose = shared_part(l.via or l.hop)
+  local interval = limit_of(whose)
   if interval and interval > 0 then
-    local tat = call('HGET', P .. 'gcra', shared_part(l.hop))
+    local tat = call('HGET', P .. 'gcra', whose)
     if tat then
-      call('HSET', P .. 'gcra', shared_part(l.hop), string.format('%.17g', tonumber(tat) - interval))
+      call('HSET', P .. 'gcra', whose, string.format('%.17g', tonumber(tat) - interval))
     end
   end
   heed(l)

@@ -27,7 +27,7 @@ if added > 0 then
 end
 for i = 0, added do
   local at = 6 + 3 * i
-  l.hop, l.statuses, l.indices = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  l.hop, l.statuses, l.indices = queue_of(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local target = i == 0 and id or m .. struct.pack('>H', total + i - 1)
   save_leg(target, l)
   push_ready(target, l)

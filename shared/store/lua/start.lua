@@ -7,9 +7,11 @@
 
 local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
 local function may_start(id, rec)
-  local hop = sub(rec, 31, 30 + byte(rec, 30))
+  local whole = sub(rec, 31, 30 + byte(rec, 30))
+  local hop, queue = member_of(whole), queue_of(whole)
   local t = trouble_of(hop)
   if t and t.probe ~= id then return false end
+  if hop ~= queue and suspended_till(call('HGET', P .. 'suspended', queue)) then return false end
   return not suspended_till(call('HGET', P .. 'suspended', hop))
 end
 
