@@ -181,7 +181,7 @@ _NOT_SETTINGS = frozenset({"POSTHASTE_CONFIG", "POSTHASTE_HOME"})
 _LISTS = frozenset(
     {
         "schedule_seconds", "dkim_skip_headers", "certificates", "applications", "classes", "tags",
-        "sender_domains", "recipient_domains",
+        "sender_domains", "recipient_domains", "relays", "weights",
     }
 )  # fmt: skip
 _REPLACED_BY_URL = (

@@ -60,10 +60,12 @@ def sources_from(settings: Settings) -> tuple[Relay, ...]:
             for name in ("source_address", "ehlo_name")
             if getattr(route, name)
         }
-        if own and route.relay in entries:
-            entry = msgspec.structs.replace(entries[route.relay], **own)
+        for relay in (route.relays or (route.relay,)) if own else ():
+            if relay not in entries:
+                continue  # `Routes` says so.
+            entry = msgspec.structs.replace(entries[relay], **own)
             try:
-                found.append(_relay(Path(route.relay, route.name).hop, entry))
+                found.append(_relay(Path(relay, route.name).hop, entry))
             except ConfigError as error:
                 raise ConfigError(f"route {route.name}: {error}") from error
     return tuple(found)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
+from typing import Literal
 
 import msgspec
 
 from shared.domains import domain_of
 from shared.errors import ConfigError
-from shared.hops import Path
+from shared.hops import POOL, Path, PoolMembers
 from shared.hosts import address, is_greeting
 from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import CLASSES, Head, Recipient
@@ -26,6 +27,7 @@ RELAY_HOP = "relay"
 MAX_RECIPIENTS = 100
 """Recipients of one leg, so of one transaction (RFC 5321 section 4.5.3.1.8)."""
 
+MOST_WEIGHT = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
@@ -34,6 +36,8 @@ class _Route(msgspec.Struct, frozen=True):
 
     name: str
     hop: str
+    pool: PoolMembers | None
+    members: tuple[str, ...]
     applications: re.Pattern[str] | None
     classes: tuple[str, ...]
     tags: re.Pattern[str] | None
@@ -72,7 +76,13 @@ class Routes:
     @property
     def hops(self) -> tuple[str, ...]:
         """Every hop that mail can take, the relays first."""
-        return tuple(dict.fromkeys([*self._relays, *(each.hop for each in self._routes)]))
+        routed = [hop for each in self._routes for hop in (each.hop, *each.members)]
+        return tuple(dict.fromkeys([*self._relays, *routed]))
+
+    @property
+    def pools(self) -> dict[str, PoolMembers]:
+        """The pools, by their hops."""
+        return {each.hop: each.pool for each in self._routes if each.pool is not None}
 
     def route_of(self, head: Head, recipient: Recipient) -> str:
         """The name of the route that a recipient's mail takes; empty: none of its own."""
@@ -123,10 +133,7 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
     where = f"route[{index}] ({name})" if name else f"route[{index}]"
     if not _NAME.match(name):
         raise ConfigError(f"{where} needs a name: lower-case letters, digits, '.', '_' and '-'")
-    if entry.relay not in relays:
-        raise ConfigError(
-            f"{where}: relay = {entry.relay!r} is no relay; there are {', '.join(relays)}"
-        )
+    _check_relays(where, entry, relays)
     if entry.ehlo_name and not is_greeting(entry.ehlo_name):
         raise ConfigError(f"{where}: ehlo_name must be a host name, or an address in brackets")
     if entry.source_address and address(entry.source_address) is None:
@@ -135,15 +142,40 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
         if each not in CLASSES:
             raise ConfigError(f"{where}: classes are {', '.join(CLASSES)}; {each!r} is none")
     own = name if entry.source_address or entry.ehlo_name else ""
+    members = tuple(Path(relay, own).hop for relay in entry.relays or (entry.relay,))
     return _Route(
         name=name,
-        hop=Path(entry.relay, own).hop,
+        hop=f"{POOL}{name}" if entry.relays else members[0],
+        pool=_pool(entry, members),
+        members=members,
         applications=_pattern(where, "applications", entry.applications),
         classes=entry.classes,
         tags=_pattern(where, "tags", entry.tags),
         sender_domains=_domains(where, "sender_domains", entry.sender_domains),
         recipient_domains=_domains(where, "recipient_domains", entry.recipient_domains),
     )
+
+
+def _check_relays(where: str, entry: RouteSettings, relays: Sequence[str]) -> None:
+    if bool(entry.relay) == bool(entry.relays):
+        raise ConfigError(f"{where}: give it a relay, or the relays of a pool, not both")
+    for each in entry.relays or (entry.relay,):
+        if each not in relays:
+            raise ConfigError(f"{where}: {each!r} is no relay; there are {', '.join(relays)}")
+    if len(set(entry.relays)) < len(entry.relays):
+        raise ConfigError(f"{where}: relays has one of them twice")
+    if entry.weights and len(entry.weights) != len(entry.relays):
+        raise ConfigError(f"{where}: weights needs one number for each of its relays")
+    if not all(1 <= weight <= MOST_WEIGHT for weight in entry.weights):
+        raise ConfigError(f"{where}: weights are numbers from 1 to {MOST_WEIGHT}")
+
+
+def _pool(entry: RouteSettings, members: Sequence[str]) -> PoolMembers | None:
+    if not entry.relays:
+        return None
+    kind: Literal["ordered", "weighted"] = "weighted" if entry.weights else "ordered"
+    weights = entry.weights or (1,) * len(members)
+    return PoolMembers(kind, tuple(zip(members, weights, strict=True)))
 
 
 def _pattern(where: str, field: str, texts: Sequence[str]) -> re.Pattern[str] | None:

@@ -167,6 +167,10 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     relay: str = ""
     """The relay's name."""
+    relays: tuple[str, ...] = ()
+    """Instead: a pool. The first of these that is not in trouble or suspended gets the mail."""
+    weights: tuple[int, ...] = ()
+    """One for each of `relays`: every one gets its share instead."""
     applications: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

@@ -195,14 +195,12 @@ class Pipeline:
             Status.BOUNCED if index in bounced else status
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
         )
-        attempt = Attempt(
-            self._clock.now_ms(),
-            member_of(leg.hop),
-            verdict.replies,
-            verdict.note,
-            verdict.bytes_sent,
-        )
+        attempt = self._attempt(leg, verdict)
         return statuses, attempt
+
+    def _attempt(self, leg: Leg, verdict: Verdict) -> Attempt:
+        at_ms, hop = self._clock.now_ms(), member_of(leg.hop)
+        return Attempt(at_ms, hop, verdict.replies, verdict.note, verdict.bytes_sent)
 
     async def _conclude(
         self,
@@ -252,13 +250,7 @@ class Pipeline:
             _status(by_index.get(index), status, hold)
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
         )
-        attempt = Attempt(
-            self._clock.now_ms(),
-            member_of(leg.hop),
-            verdict.replies,
-            verdict.note,
-            verdict.bytes_sent,
-        )
+        attempt = self._attempt(leg, verdict)
         of_attempts = tuple(
             attempt_counter(leg.message_class, reply.status, category(reply))
             for reply in verdict.replies

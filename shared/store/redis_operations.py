@@ -21,6 +21,7 @@ from shared.model.status import Status
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
+from shared.store.pools import members_in, pause_of_pool
 from shared.store.ports import Pause
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
@@ -195,10 +196,10 @@ class _View:
         self._redis = redis
         self._now_ms = now_ms
         minute = now_ms // 60_000
-        names = ("suspended", "trouble", "limits", "inflight", "waiting",
+        names = ("suspended", "trouble", "limits", "pools", "inflight", "waiting",
                  f"rate:{minute}", f"rate:{minute - 1}")  # fmt: skip
         hashes = redis.commands([("HGETALL", f"{PREFIX}{name}") for name in names])
-        (self._suspended, self._trouble, self._limits, self._inflight, self._waiting,
+        (self._suspended, self._trouble, self._limits, self._pools, self._inflight, self._waiting,
          self._this, self._last) = [_table(each) for each in hashes]  # fmt: skip
         self._rings = [
             {hop.decode() for hop in each}
@@ -260,8 +261,13 @@ class _View:
             int(self._this.get(key, 0)) + share * int(self._last.get(key, 0)),
             1000 / interval if interval else 0.0,
             self._wakes[c].get(hop),
-            pause_of(self._suspended.get(hop), self._trouble.get(hop), self._now_ms),
+            self._pause(hop),
         )
+
+    def _pause(self, hop: str) -> Pause | None:
+        own = pause_of(self._suspended.get(hop), self._trouble.get(hop), self._now_ms)
+        members = members_in(self._pools.get(hop, b"").decode())
+        return pause_of_pool(own, [self._pause(member) for member in members])
 
 
 def _table(flat: Sequence[bytes]) -> dict[str, bytes]:

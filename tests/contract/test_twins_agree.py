@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.clock import ManualClock
+from shared.hops import PoolMembers
 from shared.model.message import MessageClass
 from shared.model.status import Status
 from shared.store.operations import Aside, Destination, Place, SetAside
@@ -24,12 +26,17 @@ from tests.support.stores import (
 from tests.support.stores import settings as store_settings
 
 HOPS = ("a", "b")
+POOLS = {
+    "pool:o": PoolMembers("ordered", (("a", 1), ("b", 1))),
+    "pool:w": PoolMembers("weighted", (("b", 1), ("a", 3), ("c@x", 2))),
+}
+QUEUES = (*HOPS, *POOLS)
 NAMES: tuple[MessageClass, ...] = ("transactional", "critical")
 OUTCOMES = (Status.DELIVERED, Status.DEFERRED, Status.DEFERRED, Status.BOUNCED, Status.UNCERTAIN,
             Status.DEAD)  # fmt: skip
 
 accept = st.tuples(
-    st.just("accept"), st.sampled_from(HOPS), st.sampled_from(NAMES), st.integers(1, 3),
+    st.just("accept"), st.sampled_from(QUEUES), st.sampled_from(NAMES), st.integers(1, 3),
     st.sampled_from((False, False, False, True)), st.booleans(),
     st.sampled_from((False, False, True)),
 )  # fmt: skip
@@ -47,10 +54,10 @@ seldom = st.one_of(
     st.tuples(st.just("stall"), st.integers(2, 9)),
     st.tuples(st.just("cancel"), st.integers(0, 9)),
     st.tuples(st.just("reschedule"), st.integers(0, 9), st.integers(0, 9000)),
-    st.tuples(st.just("suspend"), st.sampled_from(HOPS), st.sampled_from((None, 4000))),
-    st.tuples(st.just("resume"), st.sampled_from(HOPS)),
+    st.tuples(st.just("suspend"), st.sampled_from(QUEUES), st.sampled_from((None, 4000))),
+    st.tuples(st.just("resume"), st.sampled_from(QUEUES)),
     st.tuples(st.just("trouble"), st.sampled_from(HOPS)),
-    st.tuples(st.just("flush"), st.sampled_from(HOPS), st.sampled_from(NAMES)),
+    st.tuples(st.just("flush"), st.sampled_from(QUEUES), st.sampled_from(NAMES)),
     st.tuples(st.just("requeue"), st.sampled_from(("dead", "uncertain"))),
     st.tuples(st.just("damage"), st.integers(0, 9), st.sampled_from((None, b"\x02", b"\x01\xc1"))),
     st.tuples(st.just("drop"), st.sampled_from(("dead", "uncertain"))),
@@ -70,6 +77,8 @@ class Pair:
 
     def __init__(self, memory: Store, real: Store, clock: ManualClock) -> None:
         self.stores = (memory, real)
+        for store in self.stores:
+            store.run(store.queue().pools(POOLS))
         self.clock = clock
         self.ids: list[bytes] = []
         self.claims: list[tuple[Claimed, Claimed]] = []
@@ -105,7 +114,9 @@ class Pair:
     def do_settle(self, at: int, status: Status) -> None:
         if self.claims:
             first, _ = self.claims[-1 - at % len(self.claims)]
-            self.both("settle", settlement(first, status, retry_ms=2000, note="lost; TLS"))
+            given = settlement(first, status, retry_ms=2000, note="lost; TLS")
+            pinned = status is Status.DEFERRED and first.leg.attempts % 2 == 1
+            self.both("settle", msgspec.structs.replace(given, pinned=pinned))
 
     def do_release(self, at: int, wait: int) -> None:
         if self.claims:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from shared.cli.main import cli
 from shared.errors import ConfigError
+from shared.hops import PoolMembers
 from shared.model.leg import LegState
 from shared.model.message import Address, Head, Recipient
 from shared.outgoing import outgoing_from
@@ -122,7 +123,7 @@ def test_what_is_left_of_a_leg_is_routed_anew() -> None:
     ("entry", "told"),
     [
         ({"relay": "nowhere"}, "'nowhere' is no relay; there are main, bulk, eu"),
-        ({}, "'' is no relay"),
+        ({}, "give it a relay, or the relays of a pool"),
         ({"relay": "eu", "name": "Two Words"}, "lower-case letters"),
         ({"relay": "eu", "classes": ["urgent"]}, "'urgent' is none"),
         ({"relay": "eu", "tags": [""]}, "tags has an empty entry"),
@@ -149,9 +150,16 @@ def test_a_source_of_its_own_is_a_hop_of_its_own() -> None:
     assert found.hops_of(head(), [0]) == ["eu@partner"]
 
 
+def example(name: str) -> str:
+    """The settings in README that have a route of this name."""
+    found: list[str] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (text,) = [each for each in found if f'name = "{name}"' in each]
+    return text
+
+
 def readme_settings() -> dict[str, Any]:
     """The example in README."""
-    (text,) = re.findall(r"```toml\n(\[\[relay\]\].*?\[\[route\]\].*?)```", README, re.DOTALL)
+    text = example("partner")
     found: dict[str, Any] = tomllib.loads(text)
     return found
 
@@ -169,6 +177,39 @@ def test_the_example_in_the_readme_does_what_it_says() -> None:
     assert (source.source_address, source.ehlo_name) == ("192.0.2.25", "partner-mail.example.com")
 
 
+def test_the_pool_in_the_readme_does_what_it_says() -> None:
+    text = example("safe")
+    found = Routes(msgspec.convert(tomllib.loads(text), Settings))
+    assert found.hops_of(head(), [0]) == ["pool:safe"]
+    ordered = PoolMembers("ordered", (("first", 1), ("second", 1)))
+    assert found.pools == {"pool:safe": ordered}
+    shares = tomllib.loads(text.replace("# weights", "weights"))
+    weighted = PoolMembers("weighted", (("first", 3), ("second", 1)))
+    assert Routes(msgspec.convert(shares, Settings)).pools == {"pool:safe": weighted}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"relays": ["eu", "nowhere"]}, "'nowhere' is no relay"),
+        ({"relay": "eu", "relays": ["bulk"]}, "not both"),
+        ({"relays": ["eu", "eu"]}, "one of them twice"),
+        ({"relays": ["eu", "bulk"], "weights": [1]}, "one number for each"),
+        ({"relays": ["eu", "bulk"], "weights": [0, 1]}, "from 1 to 1000"),
+        ({"relay": "eu", "weights": [1]}, "one number for each"),
+    ],
+)
+def test_a_wrong_pool_is_told_with_its_remedy(entry: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        routes(entry)
+
+
+def test_a_pool_with_a_source_of_its_own() -> None:
+    found = routes({"relays": ["eu", "bulk"], "ehlo_name": "x.test", "name": "p"})
+    assert found.hops == ("main", "bulk", "eu", "pool:p", "eu@p", "bulk@p")
+    assert dict(found.pools["pool:p"].members) == {"eu@p": 1, "bulk@p": 1}
+
+
 def test_a_source_of_the_other_ip_version_is_refused() -> None:
     entries = {"relay": RELAYS, "route": [{"name": "six", "relay": "eu", "source_address": "::1"}]}
     with pytest.raises(ConfigError, match="route six: source_address is IPv6"):
@@ -179,7 +220,7 @@ def test_route_show_tells_the_way_of_each_recipient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "posthaste.toml"
-    (text,) = re.findall(r"```toml\n(\[\[relay\]\].*?\[\[route\]\].*?)```", README, re.DOTALL)
+    text = example("partner")
     path.write_text(text + '[store]\nredis_url = "redis://127.0.0.1:1/0"\n')
     monkeypatch.setenv("POSTHASTE_CONFIG", str(path))
     call = ["route", "show", "--from", "a@shop.test", "--to", "c@partner.example", "--to",
