@@ -23,6 +23,7 @@ from shared.store.ports import Depth, Health, Spool
 REASONS = (
     "store_unreachable",
     "store_loading",
+    "store_read_only",
     "store_write_error",
     "store_replicas",
     "store_memory",

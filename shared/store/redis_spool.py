@@ -260,17 +260,19 @@ class RedisSpool:
         store = self._settings.store
         used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
         aof = int(facts.get("aof_current_size", 0))
-        free = shutil.disk_usage(store.data_dir).free if store.data_dir else None
+        free = _free(store.data_dir)
         reasons = []
         if facts.get("loading", "0") != "0":
             reasons.append("store_loading")
+        if facts.get("role", "master") != "master":
+            reasons.append("store_read_only")
         if facts.get("aof_last_write_status", "ok") != "ok":
             reasons.append("store_write_error")
         if int(facts.get("connected_slaves", 0)) < store.replicas:
             reasons.append("store_replicas")
         if most and used > most * store.memory_ratio:
             reasons.append("store_memory")
-        if free is not None and free < aof * 1.2 + store.disk_reserve_bytes:
+        if store.data_dir and (free is None or free < aof * 1.2 + store.disk_reserve_bytes):
             reasons.append("store_disk")
         if backlog > store.events_max:
             reasons.append("events_backlog")
@@ -279,6 +281,14 @@ class RedisSpool:
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+
+def _free(folder: str) -> int | None:
+    """Free bytes of the disk that holds a directory; None when it is not named or not there."""
+    try:
+        return shutil.disk_usage(folder).free if folder else None
+    except OSError:
+        return None
 
 
 def _accepted(reply: bytes, item: list[Value]) -> Accepted:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.metrics.spool import REASONS
 from tests.support.rules import (
     DASHBOARDS,
     DEPLOY,
@@ -80,6 +81,11 @@ def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(path: Path) -> 
     assert len(blocks(path)) >= 1
     for link in re.findall(r"\]\(([^)]+\.md)\)", text):
         assert (RUNBOOKS / link).is_file(), f"{path.name} links to {link}"
+
+
+def test_every_reason_to_refuse_mail_is_explained() -> None:
+    text = (RUNBOOKS / "RefusingMail.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^ +- `([a-z_]+)`: ", text, re.MULTILINE)) == set(REASONS)
 
 
 def test_each_recorded_series_is_used() -> None:

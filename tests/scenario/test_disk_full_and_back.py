@@ -15,14 +15,18 @@ from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client import generate_latest
 
 from shared.clock import SystemClock
 from shared.doctor.finding import Finding
 from shared.doctor.patient import Options, Patient
 from shared.doctor.run import examine
+from shared.exporter import registry
+from shared.services import connect
 from shared.settings import Settings, StoreSettings
 from tests.conftest import need_redis
 from tests.support.redis_server import RedisServer
+from tests.support.system import poll, samples_in
 
 RESERVE_BYTES = 4_000_000
 
@@ -45,7 +49,7 @@ def diagnosis(settings: Settings) -> dict[str, Finding]:
 
 
 def fill(server: RedisServer) -> int:
-    """Write until the server is gone; how many writes it answered."""
+    """Write until a write is not answered, or refused; how many were answered before."""
     client, answered = server.client(), 0
     value = os.urandom(100_000)
     try:
@@ -55,9 +59,25 @@ def fill(server: RedisServer) -> int:
     except redis.RedisError:
         pass
     client.close()
-    assert server.process is not None
-    server.process.wait(20)
     return answered
+
+
+def test_a_server_that_cannot_write_still_tells_its_numbers(small_disk: Path) -> None:
+    """Without `always` it does not exit: it refuses every write, and PING."""
+    need_redis()
+    server = RedisServer(directory=small_disk).start()
+    services = connect(Settings(store=StoreSettings(redis_url=server.url)))
+    client = server.client()
+    try:
+        client.config_set("appendfsync", "everysec")
+        assert fill(server) > 50
+        poll(lambda: client.info("persistence")["aof_last_write_status"] == "err")
+        told = samples_in(generate_latest(registry(services)).decode())
+        assert (told["posthaste_store_up"], told["posthaste_store_aof_write_ok"]) == (1, 0)
+        assert told['posthaste_refusing{reason="store_write_error"}'] == 1
+    finally:
+        client.close()
+        server.stop()
 
 
 def test_a_full_disk_ends_the_server_and_the_reserve_brings_it_back(small_disk: Path) -> None:
@@ -73,6 +93,8 @@ def test_a_full_disk_ends_the_server_and_the_reserve_brings_it_back(small_disk: 
         subprocess.run(advice.split(), check=True)  # fallocate, as it stands there.
         assert (small_disk / "reserve").stat().st_size == RESERVE_BYTES
         answered = fill(server)
+        assert server.process is not None
+        server.process.wait(20)
         assert answered > 50
         found = diagnosis(settings)
         assert found["store.reachable"].severity == "error"

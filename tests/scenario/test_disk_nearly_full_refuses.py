@@ -33,6 +33,9 @@ def test_disk_nearly_full_refuses(own_redis_server: RedisServer) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (503, "unavailable")
     assert int(answer.headers["Retry-After"]) > 0
     assert refusing.get("/readyz").json == {"ready": False, "reasons": ["store_disk"]}
+    nowhere = Settings(store=msgspec.structs.replace(store, data_dir="/nowhere/at/all"))
+    unseen = create_app(nowhere, connect(nowhere)).test_client()
+    assert unseen.get("/readyz").json == {"ready": False, "reasons": ["store_disk"]}
     roomy = Settings(store=msgspec.structs.replace(store, disk_reserve_bytes=0))
     accepting = create_app(roomy, connect(roomy)).test_client()
     assert accepting.post("/v1/messages", json=message(), headers=headers).status_code == 202

@@ -21,6 +21,9 @@ def test_memory_full_still_drains() -> None:
         assert (status, body["code"]) == (503, "unavailable")
         assert "retry-after" in headers
         poll(lambda: system.ask("GET", "/readyz")[1]["reasons"] == ["store_memory"])
+        told = system.samples(system.exporter)
+        assert told['posthaste_refusing{reason="store_memory"}'] == 1
+        assert told['posthaste_reconciliation{class="transactional"}'] == 0
         server.answers.clear()
         for identifier in ids:
             system.wait_status(identifier, "delivered", 60)

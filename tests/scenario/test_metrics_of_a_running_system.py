@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from shared.supervisor.probes import http_ok
 from tests.support.system import QUICK, System, poll, running
 
+LABELS = {
+    "category", "class", "destination", "kind", "method", "name", "operation", "outcome", "reason",
+    "route", "stage", "status", "version", "le",
+}  # fmt: skip
+"""Labels with few values each: none is an address, a domain of recipients, an id or a text."""
+NO_UNITS = re.compile(r"_(ms|millis\w*|minutes|hours|us|kb|mb|percent|size|time)\Z")
 FULL = "452 4.2.2 mailbox full"
 GONE = "550 5.1.1 no such user"
 
@@ -55,7 +64,28 @@ def test_each_way_is_counted_once() -> None:
         assert store["posthaste_store_durable"] == 1
         assert store["posthaste_store_disk_free_bytes"] > 0
         assert store['posthaste_reconciliation{class="critical"}'] == 0
+        for url in (system.operator, system.exporter, *system.workers):
+            keeps_to_the_conventions(system.page(url, "/metrics")[1])
         system.reconcile()
+
+
+def keeps_to_the_conventions(page: str) -> None:
+    """A page of metrics: names, units and help of ours, and labels that are bounded."""
+    ours = [
+        family
+        for family in text_string_to_metric_families(page)
+        if not family.name.startswith(("process_", "python_"))
+    ]
+    assert ours
+    for family in ours:
+        assert re.fullmatch(r"posthaste_[a-z][a-z0-9_]*[a-z0-9]", family.name)
+        assert not NO_UNITS.search(family.name), "seconds or bytes"
+        assert re.fullmatch(r"[A-Z1].*\.", family.documentation), family.name
+        assert family.type in ("counter", "gauge", "histogram"), family.name
+        assert family.type != "histogram" or family.name.endswith("_seconds")
+        assert family.type != "gauge" or not family.name.endswith("_total")
+        for sample in family.samples:
+            assert sample.labels.keys() <= LABELS, sample
 
 
 def test_a_limit_that_cuts_turns_short_is_counted() -> None:

@@ -39,8 +39,13 @@ def test_a_store_that_only_reads() -> None:
         client = system.client()
         client.replicaof("127.0.0.1", "1")
         assert refused(system) == "unavailable"
+        poll(lambda: system.ask("GET", "/readyz")[1]["reasons"] == ["store_read_only"])
+        told = system.samples(system.exporter)
+        assert (told["posthaste_store_up"], told["posthaste_accepting"]) == (1, 0)
+        assert told['posthaste_refusing{reason="store_read_only"}'] == 1
         client.replicaof("NO", "ONE")
         client.close()
+        poll(lambda: system.ask("GET", "/readyz")[0] == 200)
         identifier = system.send()
         system.wait_status(identifier, "delivered")
         assert system.ledger(identifier) == ["accepted", "attempt"]

@@ -182,11 +182,13 @@ def all_stay_away(place: Place) -> None:
     assert response.status == 502
     assert json.loads(response.read())["status"] == 502
     connection.close()
+    place.balancer.kill()
     poll(lambda: place.hook.alerts("NoWorkers", "firing"), 150)
-    poll(lambda: "WebDown" in active(place), 150)
+    poll(lambda: active(place) >= {"WebDown", "NginxDown"}, 150)
     for each in away:
         each.start()
-    poll(lambda: not {"NoWorkers", "WebDown"} & place.prometheus.firing(), 60)
+    place.balancer.serve()
+    poll(lambda: not {"NoWorkers", "WebDown", "NginxDown"} & place.prometheus.firing(), 60)
     wait_accepted(place, 20)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
@@ -52,6 +53,10 @@ class Front:
         """Render, start nginx, and wait for it."""
         rendered = self.run(str(self.directory / "front.sh"), "render").wait(60)
         assert rendered == 0, self.error_log()
+        self.serve()
+
+    def serve(self) -> None:
+        """Start nginx as it was rendered, and wait for it."""
         nginx = self.run("nginx", "-c", str(self.directory / "nginx.conf"))
 
         def listens() -> bool:
@@ -59,6 +64,13 @@ class Front:
             return self.plain("/livez", self.status_port) == 200
 
         poll(listens, 20)
+
+    def kill(self) -> None:
+        """kill -9 of nginx, its workers too: they would serve on without their master."""
+        master = int((self.directory / "nginx.pid").read_text())
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        for pid in (master, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)
 
     def plain(self, path: str, port: int) -> int:
         """The status of a GET in plain HTTP; 0 without an answer."""

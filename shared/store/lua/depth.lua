@@ -1,5 +1,6 @@
-#!lua flags=allow-oom
--- depth: the numbers for metrics and status, read in one step so that they agree.
+#!lua flags=allow-oom,no-writes
+-- depth: the numbers for metrics and status, read in one step so that they agree. A server that
+-- cannot write, or is a replica, must still tell them.
 -- KEYS[1] prefix. Reads counters workers events finished dead held suspended trouble deferred:<c>
 --   leases:<c> ring:<c> ready:<c>:<hop>
 -- Returns {counters as a flat list, workers seen in the last 3 s (the last one to go is forgotten by

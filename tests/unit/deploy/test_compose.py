@@ -1,0 +1,104 @@
+"""What every container of docker-compose.yml keeps to, and what it shows to the world."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.cli.main import cli
+
+ROOT = Path(__file__).parents[3]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+OURS = {name for name, each in SERVICES.items() if "build" in each}
+each_service = pytest.mark.parametrize("name", sorted(SERVICES))
+
+
+def test_every_part_is_there() -> None:
+    assert set(OURS) == {"web", "worker", "exporter", "inbox"}
+    assert SERVICES.keys() - OURS == {
+        "nginx", "redis", "prometheus", "alertmanager", "grafana", "nginx-exporter",
+    }  # fmt: skip
+    assert [name for name, each in SERVICES.items() if "profiles" in each] == ["inbox"]
+
+
+@each_service
+def test_a_container_may_do_little(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "network_mode", "pid", "ipc", "cap_add", "devices"} & service.keys()
+    assert service["networks"]
+
+
+@each_service
+def test_a_container_is_bounded_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    assert {"cpus", "memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
+    assert service["restart"] == "unless-stopped"
+    assert service["logging"]["driver"] == "json-file"
+    assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
+    if name in OURS:
+        assert "\nHEALTHCHECK " in DOCKERFILE
+    elif name != "nginx-exporter":  # Its image has nothing that could ask.
+        assert service["healthcheck"]["test"]
+
+
+@each_service
+def test_what_it_waits_for_is_healthy(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert how == {"condition": "service_healthy"}
+        assert other in SERVICES
+
+
+@each_service
+def test_an_image_is_pinned(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert re.search(r":[^:/]+\Z", image), f"{image} has no tag"
+    assert not image.endswith(":latest")
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_our_roles_are_one_image_with_the_role_as_its_argument(name: str) -> None:
+    service = SERVICES[name]
+    assert service["image"] == "posthaste:local"
+    assert service["command"] == [name]
+    assert name in cli.commands
+    assert re.search(r"^USER (?!0|root)", DOCKERFILE, re.MULTILINE)
+
+
+def test_nginx_alone_is_public() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", ()):
+            assert (name == "nginx") != port.startswith("127.0.0.1:"), f"{name}: {port}"
+    assert {port.rpartition(":")[2] for port in SERVICES["nginx"]["ports"]} == {"8080", "8443"}
+
+
+def test_the_store_has_no_way_out_and_few_neighbours() -> None:
+    assert COMPOSE["networks"]["store"]["internal"] is True
+    assert SERVICES["redis"]["networks"] == ["store"]
+    beside = {name for name, each in SERVICES.items() if "store" in each["networks"]}
+    assert beside == {"redis", "web", "worker", "exporter"}
+
+
+def test_secrets_are_files_and_nothing_else_holds_one() -> None:
+    for name, secret in COMPOSE["secrets"].items():
+        assert secret.keys() == {"file"}, name
+    told = re.compile(r"(PASSWORD|SECRET|TOKEN|DSN|(?<!PER)_KEY)\Z")
+    for name, service in SERVICES.items():
+        assert set(service.get("secrets", ())) <= COMPOSE["secrets"].keys()
+        assert not [each for each in service.get("environment", {}) if told.search(each)], name
+
+
+def test_the_stores_memory_fits_into_its_container_with_room_for_a_rewrite() -> None:
+    conf = (ROOT / "deploy" / "redis" / "redis.conf").read_text("utf-8")
+    most = re.search(r"^maxmemory (\d+)gb$", conf, re.MULTILINE)
+    assert most is not None
+    limit = SERVICES["redis"]["deploy"]["resources"]["limits"]["memory"]
+    assert int(most[1]) * 1.5 <= int(limit.removesuffix("G"))
