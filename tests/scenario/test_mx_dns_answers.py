@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,24 @@ def test_nobody_listening_is_a_temporary_failure() -> None:
     with DnsServer(RECORDS) as server:
         pass
     assert isinstance(told(server, "shop.test", "MX", 0.5).answer, Temporary)
+
+
+def test_the_systems_servers_are_read_again_after_a_failure(tmp_path: Path) -> None:
+    system = tmp_path / "resolv.conf"
+    asked = Servers(DnsSettings(timeout_seconds=0.5), str(system))
+
+    async def trouble() -> str:
+        answer = (await asked.ask("shop.test", "MX")).answer
+        return answer.reason if isinstance(answer, Temporary) else "none"
+
+    async def work() -> None:
+        assert "configured" in await trouble()
+        system.write_text("nameserver 127.53.53.53\n")  # Nobody listens there.
+        assert "configured" not in await trouble()
+        system.write_text("")
+        assert "configured" in await trouble()
+
+    asyncio.run(work())
 
 
 def test_what_does_not_fit_comes_by_tcp() -> None:

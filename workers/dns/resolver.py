@@ -15,6 +15,8 @@ from workers.dns.answers import Answer, Found, Kind, Temporary, Told
 
 CAPACITY = 50_000
 """Answers kept; the one that has not been asked for longest goes first. About 500 bytes each."""
+MOST_CHARACTERS = 4096
+"""A larger answer is not kept: with thousands of them whoever owns the domains had our memory."""
 QUESTIONS = 200
 """On their way at once: each holds a socket."""
 LONGEST_SECONDS = 86_400.0
@@ -85,7 +87,11 @@ class Resolver:
     def _keep(self, key: _Key, told: Told) -> None:
         if isinstance(told.answer, Temporary) and self._remembered(key) is not None:
             return  # A fresh look that failed is no reason to forget what still holds.
-        self._kept[key] = (self._clock.monotonic() + _seconds(told), told.answer)
+        seconds = _seconds(told)
+        if seconds <= 0:
+            self._kept.pop(key, None)
+            return
+        self._kept[key] = (self._clock.monotonic() + seconds, told.answer)
         self._kept.move_to_end(key)
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
@@ -94,6 +100,8 @@ class Resolver:
 def _seconds(told: Told) -> float:
     """How long an answer is kept. A time to live of 0 serves only those who wait for it."""
     if isinstance(told.answer, Found):
+        if sum(map(len, told.answer.records)) > MOST_CHARACTERS:
+            return 0.0
         return min(told.seconds, LONGEST_SECONDS)
     if isinstance(told.answer, Temporary):
         return TEMPORARY_SECONDS

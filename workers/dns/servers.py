@@ -25,8 +25,10 @@ _PAYLOAD_BYTES = 1232
 class Servers:
     """The recursive servers to ask."""
 
-    def __init__(self, settings: DnsSettings) -> None:
+    def __init__(self, settings: DnsSettings, system_file: str = "/etc/resolv.conf") -> None:
+        """`system_file` names the system's servers, where the settings name none."""
         self._settings = settings
+        self._system_file = system_file
         self._resolver: dns.asyncresolver.Resolver | None = None
 
     async def ask(self, name: str, kind: Kind) -> Told:
@@ -64,7 +66,7 @@ class Servers:
         """The resolver, made at the first question. Raises `NoResolverConfiguration`."""
         if self._resolver is None:
             settings = self._settings
-            resolver = dns.asyncresolver.Resolver(configure=not settings.servers)
+            resolver = dns.asyncresolver.Resolver(self._system_file, configure=not settings.servers)
             if settings.servers:
                 resolver.nameservers = list(settings.servers)
                 resolver.port = settings.port

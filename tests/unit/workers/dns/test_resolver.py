@@ -9,7 +9,7 @@ import pytest
 
 from shared.clock import ManualClock
 from workers.dns.answers import Answer, Found, Kind, NoData, NoSuchName, Temporary, Told
-from workers.dns.resolver import QUESTIONS, Resolver
+from workers.dns.resolver import MOST_CHARACTERS, QUESTIONS, Resolver
 
 FOUND = Found(("192.0.2.1",), "a.test")
 GONE = Temporary("no DNS server has answered in time")
@@ -134,6 +134,20 @@ def test_the_cache_is_bounded_and_loses_what_was_not_asked_for_longest() -> None
         assert upstream.asked == [("b.test", "A")]
 
     with_resolver(work, capacity=2)
+
+
+def test_an_answer_that_is_too_large_is_given_and_not_kept() -> None:
+    async def work(resolver: Resolver, upstream: Scripted, clock: ManualClock) -> None:
+        large = Found(("x" * 100,) * (MOST_CHARACTERS // 100 + 1), "a.test")
+        assert await resolver.look_up("a.test", "MX") == FOUND
+        upstream.told = Told(large, 60)
+        for _ in range(2):
+            assert await resolver.look_up("a.test", "MX", fresh=True) == large
+        assert await resolver.look_up("a.test", "MX") == large
+        assert len(upstream.asked) == 4
+        assert not resolver._kept
+
+    with_resolver(work)
 
 
 def test_questions_under_way_are_bounded() -> None:
