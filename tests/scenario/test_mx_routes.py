@@ -217,6 +217,13 @@ def test_this_host_among_the_mx_hosts_leaves_those_that_are_preferred_to_it(us: 
     assert status(routed("shop.test", best)) == (Bounce, 554, "5.4.6")
 
 
+def test_hosts_behind_this_one_are_not_even_looked_up() -> None:
+    records = {("shop.test", "MX"): ["5 mx.test.", "10 out.posthaste.test.", "20 mx2.test."]}
+    with DnsServer({**records, **MX}) as server:
+        assert isinstance(routed("shop.test", server), Route)
+        assert sorted(server.asked) == ["mx.test A", "mx.test AAAA", "shop.test MX"]
+
+
 @pytest.mark.parametrize("domain", ["out.posthaste.test", "us.test", "[1.1.1.99]"])
 def test_mail_for_this_host_itself_bounces(domain: str) -> None:
     records = {("out.posthaste.test", "A"): ["1.1.1.3"], ("us.test", "A"): ["1.1.1.99"]}

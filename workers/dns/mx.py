@@ -7,16 +7,15 @@ null MX (RFC 7505), randomises equal preferences, and leaves out what `AddressRu
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Literal
 
 import msgspec
 
 from workers.dns.addresses import AddressRules, literal_address
-from workers.dns.answers import Found, NoData, NoSuchName, Temporary
+from workers.dns.answers import Answer, Found, NoData, NoSuchName, Temporary
 from workers.dns.exchangers import domain_name, exchangers, is_null
 from workers.dns.resolver import Resolver
 from workers.dns.routes import Bounce, Deferral, MxHost, Route, Routed
@@ -108,7 +107,7 @@ class MxRouter:
         """Without MX records the domain is its own host, of preference 0."""
         if name in self._own.names:
             return _LOOP
-        looked = await self._look_up(name)
+        looked = (await self._look_up([name]))[name]
         if looked.own:
             return _LOOP
         if looked.addresses:
@@ -125,8 +124,7 @@ class MxRouter:
         ordered.sort(key=preferences.__getitem__)  # Stable: equals stay shuffled.
         before = self._before(preferences, self._own.names)
         ordered = [name for name in ordered if preferences[name] < before][:MOST_HOSTS]
-        every = await asyncio.gather(*map(self._look_up, ordered))
-        looked = dict(zip(ordered, every, strict=True))
+        looked = await self._look_up(ordered)
         ours = [name for name, each in looked.items() if each.own]
         before = min(before, self._before(preferences, ours))
         looked = {name: each for name, each in looked.items() if preferences[name] < before}
@@ -152,11 +150,13 @@ class MxRouter:
             (preferences[name] for name in ours if name in preferences), default=float("inf")
         )
 
-    async def _look_up(self, host: str) -> _Looked:
-        """A host's addresses. It may be an alias, though RFC 2181 section 10.3 forbids it."""
-        answers = await asyncio.gather(
-            *(self._resolver.look_up(host, family) for family in self._families)
-        )
+    async def _look_up(self, hosts: Sequence[str]) -> dict[str, _Looked]:
+        """Hosts' addresses. A host may be an alias, though RFC 2181 section 10.3 forbids it."""
+        questions = [(host, family) for host in hosts for family in self._families]
+        answers = iter(await self._resolver.look_up_all(questions))
+        return {host: self._looked([next(answers) for _ in self._families]) for host in hosts}
+
+    def _looked(self, answers: Sequence[Answer]) -> _Looked:
         found = [list(each.records) for each in answers if isinstance(each, Found)]
         for each in found:
             self._rng.shuffle(each)

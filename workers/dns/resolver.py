@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Protocol
 
 from shared.clock import Clock
@@ -63,6 +64,17 @@ class Resolver:
             asking = asyncio.get_running_loop().create_task(self._ask(key))
             self._asking[key] = asking
         return await asyncio.shield(asking)
+
+    async def look_up_all(self, questions: Sequence[tuple[str, Kind]]) -> list[Answer]:
+        """The answers to several questions, in their order, asked at the same time.
+
+        Names are lower case and without the final dot. What is remembered costs no task.
+        """
+        answers = [self._remembered(question) for question in questions]
+        missing = [at for at, answer in enumerate(answers) if answer is None]
+        told = await asyncio.gather(*(self.look_up(*questions[at]) for at in missing))
+        found = dict(zip(missing, told, strict=True))
+        return [found[at] if answer is None else answer for at, answer in enumerate(answers)]
 
     def _remembered(self, key: _Key) -> Answer | None:
         kept = self._kept.get(key)

@@ -44,7 +44,7 @@ def test_a_domain_is_a_name_to_look_up_or_none(text: str, name: str | None) -> N
 
 
 def test_hosts_have_their_lowest_preference() -> None:
-    records = ["20 MX1.a.test.", "10 mx2.a.test.", "5 mx1.a.test."]
+    records = ["20 MX1.a.test.", "10 mx2.a.test.", "5 mx1.a.test.", "30 mx1.a.test."]
     assert exchangers(records) == {"mx1.a.test": 5, "mx2.a.test": 10}
 
 

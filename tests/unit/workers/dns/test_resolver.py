@@ -187,6 +187,25 @@ def test_a_fresh_look_that_fails_forgets_nothing_that_still_holds() -> None:
     with_resolver(work)
 
 
+def test_several_questions_are_asked_together_and_only_what_is_missing() -> None:
+    async def work(resolver: Resolver, upstream: Scripted, clock: ManualClock) -> None:
+        known = Found(("192.0.2.9",), "b.test")
+        upstream.told = Told(known, 60)
+        await resolver.look_up("b.test", "A")
+        upstream.told = Told(FOUND, 60)
+        upstream.open.clear()
+        asking = asyncio.create_task(
+            resolver.look_up_all([("a.test", "A"), ("b.test", "A"), ("a.test", "AAAA")])
+        )
+        while upstream.under_way < 2:
+            await asyncio.sleep(0)
+        upstream.open.set()
+        assert await asking == [FOUND, known, FOUND]
+        assert upstream.asked == [("b.test", "A"), ("a.test", "A"), ("a.test", "AAAA")]
+
+    with_resolver(work)
+
+
 def test_a_fault_reaches_the_caller_and_is_not_kept() -> None:
     async def work(resolver: Resolver, upstream: Scripted, clock: ManualClock) -> None:
         class Broken:
