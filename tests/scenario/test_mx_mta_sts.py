@@ -95,6 +95,13 @@ def test_a_certificate_for_another_name_is_no_policy(tmp_path: Path, name: str) 
     assert world.server.requests == []
 
 
+def test_a_name_that_is_only_the_certificates_common_name_is_no_name(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.context = world.authority.server("192.0.2.1", common_name=NAME)
+    assert refused(world.play(), "certificate")
+    assert world.server.requests == []
+
+
 def test_an_expired_certificate_is_no_policy(tmp_path: Path) -> None:
     world = World(tmp_path, expired=True)
     assert refused(world.play(), "certificate")
@@ -142,6 +149,40 @@ def test_a_server_that_stops_in_the_middle_is_given_up_in_time(
     world = World(tmp_path)
     world.answer, world.closes, world.seconds = answer, False, 0.5
     assert isinstance(world.play(), NoPolicy)
+
+
+def test_a_silent_address_leaves_time_for_the_next_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.records[NAME, "A"] = ["127.0.0.2", "127.0.0.1"]
+    world.seconds = 2.0
+    connected: list[asyncio.StreamWriter] = []
+
+    async def work() -> bytes | NoPolicy:
+        async with PolicyServer(world.context, plain(BODY)) as server:
+            silent = await asyncio.start_server(
+                lambda _, writer: connected.append(writer), "127.0.0.2", server.port
+            )
+            found = await world.fetcher(dns, server.port).fetch("shop.test")
+            silent.close()
+            for each in connected:
+                each.transport.abort()
+            return found
+
+    with DnsServer(world.records) as dns:
+        assert asyncio.run(work()) == BODY
+    assert len(connected) == 1
+
+
+def test_dns_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.seconds = 0.3
+
+    async def work() -> bytes | NoPolicy:
+        return await world.fetcher(dns, 1).fetch("shop.test")
+
+    with DnsServer(world.records) as dns:
+        dns.gate.clear()
+        assert refused(asyncio.run(work()), "in time")
 
 
 def test_nobody_listening_is_no_policy(tmp_path: Path) -> None:

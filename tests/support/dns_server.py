@@ -106,7 +106,7 @@ class DnsServer:
                     return
                 response = server.answer(data)
                 server.gate.wait(30)
-                wire = response.to_wire()
+                wire = response.to_wire(want_shuffle=False)
                 if len(wire) > _UDP_BYTES:
                     cut = dns.message.make_response(dns.message.from_wire(data))
                     cut.flags |= dns.flags.TC
@@ -118,7 +118,7 @@ class DnsServer:
                 (length,) = struct.unpack(">H", self.rfile.read(2))
                 response = server.answer(self.rfile.read(length))
                 server.by_tcp.append(server.asked[-1])
-                wire = response.to_wire()
+                wire = response.to_wire(want_shuffle=False)
                 self.wfile.write(struct.pack(">H", len(wire)) + wire)
 
         self._tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Stream)
