@@ -18,8 +18,9 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from shared.errors import ConfigError
+from shared.hosts import address, network
 from shared.model.message import CLASSES
-from shared.settings import Settings
+from shared.settings import DnsSettings, Settings
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
@@ -30,6 +31,7 @@ _LOG_CHOICES = {
     "addresses": ("hash", "plain", "off"),
 }
 _LONGEST_WAIT = 7 * 86_400
+_LONGEST_QUESTION = 60.0
 _REPEATED = ("relay", "route", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
@@ -96,6 +98,23 @@ def _check_values(settings: Settings) -> None:
         )
     if not 0 <= settings.retry.jitter <= 1:
         raise ConfigError("retry.jitter is a share from 0 to 1")
+    _check_dns(settings.dns)
+
+
+def _check_dns(dns: DnsSettings) -> None:
+    """Raises `ConfigError`."""
+    for server in dns.servers:
+        if address(server) is None:
+            raise ConfigError(f"dns.servers: {server!r} is not an address, such as 192.0.2.53")
+    if not 0 < dns.port <= 65535:
+        raise ConfigError("dns.port must be 1 to 65535")
+    if not 0 < dns.timeout_seconds <= _LONGEST_QUESTION:
+        raise ConfigError("dns.timeout_seconds must be more than 0, and 60 at most")
+    for text in dns.allow_networks:
+        try:
+            network(text)
+        except ConfigError as error:
+            raise ConfigError(f"dns.allow_networks: {error}") from error
 
 
 def _anchor_files(values: dict[str, Any], directory: Path) -> None:
@@ -181,7 +200,7 @@ _NOT_SETTINGS = frozenset({"POSTHASTE_CONFIG", "POSTHASTE_HOME"})
 _LISTS = frozenset(
     {
         "schedule_seconds", "dkim_skip_headers", "certificates", "applications", "classes", "tags",
-        "sender_domains", "recipient_domains", "relays", "weights",
+        "sender_domains", "recipient_domains", "relays", "weights", "servers", "allow_networks",
     }
 )  # fmt: skip
 _REPLACED_BY_URL = (
@@ -203,7 +222,9 @@ def _overlay(values: dict[str, Any], variables: Mapping[str, str]) -> None:
         if (*section, last) == ("relay", "url"):
             for replaced in _REPLACED_BY_URL:
                 target.pop(replaced, None)
-        target[last] = [part.strip() for part in text.split(",")] if last in _LISTS else text
+        target[last] = (
+            [each.strip() for each in text.split(",") if each.strip()] if last in _LISTS else text
+        )
 
 
 def _target(values: dict[str, Any], section: list[str], name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import idna
 from shared.errors import ConfigError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_-]{1,63})*\Z")
 _GREETING = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
@@ -25,10 +26,15 @@ def host(text: str) -> str:
     except idna.IDNAError:
         name = ""
     name = name.lower().rstrip(".")
-    # No top-level domain is a number, so this is an address that was mistyped: 256.1.1.1.
-    if not _NAME.match(name) or name.rpartition(".")[2].isdigit():
+    if not is_host_name(name):
         raise ConfigError(f"host {text!r} is neither a host name nor an address")
     return name
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a text, lower case and without a final dot, can be a host's name in DNS."""
+    # No top-level domain is a number, so 256.1.1.1 is an address that was mistyped.
+    return bool(_NAME.match(name)) and not name.rpartition(".")[2].isdigit()
 
 
 def address(text: str) -> Address | None:
@@ -37,6 +43,14 @@ def address(text: str) -> Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def network(text: str) -> Network:
+    """A network as prefix and length, or one address. Raises `ConfigError`."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a network, such as 10.0.0.0/8: {error}") from error
 
 
 def is_loopback(name: str) -> bool:

@@ -236,6 +236,19 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
+class DnsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """DNS, for mail that goes straight to its recipients' mail hosts (MX)."""
+
+    servers: tuple[str, ...] = ()
+    """Addresses of recursive servers; empty: the system's."""
+    port: int = 53
+    """Of these servers."""
+    timeout_seconds: float = 5.0
+    """For one question, however many servers and tries it takes."""
+    allow_networks: tuple[str, ...] = ()
+    """Networks that mail may go to though they are private, such as `10.0.0.0/8`."""
+
+
 class ExporterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The exporter: the store's numbers for Prometheus."""
 
@@ -298,6 +311,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     relay: tuple[RelaySettings, ...] = (RelaySettings(url="smtp://127.0.0.1:2525"),)
     route: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
+    dns: DnsSettings = DnsSettings()
     inbox: InboxSettings = InboxSettings()
     log: LogSettings = LogSettings()
     sentry: SentrySettings = SentrySettings()

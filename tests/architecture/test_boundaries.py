@@ -32,7 +32,7 @@ OWNERS = {
         "workers/", "shared/store/connection.py",
         "shared/doctor/", "shared/cli/doctor.py",  # Checks wait for the network together.
     ),
-    "dns": ("shared/doctor/",),
+    "dns": ("shared/doctor/", "workers/dns/servers.py"),
     "sentry_sdk": ("shared/sentry.py",),
     "flask": ("web/",),
 }  # fmt: skip

@@ -19,12 +19,17 @@ class Authority:
         self._ca.cert_pem.write_to_path(self.ca_file)
 
     def server(
-        self, *names: str, expired: bool = False, client_certificates: bool = False
+        self,
+        *names: str,
+        expired: bool = False,
+        client_certificates: bool = False,
+        common_name: str | None = None,
     ) -> ssl.SSLContext:
         """A server's context with a certificate for `names` (default 127.0.0.1, localhost)."""
         until = datetime.now(UTC) - timedelta(days=1) if expired else None
         certificate = self._ca.issue_cert(
             *(names or ("127.0.0.1", "localhost")),
+            common_name=common_name,
             not_before=datetime(2020, 1, 1, tzinfo=UTC),
             not_after=until,
         )

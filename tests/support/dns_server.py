@@ -1,4 +1,7 @@
-"""An authoritative DNS server on loopback, by UDP and TCP: `records[(name, kind)]` are texts."""
+"""A DNS server on loopback, by UDP and TCP: `records[(name, kind)]` are texts.
+
+It answers as a recursive server does for its clients: aliases are followed, as far as records go.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
@@ -23,8 +27,18 @@ class DnsServer:
 
     def __init__(self, records: Mapping[tuple[str, str], Sequence[str]]) -> None:
         self.records: Records = {key: list(value) for key, value in records.items()}
+        self.ttls: dict[tuple[str, str], int] = {}
+        """Seconds of each name and kind; 60 where nothing is said."""
+        self.denial: tuple[int, int] | None = None
+        """Time to live and MINIMUM of the SOA that comes with a denial; None: no SOA."""
+        self.failing: dict[str, str] = {}
+        """What is answered for a name, or for `name KIND`, instead: SERVFAIL, REFUSED."""
         self.asked: list[str] = []
+        self.by_tcp: list[str] = []
         self.silent = False
+        self.gate = threading.Event()
+        """Answers wait for it, once the test has cleared it."""
+        self.gate.set()
 
     @property
     def address(self) -> str:
@@ -35,17 +49,52 @@ class DnsServer:
         """The response to a query."""
         query = dns.message.from_wire(data)
         response = dns.message.make_response(query)
-        response.flags |= dns.flags.AA
+        response.flags |= dns.flags.AA | dns.flags.RA
         question = query.question[0]
-        name = question.name.to_text().rstrip(".").lower()
+        name = _text(question.name)
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(f"{name} {kind}")
-        found = self.records.get((name, kind), [])
-        if found:
-            response.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *found))
-        elif not any(each == name for each, _ in self.records):
-            response.set_rcode(dns.rcode.NXDOMAIN)
+        rcode = self.failing.get(name) or self.failing.get(f"{name} {kind}")
+        if rcode is not None:
+            response.set_rcode(dns.rcode.from_text(rcode))
+            return response
+        self._follow(response, question.name, kind)
         return response
+
+    def _follow(self, response: dns.message.Message, owner: dns.name.Name, kind: str) -> None:
+        """Add what a name has, or what the name has that it is an alias of."""
+        seen: set[str] = set()
+        while _text(owner) not in seen:
+            name = _text(owner)
+            seen.add(name)
+            found = self.records.get((name, kind), [])
+            if found:
+                self._add(response, owner, kind, found)
+                return
+            alias = self.records.get((name, "CNAME"))
+            if alias is None:
+                if not any(each == name for each, _ in self.records):
+                    response.set_rcode(dns.rcode.NXDOMAIN)
+                self._deny(response, owner)
+                return
+            self._add(response, owner, "CNAME", alias)
+            owner = dns.name.from_text(alias[0])
+        response.answer.clear()
+        response.set_rcode(dns.rcode.SERVFAIL)  # Aliases in a circle.
+
+    def _add(
+        self, response: dns.message.Message, owner: dns.name.Name, kind: str, texts: list[str]
+    ) -> None:
+        ttl = self.ttls.get((_text(owner), kind), 60)
+        response.answer.append(dns.rrset.from_text(owner, ttl, "IN", kind, *texts))
+
+    def _deny(self, response: dns.message.Message, owner: dns.name.Name) -> None:
+        if self.denial is None:
+            return
+        ttl, minimum = self.denial
+        soa = f"ns.test. hostmaster.test. 1 7200 900 1209600 {minimum}"
+        zone = dns.name.Name(owner.labels[-2:])
+        response.authority.append(dns.rrset.from_text(zone, ttl, "IN", "SOA", soa))
 
     def __enter__(self) -> DnsServer:
         server = self
@@ -56,7 +105,8 @@ class DnsServer:
                 if server.silent:
                     return
                 response = server.answer(data)
-                wire = response.to_wire()
+                server.gate.wait(30)
+                wire = response.to_wire(want_shuffle=False)
                 if len(wire) > _UDP_BYTES:
                     cut = dns.message.make_response(dns.message.from_wire(data))
                     cut.flags |= dns.flags.TC
@@ -66,7 +116,9 @@ class DnsServer:
         class Stream(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 (length,) = struct.unpack(">H", self.rfile.read(2))
-                wire = server.answer(self.rfile.read(length)).to_wire()
+                response = server.answer(self.rfile.read(length))
+                server.by_tcp.append(server.asked[-1])
+                wire = response.to_wire(want_shuffle=False)
                 self.wfile.write(struct.pack(">H", len(wire)) + wire)
 
         self._tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Stream)
@@ -78,9 +130,14 @@ class DnsServer:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.gate.set()
         for each in self._servers:
             each.shutdown()
             each.server_close()
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
 
 
 def txt(*strings: str) -> str:

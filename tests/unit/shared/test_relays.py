@@ -180,6 +180,13 @@ def test_the_environment_sets_the_first_relay(tmp_path: Path) -> None:
     assert relay.host == "d.test"
 
 
+def test_the_environment_sets_lists_with_commas() -> None:
+    variables = {"POSTHASTE_DNS_SERVERS": "192.0.2.53, 2001:db8::53,", "POSTHASTE_DNS_PORT": "54"}
+    dns = load(None, variables).dns
+    assert (dns.servers, dns.port) == (("192.0.2.53", "2001:db8::53"), 54)
+    assert load(None, {"POSTHASTE_DNS_SERVERS": ""}).dns.servers == ()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -194,6 +201,10 @@ def test_the_environment_sets_the_first_relay(tmp_path: Path) -> None:
         ("[retry.bulk]\nschedule_second = [1]\n", ["retry.bulk.schedule_second"]),
         ("[retry]\ngive_up_seconds = 0\n", ["retry", "give_up_seconds"]),
         ("[retry]\njitter = 2\n", ["retry.jitter"]),
+        ("[dns]\nservers = ['ns.test']\n", ["dns.servers", "ns.test"]),
+        ("[dns]\nport = 0\n", ["dns.port"]),
+        ("[dns]\ntimeout_seconds = 0\n", ["dns.timeout_seconds"]),
+        ("[dns]\nallow_networks = ['10.0.0.1/8']\n", ["dns.allow_networks", "10.0.0.1/8"]),
         ("[application.shop]\nreturn_pat = 'x@y.z'\n", ["application.return_pat"]),
         ("[application.shop]\nreturn_path = 'nobody'\n", ["application.shop.return_path"]),
         ("require_dkim = true\n[[relay]]\nhost = 'x'\ndkim = 'off'\n", ["require_dkim", "relay"]),
