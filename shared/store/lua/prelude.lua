@@ -10,6 +10,7 @@
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
 --   trouble limits gcra HASH by hop      tickets:<c> ZSET id -> ms  live STRING
+--   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
 
@@ -404,6 +405,36 @@ local function top_up(c)
   end
   call('PUBLISH', P .. 'wake', CLASS[c])
   return minted
+end
+
+-- When the month in UTC that a day is in begins and ends; all as days since 1970.
+local function month_around(day)
+  local first, year = 0, 1970
+  while true do
+    local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+    local length = leap and 366 or 365
+    if day < first + length then
+      for _, days in ipairs({ 31, leap and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }) do
+        if day < first + days then return first, first + days end
+        first = first + days
+      end
+    end
+    first, year = first + length, year + 1
+  end
+end
+
+-- Where a quota's window that is now (minute, day or month) is counted, and when it ends in ms.
+local function quota_now(window)
+  local start, ends
+  if window == 'month' then
+    start, ends = month_around(math.floor(now / 86400000))
+    start, ends = start * 86400000, ends * 86400000
+  else
+    local width = window == 'day' and 86400000 or 60000
+    start = now - now % width
+    ends = start + width
+  end
+  return P .. 'quota:' .. window .. ':' .. string.format('%d', start), ends
 end
 
 -- The end of every script that changes something: write the numbers, then the tickets.
