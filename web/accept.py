@@ -1,4 +1,4 @@
-"""From validated messages to receipts: idempotency, legs, spool.
+"""From validated messages to receipts: idempotency, legs, quota, spool.
 
 A receipt is a function of the request, the stored id and whether it was scheduled, so a replay
 answers exactly what the first request was answered.
@@ -19,7 +19,8 @@ from shared.ids import external, message_id_header
 from shared.model.message import Message
 from shared.routing import default_hop, static_legs
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
-from web.errors import Problem, not_accepted
+from shared.store.quotas import Quota, quota_of
+from web.errors import Problem, not_accepted, over_quota
 from web.validation import Policy
 
 MAX_KEY = 256
@@ -54,10 +55,9 @@ def accept(
     commit: Histogram,
 ) -> list[Receipt | Problem]:
     """Store the messages; the answers are in order, and `commit` is told what it took."""
+    hop, quota = default_hop(policy.settings), quota_of(policy.settings, policy.application)
     submissions = [
-        Submission(
-            message, static_legs(message.head, policy.now_ms, default_hop(policy.settings)), key
-        )
+        Submission(message, static_legs(message.head, policy.now_ms, hop), key, quota)
         for message, key in messages
     ]
     began = time.perf_counter()
@@ -66,11 +66,14 @@ def accept(
     finally:
         commit.observe(time.perf_counter() - began)
     return [
-        _receipt(message, answer) for (message, _), answer in zip(messages, answers, strict=True)
+        _receipt(message, answer, quota)
+        for (message, _), answer in zip(messages, answers, strict=True)
     ]
 
 
-def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Problem:
+def _receipt(
+    message: Message, answer: Accepted | Exception, quota: Quota | None
+) -> Receipt | Problem:
     if isinstance(answer, StoreError):
         return not_accepted(answer)
     if isinstance(answer, Exception):
@@ -81,6 +84,8 @@ def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Proble
             "idempotency_mismatch",
             "This Idempotency-Key was used for another request.",
         )
+    if quota is not None and answer.full is not None:
+        return over_quota(quota, answer.full, len(message.head.recipients))
     status = "scheduled" if answer.scheduled else "queued"
     body = {
         "id": external(answer.message_id),

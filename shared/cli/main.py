@@ -26,6 +26,7 @@ from shared.cli.lifecycle import down, reload, status
 from shared.cli.log_hash import log_hash
 from shared.cli.message import message
 from shared.cli.operate import printable
+from shared.cli.quota import quota
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
@@ -78,7 +79,7 @@ def cli() -> None:
 
 for command in (
     up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, message,
-    dead, uncertain, suspend, resume, flush, log_hash,
+    dead, uncertain, suspend, resume, flush, quota, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 
