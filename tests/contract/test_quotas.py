@@ -76,8 +76,9 @@ def test_a_refused_message_leaves_no_trace(store: Store) -> None:
     store.reconcile()
 
 
-def test_a_replay_counts_nothing_and_is_answered_over_quota(store: Store) -> None:
-    quota = Quota(minute=2)
+@pytest.mark.parametrize("limit", [2, 9])
+def test_a_replay_counts_nothing_and_is_answered_over_quota(store: Store, limit: int) -> None:
+    quota = Quota(minute=limit)
     first, again = accept(store, 2, 2, quota=quota, idempotency=KEY)
     assert again == Accepted(AcceptKind.REPLAYED, first.message_id)
     other = Idempotency(KEY.key, b"g" * 16)
@@ -157,6 +158,15 @@ def test_windows_end_when_the_twin_says_for_a_century(redis_server: RedisServer)
         clock.advance(31 * 86_400 - 3_600)
         for use in store.spool.uses("app"):
             assert use.reset_ms == window_around(use.window, clock.now_ms())[1]
+    store.close()
+
+
+def test_a_refusal_writes_nothing(redis_server: RedisServer) -> None:
+    store = RedisTestStore(settings(redis_server.url), ManualClock())
+    client = redis_server.client()
+    before = client.info("persistence")["rdb_changes_since_last_save"]
+    assert kinds(accept(store, 4, quota=Quota(3, 9, 9), application="x")) == ["over_quota"]
+    assert client.info("persistence")["rdb_changes_since_last_save"] == before
     store.close()
 
 

@@ -48,6 +48,15 @@ def used(system: System) -> int:
     return int(day["used"])
 
 
+def command(system: System, *words: str) -> str:
+    """What a command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "shared.cli.main", *words, "--home", str(system.home)],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return done.stdout
+
+
 def is_ready(system: System) -> bool:
     try:
         return system.ask("GET", "/readyz")[0] == 200
@@ -80,10 +89,17 @@ def test_quota_holds_over_all_web_processes() -> None:
         assert status == 429
         system.reconcile()
 
-        told = subprocess.run(
-            [sys.executable, "-m", "shared.cli.main", "quota", "default", "--json",
-             "--home", str(system.home)],
-            check=True, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        (default,) = json.loads(told.stdout)["data"]
+        (default,) = json.loads(command(system, "quota", "default", "--json"))["data"]
         assert default == system.ask("GET", "/v1/quota")[1]
+
+
+def test_a_reload_changes_the_limit() -> None:
+    away_from_midnight()
+    with running(settings=f"{QUICK}\n[application.default]\nquota_per_day = 1\n") as system:
+        system.send()
+        assert system.ask("POST", "/v1/messages", message())[0] == 429
+        file = system.home / "posthaste.toml"
+        file.write_text(file.read_text().replace("quota_per_day = 1", "quota_per_day = 2"))
+        command(system, "reload")
+        system.send_when_back()
+        assert system.ask("POST", "/v1/messages", message())[0] == 429

@@ -44,55 +44,63 @@ local function store_leg(id, rec, timed)
   end
 end
 
--- What applications have used, by window; gathered here, and written once a script.
-local uses = {}
+-- What applications with a quota use, by window: gathered, and written once a script. Two functions,
+-- made for the first message that has a quota, so that the others pay nothing: one that counts a
+-- message or says which window is full, and one that writes.
+local function counting()
+  local uses = {}
 
-local function use_of(window, application)
-  local place = window .. ' ' .. application
-  local use = uses[place]
-  if not use then
-    local key, ends = quota_now(window)
-    local used = tonumber(call('HGET', key, application) or '0')
-    use = { key = key, application = application, ends = ends, used = used, more = 0 }
-    uses[place] = use
+  local function use_of(window, application)
+    local place = window .. ' ' .. application
+    if not uses[place] then
+      local key, ends = quota_now(window)
+      local used = tonumber(call('HGET', key, application) or '0')
+      uses[place] = { key = key, field = application, ends = ends, used = used, more = 0 }
+    end
+    return uses[place]
   end
-  return use
-end
 
--- Count a message; or count nothing, and answer which window is full. The longest comes first:
--- once it is over the message fits.
-local function over(quota)
-  local recipients, month, day, minute, application =
-    string.match(quota, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
-  recipients = tonumber(recipients)
-  local found = {}
-  for _, each in ipairs({ { 'month', month }, { 'day', day }, { 'minute', minute } }) do
-    local window, limit = each[1], tonumber(each[2])
-    if limit > 0 then
-      local use = use_of(window, application)
-      if use.used + use.more + recipients > limit then
-        return string.format('o%s %d %d %d', window, use.used + use.more, use.ends, use.ends - now)
+  -- The longest window comes first: once that one has ended, the message fits.
+  local function over(quota)
+    local recipients, month, day, minute, application =
+      string.match(quota, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
+    recipients = tonumber(recipients)
+    local found = {}
+    for _, each in ipairs({ { 'month', month }, { 'day', day }, { 'minute', minute } }) do
+      local window, limit = each[1], tonumber(each[2])
+      if limit > 0 then
+        local use = use_of(window, application)
+        local used = use.used + use.more
+        if used + recipients > limit then
+          return string.format('o%s %d %d %d', window, used, use.ends, use.ends - now)
+        end
+        found[#found + 1] = use
       end
-      found[#found + 1] = use
+    end
+    for _, use in ipairs(found) do use.more = use.more + recipients end
+  end
+
+  local function write()
+    for _, use in pairs(uses) do
+      if use.more > 0 and call('HINCRBY', use.key, use.field, use.more) == use.more then
+        call('PEXPIREAT', use.key, string.format('%d', use.ends))
+      end
     end
   end
-  for _, use in ipairs(found) do use.more = use.more + recipients end
+
+  return over, write
 end
 
-local function write_uses()
-  for _, use in pairs(uses) do
-    if use.more > 0 and call('HINCRBY', use.key, use.application, use.more) == use.more then
-      call('PEXPIREAT', use.key, string.format('%d', use.ends))
-    end
-  end
-end
-
+local over, write_uses
 while i <= n do
   local id, key = ARGV[i], ARGV[i + 3]
   local scheduled, legs = ARGV[i + 5], tonumber(ARGV[i + 8])
-  local quota = ARGV[i + 7]
   local found = key ~= '' and remembered(key)
-  local refused = not found and quota ~= '' and over(quota)
+  local refused
+  if not found and ARGV[i + 7] ~= '' then
+    if not over then over, write_uses = counting() end
+    refused = over(ARGV[i + 7])
+  end
   if found then
     if sub(found, 1, 16) == ARGV[i + 4] then
       answers[#answers + 1] = 'r' .. sub(found, 17)
@@ -115,6 +123,6 @@ while i <= n do
   end
   i = i + 9 + legs
 end
-write_uses()
+if write_uses then write_uses() end
 commit()
 return answers

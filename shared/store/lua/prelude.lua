@@ -407,32 +407,21 @@ local function top_up(c)
   return minted
 end
 
--- When the month in UTC that a day is in begins and ends; all as days since 1970.
-local function month_around(day)
-  local first, year = 0, 1970
-  while true do
-    local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
-    local length = leap and 366 or 365
-    if day < first + length then
-      for _, days in ipairs({ 31, leap and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }) do
-        if day < first + days then return first, first + days end
-        first = first + days
-      end
-    end
-    first, year = first + length, year + 1
-  end
-end
-
--- Where a quota's window that is now (minute, day or month) is counted, and when it ends in ms.
+-- Where a quota's window that is now (minute, day or month, in UTC) is counted, and when it ends.
 local function quota_now(window)
-  local start, ends
+  local width = window == 'minute' and 60000 or 86400000
+  local start = now - now % width
+  local ends = start + width
   if window == 'month' then
-    start, ends = month_around(math.floor(now / 86400000))
-    start, ends = start * 86400000, ends * 86400000
-  else
-    local width = window == 'day' and 86400000 or 60000
-    start = now - now % width
-    ends = start + width
+    local day, first, year = start / width, 0, 1970
+    local function leap() return year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0) end
+    while day >= first + (leap() and 366 or 365) do
+      first, year = first + (leap() and 366 or 365), year + 1
+    end
+    local months = { 31, leap() and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+    local month = 1
+    while day >= first + months[month] do first, month = first + months[month], month + 1 end
+    start, ends = first * width, (first + months[month]) * width
   end
   return P .. 'quota:' .. window .. ':' .. string.format('%d', start), ends
 end
