@@ -32,6 +32,7 @@ _LOG_CHOICES = {
 }
 _LONGEST_WAIT = 7 * 86_400
 _LONGEST_QUESTION = 60.0
+_QUOTAS = ("quota_per_minute", "quota_per_day", "quota_per_month")
 _REPEATED = ("relay", "route", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
@@ -77,9 +78,7 @@ def settings_file(environment: Mapping[str, str] | None = None) -> Path | None:
 
 def _check_values(settings: Settings) -> None:
     """What types alone do not tell. Raises `ConfigError`."""
-    for name, application in settings.application.items():
-        if application.return_path and not _ADDRESS.match(application.return_path):
-            raise ConfigError(f"application.{name}.return_path must be an address, such as b@x.com")
+    _check_applications(settings)
     for message_class in CLASSES:
         waits = settings.retry.schedule_of(message_class)
         if not waits or not all(0 < wait <= _LONGEST_WAIT for wait in waits):
@@ -115,6 +114,15 @@ def _check_dns(dns: DnsSettings) -> None:
             network(text)
         except ConfigError as error:
             raise ConfigError(f"dns.allow_networks: {error}") from error
+
+
+def _check_applications(settings: Settings) -> None:
+    for name, application in settings.application.items():
+        if application.return_path and not _ADDRESS.match(application.return_path):
+            raise ConfigError(f"application.{name}.return_path must be an address, such as b@x.com")
+        for quota in _QUOTAS:
+            if getattr(application, quota) < 0:
+                raise ConfigError(f"application.{name}.{quota} must be 0 (no limit) or more")
 
 
 def _anchor_files(values: dict[str, Any], directory: Path) -> None:

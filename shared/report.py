@@ -16,6 +16,7 @@ from shared.model.status import BY_LETTER, OPEN, Status
 from shared.redrive import Redriven, cursor
 from shared.store.operations import Destination, SetAside
 from shared.store.ports import Depth, Pause, Stored
+from shared.store.quotas import Quota, Use
 from shared.times import shown
 
 _NOBODY_KNOWS = ", after the final dot: nobody knows whether the server took it."
@@ -189,6 +190,24 @@ def totals(depth: Depth) -> dict[str, int]:
         "dead_letters": depth.dead_legs,
         "held_as_uncertain": depth.held_legs,
         "live_workers": depth.live_workers,
+    }
+
+
+def quota(application: str, limits: Quota | None, uses: Sequence[Use]) -> dict[str, Any]:
+    """What an application may send, by window, and what it has used of that."""
+    rows = (
+        [] if limits is None else [window(limits, use) for use in uses if limits.limit(use.window)]
+    )
+    return {"application": application, "quota": rows}
+
+
+def window(limits: Quota, use: Use) -> dict[str, Any]:
+    """One window of a quota; numbers of recipients."""
+    return {
+        "window": use.window,
+        "limit": limits.limit(use.window),
+        "used": use.used,
+        "reset": shown(use.reset_ms),
     }
 
 

@@ -200,6 +200,12 @@ class ApplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     return_path: str = ""
     """MAIL FROM of messages that do not say; empty: the From address."""
+    quota_per_minute: int = 0
+    """Recipients accepted in each minute of the clock; 0: no limit."""
+    quota_per_day: int = 0
+    """Recipients accepted in each day, UTC; 0: no limit."""
+    quota_per_month: int = 0
+    """Recipients accepted in each calendar month, UTC; 0: no limit."""
 
 
 class ClassRetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""From validated messages to receipts: idempotency, legs, spool.
+"""From validated messages to receipts: idempotency, legs, quota, spool.
 
 A receipt is a function of the request, the stored id and whether it was scheduled, so a replay
 answers exactly what the first request was answered.
@@ -19,7 +19,8 @@ from shared.ids import external, message_id_header
 from shared.model.message import Message
 from shared.routing import legs_of
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
-from web.errors import Problem, not_accepted
+from shared.store.quotas import Quota, quota_of
+from web.errors import Problem, not_accepted, over_quota
 from web.validation import Policy
 
 MAX_KEY = 256
@@ -54,8 +55,9 @@ def accept(
     commit: Histogram,
 ) -> list[Receipt | Problem]:
     """Store the messages; the answers are in order, and `commit` is told what it took."""
+    quota = quota_of(policy.settings, policy.application)
     submissions = [
-        Submission(message, legs_of(message.head, policy.now_ms, policy.routes), key)
+        Submission(message, legs_of(message.head, policy.now_ms, policy.routes), key, quota)
         for message, key in messages
     ]
     began = time.perf_counter()
@@ -64,11 +66,14 @@ def accept(
     finally:
         commit.observe(time.perf_counter() - began)
     return [
-        _receipt(message, answer) for (message, _), answer in zip(messages, answers, strict=True)
+        _receipt(message, answer, quota)
+        for (message, _), answer in zip(messages, answers, strict=True)
     ]
 
 
-def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Problem:
+def _receipt(
+    message: Message, answer: Accepted | Exception, quota: Quota | None
+) -> Receipt | Problem:
     if isinstance(answer, StoreError):
         return not_accepted(answer)
     if isinstance(answer, Exception):
@@ -79,6 +84,8 @@ def _receipt(message: Message, answer: Accepted | Exception) -> Receipt | Proble
             "idempotency_mismatch",
             "This Idempotency-Key was used for another request.",
         )
+    if quota is not None and answer.full is not None:
+        return over_quota(quota, answer.full, len(message.head.recipients))
     status = "scheduled" if answer.scheduled else "queued"
     body = {
         "id": external(answer.message_id),

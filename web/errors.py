@@ -7,6 +7,7 @@ expected is a 500 without details, logged under the same request id.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -16,7 +17,10 @@ import structlog
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
+from shared import report
 from shared.errors import OutcomeUnknown, StoreError
+from shared.store.quotas import Quota, Use
+from shared.times import shown
 
 RETRY_AFTER_SECONDS = 5
 
@@ -87,6 +91,24 @@ def not_accepted(error: StoreError) -> Problem:
             " Idempotency-Key.",
         )
     return _unavailable("unavailable", "Nothing was done. Try again later.")
+
+
+def over_quota(quota: Quota, full: Use, recipients: int) -> Problem:
+    """429 for a message that does not fit its application's quota until `full` has ended."""
+    seconds = max(1, math.ceil(full.wait_ms / 1000))
+    this = "1 more" if recipients == 1 else f"{recipients} more"
+    detail = (
+        f"The application may send to {quota.limit(full.window)} recipients a {full.window};"
+        f" {full.used} are used, and {this} would be too many. The next {full.window} begins at"
+        f" {shown(full.reset_ms)}."
+    )
+    return Problem(
+        429,
+        "quota_exceeded",
+        detail,
+        headers={"Retry-After": str(seconds)},
+        members={"quota": report.window(quota, full), "retry_after_seconds": seconds},
+    )
 
 
 def interrupted(reason: str, done: int, members: Mapping[str, object]) -> Problem:

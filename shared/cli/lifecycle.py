@@ -86,7 +86,9 @@ def _supervisor(place: Home) -> int:
 @click.command()
 @_home
 def reload(home: Path) -> None:
-    """Read [[relay]] and [[dkim]] anew, without stopping; wrong settings change nothing.
+    """Read [[relay]], [[dkim]] and [application.NAME] anew, without stopping.
+
+    Wrong settings change nothing.
 
     Example: posthaste reload --home /srv/posthaste
     """

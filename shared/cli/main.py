@@ -26,6 +26,7 @@ from shared.cli.lifecycle import down, reload, status
 from shared.cli.log_hash import log_hash
 from shared.cli.message import message
 from shared.cli.operate import printable
+from shared.cli.quota import quota
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.route import route
 from shared.cli.up import up
@@ -79,7 +80,7 @@ def cli() -> None:
 
 for command in (
     up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, message,
-    dead, uncertain, suspend, resume, flush, route, log_hash,
+    dead, uncertain, suspend, resume, flush, route, quota, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 

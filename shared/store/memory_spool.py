@@ -9,7 +9,7 @@ import msgspec
 from shared.compression import pack_content
 from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, leg_id
-from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
+from shared.model.message import CLASSES, Head, UnknownFormat, pack_head, unpack_head
 from shared.model.status import OPEN, Status
 from shared.store.attempts import split_attempts
 from shared.store.keys import ApiKey
@@ -25,6 +25,7 @@ from shared.store.ports import (
     Stored,
     Submission,
 )
+from shared.store.quotas import WINDOWS, Quota, Use, Window, window_around
 from shared.store.unreadable import shown
 
 IDEMPOTENCY_MS = 24 * 3_600_000
@@ -46,12 +47,15 @@ class MemorySpool:
     def _accept(self, submission: Submission) -> Accepted:
         state, message, key = self._state, submission.message, submission.idempotency
         scheduled = any(leg.state is LegState.WAITING for leg in submission.legs)
+        known = None if key is None else state.idempotency.get(key.key)
+        if key is not None and known is not None and known[3] > state.now():
+            if known[0].fingerprint != key.fingerprint:
+                return Accepted(AcceptKind.MISMATCH, b"")
+            return Accepted(AcceptKind.REPLAYED, known[1], known[2])
+        full = self._spend(submission.quota, message.head)
+        if full is not None:
+            return Accepted(AcceptKind.OVER_QUOTA, b"", full=full)
         if key is not None:
-            known = state.idempotency.get(key.key)
-            if known is not None and known[3] > state.now():
-                if known[0].fingerprint != key.fingerprint:
-                    return Accepted(AcceptKind.MISMATCH, b"")
-                return Accepted(AcceptKind.REPLAYED, known[1], known[2])
             until = state.now() + IDEMPOTENCY_MS
             state.idempotency[key.key] = (key, message.id, scheduled, until)
         content, size = pack_content(message.content)
@@ -66,6 +70,31 @@ class MemorySpool:
             state.open_legs[message.id] = len(submission.legs)
         state.event("accepted", message.id)
         return Accepted(AcceptKind.ACCEPTED, message.id, scheduled)
+
+    def _spend(self, quota: Quota | None, head: Head) -> Use | None:
+        """Count a message; or count nothing, and give the window that is full."""
+        if quota is None:
+            return None
+        uses = [self._use(window, head.application) for window in quota.limited()]
+        for use in reversed(uses):
+            if use.used + len(head.recipients) > quota.limit(use.window):
+                return use
+        for use in uses:
+            start, _ = window_around(use.window, self._state.now())
+            place = (use.window, head.application)
+            self._state.quotas[place] = (start, use.used + len(head.recipients))
+        return None
+
+    def _use(self, window: Window, application: str) -> Use:
+        now = self._state.now()
+        start, end = window_around(window, now)
+        began, used = self._state.quotas.get((window, application), (start, 0))
+        return Use(window, used if began == start else 0, end, end - now)
+
+    def uses(self, application: str) -> tuple[Use, ...]:
+        """See the port."""
+        with self._state.lock:
+            return tuple(self._use(window, application) for window in WINDOWS)
 
     def _store(self, identifier: bytes, leg: Leg) -> None:
         state = self._state

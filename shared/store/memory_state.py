@@ -20,6 +20,7 @@ from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.pools import pause_of_pool
 from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
+from shared.store.quotas import Window
 
 TICKET_MS = 5000
 LIVE_MS = 3000
@@ -60,6 +61,8 @@ class State:
         self.sequence = 0
         self.acknowledged: str | None = None
         self.idempotency: dict[bytes, tuple[Idempotency, bytes, bool, int]] = {}
+        self.quotas: dict[tuple[Window, str], tuple[int, int]] = {}
+        """By window and application: when the window began, and recipients."""
         self.limits: dict[str, DestinationLimit] = {}
         self.pools: dict[str, PoolMembers] = {}
         self.served: dict[str, dict[str, float]] = {}

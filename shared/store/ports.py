@@ -19,6 +19,7 @@ from shared.hops import PoolMembers
 from shared.model.leg import Attempt, Leg
 from shared.model.message import Head, Message, MessageClass
 from shared.model.status import Status
+from shared.store.quotas import Quota, Use
 
 # -- ingest ---------------------------------------------------------------------------------
 
@@ -36,6 +37,8 @@ class Submission(msgspec.Struct, frozen=True):
     message: Message
     legs: tuple[Leg, ...]
     idempotency: Idempotency | None = None
+    quota: Quota | None = None
+    """What its application may send; None: no limit, and nothing is counted."""
 
 
 class AcceptKind(Enum):
@@ -46,6 +49,8 @@ class AcceptKind(Enum):
     """The same key and request was accepted before; `message_id` is the first one."""
     MISMATCH = "mismatch"
     """The key was used for another request; nothing was written."""
+    OVER_QUOTA = "over_quota"
+    """It does not fit its application's quota; nothing was written, nothing counted."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -53,9 +58,11 @@ class Accepted(msgspec.Struct, frozen=True):
 
     kind: AcceptKind
     message_id: bytes
-    """The stored message; empty on MISMATCH."""
+    """The stored message; empty on MISMATCH and OVER_QUOTA."""
     scheduled: bool = False
     """Whether it was scheduled when it was first accepted."""
+    full: Use | None = None
+    """OVER_QUOTA: the window it does not fit; of several the one that ends last."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -188,6 +195,10 @@ class Spool(Protocol):
 
     def events(self, after: str = "0", limit: int = 1000) -> list[Event]:
         """Events after a stream id, oldest first."""
+        ...
+
+    def uses(self, application: str) -> tuple[Use, ...]:
+        """What an application has used of each of `quotas.WINDOWS` while it had a limit."""
         ...
 
     def depth(self) -> Depth:

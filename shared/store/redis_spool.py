@@ -35,6 +35,7 @@ from shared.store.ports import (
     Stored,
     Submission,
 )
+from shared.store.quotas import WINDOWS, Use, Window
 from shared.store.redis_operations import pause_of
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
@@ -74,9 +75,19 @@ def pack_submission(submission: Submission) -> list[Value]:
         key.fingerprint if key else b"",
         b"1" if scheduled else b"0",
         b"0" if head.deliver_by_ms is None else b"1",
+        _pack_quota(submission),
         len(submission.legs),
         *(pack_leg(leg) for leg in submission.legs),
     ]
+
+
+def _pack_quota(submission: Submission) -> bytes:
+    """The accept script's argument about the quota."""
+    quota, head = submission.quota, submission.message.head
+    if quota is None:
+        return b""
+    numbers = (len(head.recipients), quota.month, quota.day, quota.minute)
+    return b"%d %d %d %d " % numbers + head.application.encode()
 
 
 def _size(packed: Sequence[Value]) -> int:
@@ -235,6 +246,12 @@ class RedisSpool:
             for identifier, (_, kind, _, leg, _, payload) in entries
         ]
 
+    def uses(self, application: str) -> tuple[Use, ...]:
+        """See the port."""
+        flat = self._run("quota", application, *WINDOWS)
+        each = zip(WINDOWS, flat[0::3], flat[1::3], flat[2::3], strict=True)
+        return tuple(Use(*fields) for fields in each)
+
     def depth(self) -> Depth:
         """See the port."""
         return _depth(self._run("depth"))
@@ -292,17 +309,25 @@ def _free(folder: str) -> int | None:
 
 
 def _accepted(reply: bytes, item: list[Value]) -> Accepted:
-    """One answer of the accept script: `a`, `m`, or `r`, scheduled, id."""
+    """One answer of the accept script: `a`, `m`, `o` and the use, or `r`, scheduled, id."""
     if reply == b"m":
         return Accepted(AcceptKind.MISMATCH, b"")
     if reply[:1] == b"r":
         return Accepted(AcceptKind.REPLAYED, reply[2:], reply[1:2] == b"1")
+    if reply[:1] == b"o":
+        return Accepted(AcceptKind.OVER_QUOTA, b"", full=_use(reply[1:].decode()))
     identifier = item[0]
     return Accepted(
         AcceptKind.ACCEPTED,
         identifier if isinstance(identifier, bytes) else b"",
         item[5] == b"1",
     )
+
+
+def _use(text: str) -> Use:
+    name, used, reset_ms, wait_ms = text.split(" ")
+    window = msgspec.convert(name, Window)
+    return Use(window, int(used), int(reset_ms), int(wait_ms))
 
 
 def _depth(reply: Any) -> Depth:

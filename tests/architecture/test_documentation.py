@@ -37,7 +37,9 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert "Example:" in result.output
 
 
-OPERATOR_MODULES = {"shared.cli.aside", "shared.cli.destinations", "shared.cli.message"}
+OPERATOR_MODULES = {
+    "shared.cli.aside", "shared.cli.destinations", "shared.cli.message", "shared.cli.quota",
+}  # fmt: skip
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -54,7 +56,7 @@ OPERATOR_COMMANDS = sorted(_commands(cli))
 
 def test_operators_have_these_commands() -> None:
     names = {words[0] for words in OPERATOR_COMMANDS}
-    assert names == {"queue", "message", "suspend", "resume", "flush", "dead", "uncertain"}
+    assert names == {"queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota"}
 
 
 @pytest.mark.parametrize("words", OPERATOR_COMMANDS, ids=" ".join)

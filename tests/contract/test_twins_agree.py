@@ -14,7 +14,8 @@ from shared.hops import PoolMembers
 from shared.model.message import MessageClass
 from shared.model.status import Status
 from shared.store.operations import Aside, Destination, Place, SetAside
-from shared.store.ports import Claimed, DestinationLimit
+from shared.store.ports import Accepted, AcceptKind, Claimed, DestinationLimit, Idempotency
+from shared.store.quotas import Quota
 from tests.support.redis_server import RedisServer
 from tests.support.stores import (
     MemoryTestStore,
@@ -61,6 +62,8 @@ seldom = st.one_of(
     st.tuples(st.just("requeue"), st.sampled_from(("dead", "uncertain"))),
     st.tuples(st.just("damage"), st.integers(0, 9), st.sampled_from((None, b"\x02", b"\x01\xc1"))),
     st.tuples(st.just("drop"), st.sampled_from(("dead", "uncertain"))),
+    st.tuples(st.just("ration"), st.sampled_from(HOPS), st.lists(st.integers(1, 3), max_size=4),
+              st.sampled_from((Quota(minute=4), Quota(2, 9, 12), Quota(day=6))), st.booleans()),
     st.tuples(st.just("limit"), st.sampled_from(HOPS), st.sampled_from((0.0, 2.0, 50.0)),
               st.integers(0, 2)),
 )  # fmt: skip
@@ -102,6 +105,23 @@ class Pair:
             "deliver_by_in_ms": 7000 if soon else None,
         }  # fmt: skip
         self.ids.append(self.both("accept", **options, send_in_ms=when))
+
+    def do_ration(self, hop: str, counts: list[int], quota: Quota, keyed: bool) -> None:
+        """A batch of an application with a quota; with a key they may be replays."""
+        batch = [
+            self.both(
+                "submission", hops=(hop,), recipients=count, quota=quota,
+                idempotency=Idempotency(bytes([count]) * 16, b"f" * 16) if keyed else None,
+            )
+            for count in counts
+        ]  # fmt: skip
+        first, second = (store.spool.accept(batch) for store in self.stores)
+        assert first == second
+        for each in first:
+            assert isinstance(each, Accepted)
+            SEEN.add(each.kind.value)
+            if each.kind is AcceptKind.ACCEPTED:
+                self.ids.append(each.message_id)
 
     def do_claim(self, name: str, limit: int, start: bool) -> None:
         first, second = (
@@ -211,6 +231,7 @@ class Pair:
         for identifier in self.ids:
             first, second = (store.spool.get(identifier) for store in self.stores)
             assert first == second
+        assert len({store.spool.uses("app") for store in self.stores}) == 1
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
         for name in ("accepted", "by_status", "ready_legs", "deferred_legs", "leased_legs",
                      "dead_legs", "held_legs", "finished_messages", "live_workers",
@@ -270,5 +291,5 @@ def test_twins_agree(server: RedisServer) -> None:
     agree(server)
     assert {
         "deferred", "in flight", "pause", "accepted", "attempt", "cancelled", "rescheduled",
-        "expired", "crashed", "dead", "requeued", "dropped",
+        "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed",
     } <= SEEN, "the histories are too tame"  # fmt: skip

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ from shared.ids import external
 from shared.model.leg import Attempt, RecipientReply, pack_history
 from shared.model.status import Status
 from shared.store.ports import Claimed, Settlement
+from shared.store.quotas import Quota
 from shared.store.redis_operations import RedisOperations
 from tests.support.redis_server import RedisServer
 from tests.support.stores import RedisTestStore, settings, settlement
@@ -418,3 +420,29 @@ def test_a_view_of_many_destinations_is_whole(operator: Operator) -> None:
     store.spool.accept([store.submission(hops=(f"hop{n}",)) for n in range(1200)])
     assert isinstance(store.operations, RedisOperations)
     assert len(operator.json("queue")["data"]) == 1201
+
+
+def test_quota_shows_what_applications_have_used(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "posthaste.toml"
+    file.write_text(
+        "[application.shop]\nquota_per_month = 20000\n[application.free]\n"
+        "[application.news]\nquota_per_month = 5\nquota_per_day = 4\n"
+    )
+    monkeypatch.setenv("POSTHASTE_CONFIG", str(file))
+    operator.store.accept(recipients=3, application="news", quota=Quota(day=4, month=5))
+    lines = [line.split() for line in operator.run("quota").stdout.splitlines()]
+    assert [line[:4] for line in lines] == [
+        ["APPLICATION", "WINDOW", "LIMIT", "USED"],
+        ["news", "day", "4", "3"],
+        ["news", "month", "5", "3"],
+        ["shop", "month", "20,000", "0"],
+    ]
+    (news,) = operator.json("quota", "news")["data"]
+    assert [each["used"] for each in news["quota"]] == [3, 3]
+    for arguments in (["quota", "free"], ["quota", "no\x1bbody"]):
+        result = operator.run(*arguments)
+        assert result.exit_code == 1
+        assert "no quota is set" in result.stderr
+        assert "\x1b" not in result.stderr

@@ -40,6 +40,7 @@ from shared.store.ports import (
     Submission,
     Verb,
 )
+from shared.store.quotas import Quota
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
@@ -98,6 +99,8 @@ class Store:
         hold: bool = False,
         deliver_by_in_ms: int | None = None,
         idempotency: Idempotency | None = None,
+        quota: Quota | None = None,
+        application: str = "app",
         identifier: bytes | None = None,
         text: str = "hello",
     ) -> Submission:
@@ -110,8 +113,8 @@ class Store:
         )
         send_at = None if send_in_ms is None else now + send_in_ms
         head = Head(
-            "app", message_class, message_id_header(identifier, "a.test"), Address("a@a.test"),
-            "a@a.test", people, "subject", now, send_at,
+            application, message_class, message_id_header(identifier, "a.test"),
+            Address("a@a.test"), "a@a.test", people, "subject", now, send_at,
             None if deliver_by_in_ms is None else now + deliver_by_in_ms,
             now + (deliver_by_in_ms or 5 * DAY_MS), "hold" if hold else "resend",
         )  # fmt: skip
@@ -132,7 +135,7 @@ class Store:
             )
             for at, hop in enumerate(hops)
         )
-        return Submission(Message(identifier, head, Content(text)), legs, idempotency)
+        return Submission(Message(identifier, head, Content(text)), legs, idempotency, quota)
 
     def accept(self, **options: Any) -> bytes:
         """Accept one message; its id."""

@@ -31,6 +31,7 @@ from web.validation.addresses import address, addresses
 from web.validation.attachments import attachments
 from web.validation.head import check_head
 from web.validation.headers import headers
+from web.validation.quota import check_quota
 from web.validation.report import Report, escape, line, text
 from web.validation.times import moment
 
@@ -154,17 +155,19 @@ class _Validation:
     def _recipients(self) -> tuple[Recipient, ...]:
         """To, Cc and Bcc; an address that stands twice is delivered to once."""
         found: dict[str, Recipient] = {}
-        given = False
+        given = ""
         for kind in _KINDS:
             value = self._fields.get(kind)
             if value is None or value == []:
                 continue
-            given = True
+            given = given or kind
             limit = self._limits.max_recipients_per_field
             for each in addresses(value, f"/{kind}", self._report, limit=limit):
                 found.setdefault(each.email, Recipient(kind, each.email, each.name))
         if not given:
             self._report.add("/to", "required", "A message needs a recipient in to, cc or bcc.")
+        settings, application = self._policy.settings, self._policy.application
+        check_quota(settings, application, len(found), given, self._report)
         return tuple(found.values())
 
     def _return_path(self, sender: Address | None) -> str:

@@ -14,6 +14,7 @@
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
 --   trouble recovering HASH by hop                  limits gcra HASH by shared part of a hop
 --   tickets:<c> ZSET id -> ms  live STRING
+--   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
 
@@ -436,6 +437,25 @@ local function top_up(c)
   end
   call('PUBLISH', P .. 'wake', CLASS[c])
   return minted
+end
+
+-- Where a quota's window that is now (minute, day or month, in UTC) is counted, and when it ends.
+local function quota_now(window)
+  local width = window == 'minute' and 60000 or 86400000
+  local start = now - now % width
+  local ends = start + width
+  if window == 'month' then
+    local day, first, year = start / width, 0, 1970
+    local function leap() return year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0) end
+    while day >= first + (leap() and 366 or 365) do
+      first, year = first + (leap() and 366 or 365), year + 1
+    end
+    local months = { 31, leap() and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+    local month = 1
+    while day >= first + months[month] do first, month = first + months[month], month + 1 end
+    start, ends = first * width, (first + months[month]) * width
+  end
+  return P .. 'quota:' .. window .. ':' .. string.format('%d', start), ends
 end
 
 -- The end of every script that changes something: write the numbers, then the tickets.

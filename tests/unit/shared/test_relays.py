@@ -207,6 +207,12 @@ def test_the_environment_sets_lists_with_commas() -> None:
         ("[dns]\nallow_networks = ['10.0.0.1/8']\n", ["dns.allow_networks", "10.0.0.1/8"]),
         ("[application.shop]\nreturn_pat = 'x@y.z'\n", ["application.return_pat"]),
         ("[application.shop]\nreturn_path = 'nobody'\n", ["application.shop.return_path"]),
+        ("[application.shop]\nquota_per_day = -1\n", ["application.shop.quota_per_day"]),
+        ("[application.shop]\nquota_per_minute = 'x'\n", ["quota_per_minute"]),
+        (
+            "[application.shop]\nquota_per_hour = 1\n",
+            ["application.quota_per_hour", "did you mean"],
+        ),
         ("require_dkim = true\n[[relay]]\nhost = 'x'\ndkim = 'off'\n", ["require_dkim", "relay"]),
     ],
 )
