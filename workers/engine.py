@@ -33,6 +33,8 @@ GATHER_SECONDS = 0.005
 FEW = 8
 """With no more legs than this in hand, outcomes are settled one by one, at once."""
 STORE_PAUSE_SECONDS = 0.5
+SOON_MS = 1000
+"""The next permit of a hop is waited for; what comes later is announced by a ticket."""
 SUSPECT_SECONDS = 5.0
 """How long a leg that has crashed a worker waits for another such leg to end."""
 
@@ -53,6 +55,16 @@ class Lane:
         self.idle = asyncio.Event()
         """Set while no claim is under way."""
         self.idle.set()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def call_again(self, milliseconds: int | None) -> None:
+        """Claim once more after so long; what was said before no longer counts."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if milliseconds is not None and milliseconds <= SOON_MS:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(milliseconds / 1000, self.wanted.set)
 
 
 class Engine:
@@ -177,6 +189,7 @@ class Engine:
             self._metrics.stage["claim"].observe(self._clock.monotonic() - asked_at)
             _tell_unreadable(claim)
             self._take(claim, asked_at)
+            lane.call_again(claim.again_ms)
         finally:
             lane.idle.set()
         return claim.more

@@ -11,11 +11,15 @@ from shared.hops import leased_by, shared_part
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.store.memory_state import State, resting
+from shared.store.ports import DestinationLimit
 from shared.store.unreadable import Row
 
 INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
 MOST_EXPIRED = 200
+MOST_WOKEN = 100
+YIELD_MS = 20
+"""How soon the other classes look again after class critical."""
 RAMP_FIRST = 10
 RAMP_MS = 8000
 """Legs that a hop which was in trouble gets at first, and for how long they double each second."""
@@ -47,7 +51,8 @@ class ClaimRun:
 
     def go(self) -> None:
         """Take from the ring's destinations in turn."""
-        ring = self._state.ring[self._class]
+        state, ring = self._state, self._state.ring[self._class]
+        ring.extend(state.due_wakes(self._class, MOST_WOKEN))
         for _ in range(len(ring)):
             if len(self.legs) >= self._limit or self._over:
                 return
@@ -121,14 +126,15 @@ class ClaimRun:
             room, wake = 1, state.now() + 1000
         else:
             room, wake = self._ramped(hop, room)
-        if not until:
-            room, later = self._permitted(hop, room)
+        booked = False
+        if room > 0:
+            room, later, booked = self._permitted(hop, queue_hop, room)
             wake = wake or later
         self._choose_probe(hop, queue, room if probing else 0)
         taken, apart = self._take_from(queue, room, leased_by(hop, queue_hop))
         if probing and taken:
             state.probes[hop] = self.legs[-1].leg_id
-        permit = None if until else self._book(hop, taken)
+        permit = self._book(hop, taken) if booked else None
         if taken < room:
             wake = None
         if wake or permit:
@@ -149,36 +155,47 @@ class ClaimRun:
         if room > 0 and self._state.trouble[hop].strikes % 2 == 0:
             queue.rotate(1)
 
-    def _permitted(self, hop: str, room: int) -> tuple[int, int | None]:
+    def _permitted(self, hop: str, queue_hop: str, room: int) -> tuple[int, int | None, bool]:
+        """How many may go now; when the next one may; whether permits are to be booked."""
         state, wake = self._state, None
-        hop = shared_part(hop)
-        limit = state.limits.get(hop)
+        limit = state.limits.get(shared_part(hop))
         if limit is None:
-            return room, None
+            return room, None, False
+        if self._class != "critical" and any(
+            state.ready.get(("critical", each)) for each in (hop, queue_hop)
+        ):
+            return 0, state.now() + YIELD_MS, False
         if limit.concurrency:
-            free = limit.concurrency - state.flying(hop)
+            free = limit.concurrency - state.flying(shared_part(hop))
             if free < room:
                 room, wake = max(0, free), state.now() + 1000
         if limit.per_second:
-            interval, burst = 1000 / limit.per_second, max(1.0, limit.per_second * 0.1)
-            tat = max(float(state.now()), state.gcra.get(hop, 0.0))
-            allowed = max(0, math.floor((state.now() - tat) / interval + burst + 1e-6))
+            allowed = self._allowed(shared_part(hop), limit)
             if allowed < room:
                 room, wake = allowed, None
-        return room, wake
+        return room, wake, limit.per_second > 0
+
+    def _allowed(self, part: str, limit: DestinationLimit) -> int:
+        """Permits that there are now."""
+        state, interval = self._state, 1000 / limit.per_second
+        tat = max(float(state.now()), state.gcra.get(part, 0.0))
+        return max(0, math.floor((state.now() - tat) / interval + limit.burst + 1e-6))
 
     def _book(self, hop: str, taken: int) -> int | None:
-        """Count permits; the time of the next one when it is still to come."""
-        state, hop = self._state, shared_part(hop)
-        limit = state.limits.get(hop)
+        """Count permits; when they are used up, the time of half a burst."""
+        state, part = self._state, shared_part(hop)
+        limit = state.limits.get(part)
         if limit is None or not limit.per_second:
             return None
-        interval, burst = 1000 / limit.per_second, max(1.0, limit.per_second * 0.1)
-        after = max(float(state.now()), state.gcra.get(hop, 0.0)) + taken * interval
+        interval, allowed = 1000 / limit.per_second, self._allowed(part, limit)
+        after = max(float(state.now()), state.gcra.get(part, 0.0)) + taken * interval
         if taken:
-            state.gcra[hop] = after
-        permit = math.ceil(after - (burst - 1) * interval - 1e-6)
-        return permit if permit > state.now() else None
+            state.gcra[part] = after
+        if taken < allowed:
+            return None
+        some = max(1, math.floor(limit.burst / 2))
+        permit = math.ceil(after - (limit.burst - some) * interval - 1e-6)
+        return max(state.now() + 1, permit)
 
     def _take_from(self, queue: deque[bytes], room: int, hop: str) -> tuple[int, bool]:
         before = len(self.legs)

@@ -39,9 +39,7 @@ class PumpRun:
             self._move_due(name)
             if now >= state.reap_after:
                 self._reap(name)
-            for hop in [each for each, at in state.wake[name].items() if at <= now]:
-                del state.wake[name][hop]
-                state.ring[name].append(hop)
+            state.ring[name].extend(state.due_wakes(name, BATCH))
         self._expire_due()
         self._expire_still()
         self._forget()

@@ -59,7 +59,9 @@ class MemoryQueue:
             for each in (*found.damaged, *found.newer):
                 self._settle(each)
             counts = (len(found.damaged), len(found.newer))
-            return Claim(tuple(found.legs), more, run.alone, *counts)
+            wakes = state.wake[message_class].values()
+            again_ms = max(1, min(wakes) - state.now()) if wakes else None
+            return Claim(tuple(found.legs), more, run.alone, *counts, again_ms)
 
     def _held(self, identifier: bytes, fence: int) -> Leg | None:
         """The leg, if this claim of it still stands."""

@@ -225,6 +225,14 @@ class State:
             if hop in self.wake[name]:
                 self.wake[name][hop] = self.still_until(hop)
 
+    def due_wakes(self, name: MessageClass, most: int) -> list[str]:
+        """Hops whose time has come, taken out of those that wait."""
+        wake = self.wake[name]
+        due = sorted((at, hop) for hop, at in wake.items() if at <= self.now())[:most]
+        for _, hop in due:
+            del wake[hop]
+        return [hop for _, hop in due]
+
     def to_ring(self, hop: str) -> None:
         """A hop that waits for a time goes to the ring's tail, in every class."""
         for name in CLASSES:

@@ -236,6 +236,8 @@ class Claim(msgspec.Struct, frozen=True):
     """Legs that cannot be read: they become dead letters, `unreadable`."""
     newer: int = 0
     """Legs that a newer release has written: they wait for a minute."""
+    again_ms: int | None = None
+    """How soon a hop's next permit comes, or another time that one waits for."""
 
 
 class Verb(Enum):
@@ -302,6 +304,12 @@ class DestinationLimit(msgspec.Struct, frozen=True):
     per_second: float = 0.0
     concurrency: int = 0
     """Legs under lease at once."""
+
+    @property
+    def burst(self) -> float:
+        """Legs at once after a pause: those of 100 ms, or one. And half a leg, so that a permit
+        that is taken late is not lost."""
+        return max(1.0, self.per_second * 0.1) + 0.5
 
 
 class Queue(Protocol):

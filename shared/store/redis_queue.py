@@ -90,7 +90,7 @@ class RedisQueue:
             *tickets,
             quantum=quantum,
         )
-        more, alone, damaged, newer, *flat = reply
+        more, alone, damaged, newer, wait, *flat = reply
         found = sort_out(_rows(flat), (self._clock or _SYSTEM).now_ms())
         apart = [*found.damaged, *found.newer]
         if apart:
@@ -100,7 +100,8 @@ class RedisQueue:
                 pass  # Their leases run out, and they are claimed once more.
         damaged += len(found.damaged)
         newer += len(found.newer)
-        return Claim(tuple(found.legs), more == 1, alone == 1, damaged, newer)
+        again_ms = None if wait < 0 else wait
+        return Claim(tuple(found.legs), more == 1, alone == 1, damaged, newer, again_ms)
 
     async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
         """See the port."""
@@ -182,8 +183,7 @@ class RedisQueue:
             await self._redis.command("HDEL", f"{PREFIX}limits", hop)
             return
         interval = 1000 / limit.per_second if limit.per_second else 0
-        burst = max(1.0, limit.per_second * 0.1)
-        text = f"{interval!r}|{burst!r}|{limit.concurrency}"
+        text = f"{interval!r}|{limit.burst!r}|{limit.concurrency}"
         await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
 
     async def pools(self, pools: Mapping[str, PoolMembers]) -> None:

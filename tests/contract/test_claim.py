@@ -76,9 +76,9 @@ def test_concurrency_is_shared_by_the_classes(store: Store) -> None:
     limit(store, "narrow", concurrency=2)
     for _ in range(3):
         store.accept(hops=("narrow",))
-    store.accept(hops=("narrow",), message_class="critical")
     first = store.claim().legs
     assert len(first) == 2
+    store.accept(hops=("narrow",), message_class="critical")
     assert store.claim("critical").legs == ()
     store.settle(settlement(first[0], Status.DELIVERED))
     assert len(store.claim("critical").legs) == 1
@@ -100,6 +100,55 @@ def test_a_relays_limits_are_shared_by_the_sources_it_is_reached_from(store: Sto
     store.clock.advance(1)
     store.pump()
     assert len(store.claim().legs) == 1
+
+
+def test_critical_mail_has_the_next_permits_of_a_limited_hop(store: Store) -> None:
+    limit(store, "slow", per_second=20)
+    for _ in range(5):
+        store.accept(hops=("slow",))
+    assert len(store.claim().legs) == 2
+    store.accept(hops=("slow",), message_class="critical")
+    store.clock.advance(0.2)
+    assert store.claim().legs == ()  # Bulk, or whatever else, does not take them.
+    assert len(store.claim("critical").legs) == 1
+    store.clock.advance(0.1)
+    assert len(store.claim().legs) == 2
+
+
+def test_critical_mail_of_another_hop_keeps_nobody_back(store: Store) -> None:
+    limit(store, "slow", per_second=20)
+    store.accept(hops=("slow",))
+    store.accept(hops=("fast",), message_class="critical")
+    assert len(store.claim().legs) == 1
+
+
+def test_a_claim_tells_when_the_next_permit_comes(store: Store) -> None:
+    limit(store, "slow", per_second=4)
+    for _ in range(3):
+        store.accept(hops=("slow",))
+    claim = store.claim()
+    assert (len(claim.legs), claim.again_ms) == (
+        1,
+        125,
+    )  # Half a permit early, as it may come late.
+    store.clock.advance(0.124)
+    assert (store.claim().legs, store.claim().again_ms) == ((), 1)
+    store.clock.advance(0.001)
+    assert len(store.claim().legs) == 1  # Nobody has pumped: the claim looks itself.
+    assert store.claim().again_ms == 250
+
+
+def test_a_high_rate_is_claimed_in_halves_of_its_burst(store: Store) -> None:
+    limit(store, "fast", per_second=100)
+    for _ in range(40):
+        store.accept(hops=("fast",))
+    taken = [len(store.claim(quantum=50).legs)]
+    for _ in range(4):
+        again = store.claim(quantum=50).again_ms
+        assert again is not None
+        store.clock.advance(again / 1000)
+        taken.append(len(store.claim(quantum=50).legs))
+    assert taken == [10, 5, 5, 5, 5]
 
 
 def test_a_release_returns_the_permit_that_sources_share(store: Store) -> None:

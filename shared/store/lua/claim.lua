@@ -5,8 +5,8 @@
 --   suspended finished events; reads head:<b> body:<b> limits pools
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
--- Returns {more, alone, damaged legs, legs of a newer release, id, record, head or nil, content or
--- nil, ...}.
+-- Returns {more, alone, damaged legs, legs of a newer release, ms until the next hop that waits for
+-- its time, or -1, id, record, head or nil, content or nil, ...}.
 
 local c = ARGV[4]
 local limit, quantum = tonumber(ARGV[5]), tonumber(ARGV[3])
@@ -18,7 +18,8 @@ for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 local limited = call('HLEN', P .. 'limits') > 0
 local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
 local recovering = call('HLEN', P .. 'recovering') > 0
-local out, got, bytes, alone, over, expired = { 0, 0, 0, 0 }, 0, 0, 0, false, 0
+local YIELD_MS = 20  -- How soon the other classes look again after class critical.
+local out, got, bytes, alone, over, expired = { 0, 0, 0, 0, -1 }, 0, 0, 0, false, 0
 local visited  -- The hop that is being claimed from.
 local via  -- The member that takes its legs, where it is a pool.
 
@@ -32,24 +33,35 @@ local function lay_aside(id, rec)
   out[at] = out[at] + 1
 end
 
+-- Whether class critical has mail for a hop, or for the queue that is being served.
+local function critical_waits(hop)
+  local list = P .. 'ready:0:'
+  return call('LLEN', list .. hop) > 0
+    or visited ~= hop and call('LLEN', list .. visited) > 0
+end
+
 -- GCRA: how many legs may go now; when it is short, the time of the next permit; a closure that
--- books what was taken.
+-- books what was taken. Permits that class critical waits for are its own. The time is that of half
+-- a burst, so that a high rate is not claimed leg by leg.
 local function permitted(hop, room)
   local interval, burst, concurrency = limit_of(hop)
+  if interval == 0 and concurrency == 0 then return room end
+  if c ~= '0' and critical_waits(hop) then return 0, now + YIELD_MS end
   local wake
   if concurrency > 0 then
     local free = concurrency - in_flight(hop)
     if free < room then room, wake = math.max(0, free), now + 1000 end
   end
-  if not interval or interval <= 0 then return room, wake, nil end
+  if interval == 0 then return room, wake end
   local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', shared_part(hop)) or '0'))
   local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
   if allowed < room then room, wake = allowed, nil end  -- The next permit comes sooner.
   return room, wake, function(taken)
     local after = tat + taken * interval
     if taken > 0 then call('HSET', P .. 'gcra', shared_part(hop), string.format('%.17g', after)) end
-    local next_permit = math.ceil(after - (burst - 1) * interval - 1e-6)
-    return next_permit > now and next_permit or nil
+    if taken < allowed then return nil end
+    local some = math.max(1, math.floor(burst / 2))
+    return math.max(now + 1, math.ceil(after - (burst - some) * interval - 1e-6))
   end
 end
 
@@ -218,6 +230,7 @@ local function serve(list)
   return false, soonest, all_still
 end
 
+wake_due(c, 100)
 local turns = call('LLEN', ring)
 while turns > 0 and got < limit and not over do
   turns = turns - 1
@@ -239,5 +252,7 @@ end
 bump('r:' .. c, -got)
 commit()
 out[1] = call('LLEN', ring) > 0 and 1 or 0
+local soonest = call('ZRANGE', P .. 'wake:' .. c, 0, 0, 'WITHSCORES')
+if soonest[2] then out[5] = math.max(1, math.ceil(tonumber(soonest[2]) - now)) end
 out[2] = alone
 return out

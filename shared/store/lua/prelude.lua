@@ -391,6 +391,17 @@ local function limit_of(hop)
   return tonumber(interval), tonumber(burst), tonumber(concurrency)
 end
 
+-- Hops whose time has come go to the ring's tail; how many.
+local function wake_due(c, most)
+  local set = P .. 'wake:' .. c
+  local hops = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most)
+  for i = 1, #hops do
+    call('ZREM', set, hops[i])
+    call('RPUSH', P .. 'ring:' .. c, hops[i])
+  end
+  return #hops
+end
+
 -- A hop that waits for a time goes to the ring's tail, in every class.
 local function to_ring(hop)
   for c in pairs(CLASS) do

@@ -168,16 +168,6 @@ local function expire_still(hops)
   end
 end
 
-local function wake(c)
-  local set = P .. 'wake:' .. c
-  local hops = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most)
-  for i = 1, #hops do
-    call('ZREM', set, hops[i])
-    call('RPUSH', P .. 'ring:' .. c, hops[i])
-  end
-  if #hops >= most then more = 1 end
-end
-
 -- A ticket that is neither queued nor answered was lost on the way: it no longer counts.
 local function find_lost_tickets(c)
   local set, queue = P .. 'tickets:' .. c, 'dramatiq:' .. CLASS[c]
@@ -210,7 +200,7 @@ end
 for _, c in ipairs({ '0', '1', '2' }) do
   if due < most then move_due(c) end
   if now >= reap_after and reaped < most then reap(c) end
-  wake(c)
+  if wake_due(c, most) >= most then more = 1 end
   find_lost_tickets(c)
   touched[c] = true
 end
