@@ -40,6 +40,20 @@ class PoolMembers(msgspec.Struct, frozen=True):
     """(hop, weight), in order; the weight is at least 1."""
 
 
+class DestinationLimit(msgspec.Struct, frozen=True):
+    """Limits of one hop, shared by its classes and by all workers; 0 means none."""
+
+    per_second: float = 0.0
+    concurrency: int = 0
+    """Legs under lease at once."""
+
+    @property
+    def burst(self) -> float:
+        """Legs at once after a pause: those of 100 ms, or one. And half a leg, so that a permit
+        that is taken late is not lost."""
+        return max(1.0, self.per_second * 0.1) + 0.5
+
+
 def member_of(hop: str) -> str:
     """The hop that has, or would have, a leg: of a pool's leased leg the member."""
     return hop.partition(_POOL_MARK)[0]

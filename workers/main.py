@@ -24,13 +24,13 @@ from shared import broker as ticket_broker
 from shared.clock import SystemClock
 from shared.config import load
 from shared.errors import ConfigError, StoreError
+from shared.hops import DestinationLimit
 from shared.logging import configure
 from shared.metrics.worker import WorkerMetrics
 from shared.model.message import CLASSES
 from shared.outgoing import Outgoing, outgoing_from
 from shared.sentry import start_sentry
 from shared.settings import Settings
-from shared.store.ports import DestinationLimit
 from shared.store.redis_queue import RedisQueue
 from workers.actors import declare
 from workers.engine import Engine

@@ -7,11 +7,10 @@ from collections import deque
 
 import msgspec
 
-from shared.hops import leased_by, shared_part
+from shared.hops import DestinationLimit, leased_by, shared_part
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.store.memory_state import State, resting
-from shared.store.ports import DestinationLimit
 from shared.store.unreadable import Row
 
 INLINE_CONTENT_BYTES = 64 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from shared.hops import PoolMembers, member_of, queue_of, shared_part
+from shared.hops import DestinationLimit, PoolMembers, member_of, queue_of, shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
@@ -15,7 +15,6 @@ from shared.store.memory_pump import PumpRun
 from shared.store.memory_state import State, resting
 from shared.store.ports import (
     Claim,
-    DestinationLimit,
     Pause,
     Pumped,
     Settled,

@@ -13,13 +13,13 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
-from shared.hops import PoolMembers, member_of, queue_of, shared_part
+from shared.hops import DestinationLimit, PoolMembers, member_of, queue_of, shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
 from shared.store.pools import pause_of_pool
-from shared.store.ports import DestinationLimit, Event, Idempotency, Pause
+from shared.store.ports import Event, Idempotency, Pause
 from shared.store.quotas import Window
 
 TICKET_MS = 5000

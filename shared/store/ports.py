@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from shared.hops import PoolMembers
+from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, Leg
 from shared.model.message import Head, Message, MessageClass
 from shared.model.status import Status
@@ -296,20 +296,6 @@ class Pumped(msgspec.Struct, frozen=True):
     reaping_paused: bool = False
     more: bool = False
     """A limit was reached: run again at once."""
-
-
-class DestinationLimit(msgspec.Struct, frozen=True):
-    """Limits of one hop, shared by its classes and by all workers; 0 means none."""
-
-    per_second: float = 0.0
-    concurrency: int = 0
-    """Legs under lease at once."""
-
-    @property
-    def burst(self) -> float:
-        """Legs at once after a pause: those of 100 ms, or one. And half a leg, so that a permit
-        that is taken late is not lost."""
-        return max(1.0, self.per_second * 0.1) + 0.5
 
 
 class Queue(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
-from shared.hops import PoolMembers
+from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, Leg, pack_attempt, pack_statuses, salvage_leg, unpack_leg
 from shared.model.message import CLASSES, MessageClass, UnknownFormat
 from shared.model.status import Status
@@ -22,7 +22,6 @@ from shared.store.connection import AsyncRedis, Value
 from shared.store.pools import pack_pool
 from shared.store.ports import (
     Claim,
-    DestinationLimit,
     Pumped,
     Settled,
     Settlement,

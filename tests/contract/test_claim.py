@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from shared.hops import DestinationLimit
 from shared.model.leg import LegFlag
 from shared.model.status import Status
-from shared.store.ports import DestinationLimit, Settled
+from shared.store.ports import Settled
 from tests.support.stores import Store, release, settlement
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from shared.hops import DestinationLimit
 from shared.model.leg import Attempt, LegState, RecipientReply, pack_history
 from shared.model.status import Status
 from shared.store.operations import Destination
-from shared.store.ports import ChangeKind, DestinationLimit, Pause
+from shared.store.ports import ChangeKind, Pause
 from tests.support.stores import Store, release, settlement
 
 

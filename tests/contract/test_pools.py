@@ -7,9 +7,9 @@ from collections import Counter
 import msgspec
 import pytest
 
-from shared.hops import PoolMembers, member_of, queue_of
+from shared.hops import DestinationLimit, PoolMembers, member_of, queue_of
 from shared.model.status import Status
-from shared.store.ports import Claimed, DestinationLimit
+from shared.store.ports import Claimed
 from tests.support.stores import Store, release, settlement
 
 POOL = "pool:p"

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.clock import ManualClock
-from shared.hops import PoolMembers
+from shared.hops import DestinationLimit, PoolMembers
 from shared.model.message import MessageClass
 from shared.model.status import Status
 from shared.store.operations import Aside, Destination, Place, SetAside
-from shared.store.ports import Accepted, AcceptKind, Claimed, DestinationLimit, Idempotency
+from shared.store.ports import Accepted, AcceptKind, Claimed, Idempotency
 from shared.store.quotas import Quota
 from tests.support.redis_server import RedisServer
 from tests.support.stores import (
