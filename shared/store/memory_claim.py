@@ -134,6 +134,8 @@ class ClaimRun:
         if probing and taken:
             state.probes[hop] = self.legs[-1].leg_id
         permit = self._book(hop, taken) if booked else None
+        if taken and booked:
+            state.turns[self._class, queue_hop] = state.now()
         if taken < room:
             wake = None
         if wake or permit:

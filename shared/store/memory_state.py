@@ -65,6 +65,8 @@ class State:
         """By window and application: when the window began, and recipients."""
         self.limits: dict[str, DestinationLimit] = {}
         self.pools: dict[str, PoolMembers] = {}
+        self.turns: dict[tuple[MessageClass, str], int] = {}
+        """When a hop last had a permit of a limit."""
         self.served: dict[str, dict[str, float]] = {}
         """Pool -> member -> the end of its turn; the pool's own time under ''."""
         self.recovering: dict[str, tuple[int, int]] = {}
@@ -226,12 +228,15 @@ class State:
                 self.wake[name][hop] = self.still_until(hop)
 
     def due_wakes(self, name: MessageClass, most: int) -> list[str]:
-        """Hops whose time has come, taken out of those that wait."""
+        """Hops whose time has come, taken out of those that wait.
+
+        First those whose last permit is the longest ago.
+        """
         wake = self.wake[name]
         due = sorted((at, hop) for hop, at in wake.items() if at <= self.now())[:most]
         for _, hop in due:
             del wake[hop]
-        return [hop for _, hop in due]
+        return sorted((hop for _, hop in due), key=lambda hop: self.turns.get((name, hop), 0))
 
     def to_ring(self, hop: str) -> None:
         """A hop that waits for a time goes to the ring's tail, in every class."""

@@ -24,6 +24,7 @@ from tests.bench import (
     deferred,
     distant,
     latency,
+    limits,
     machine,
     postfix,
     report,
@@ -57,10 +58,12 @@ PARTS: dict[str, Benchmark] = {
     "distant": distant.distant,
 }
 """Where the time goes."""
-FIGURES = {**BARS, **PARTS}
+MINUTES: dict[str, Benchmark] = {"limits": limits.limits}
+"""By name only: they take minutes, whatever the machine."""
+FIGURES = {**BARS, **PARTS, **MINUTES}
 QUICK_FIGURES = tuple(BARS)[:4]
 WITHOUT_SINK = {"latency", "deferred", "entry", "idle", "accept-batch", "accept-single", "fair",
-                "settle", "render"}  # fmt: skip
+                "settle", "render", "limits"}  # fmt: skip
 
 
 def _refusal(wanted: list[str]) -> str:
@@ -85,7 +88,7 @@ def main(arguments: list[str]) -> int:
     """Run them in order."""
     quick = "--quick" in arguments
     named = [each for each in arguments if each != "--quick"]
-    wanted = named or list(QUICK_FIGURES if quick else FIGURES)
+    wanted = named or list(QUICK_FIGURES if quick else {**BARS, **PARTS})
     refusal = _refusal(wanted)
     if refusal:
         print(refusal, file=sys.stderr)

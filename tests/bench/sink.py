@@ -93,6 +93,11 @@ class TimingSink:
             assert came, f"message {number} did not arrive in {seconds} s"
             return self._times[number]
 
+    def times(self) -> list[float]:
+        """When each message so far was answered."""
+        with self._changed:
+            return list(self._times.values())
+
     def __enter__(self) -> TimingSink:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.sink"], stdout=subprocess.PIPE, text=True

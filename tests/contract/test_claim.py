@@ -128,15 +128,27 @@ def test_a_claim_tells_when_the_next_permit_comes(store: Store) -> None:
     for _ in range(3):
         store.accept(hops=("slow",))
     claim = store.claim()
-    assert (len(claim.legs), claim.again_ms) == (
-        1,
-        125,
-    )  # Half a permit early, as it may come late.
+    # Half a permit early, as it may be taken late.
+    assert (len(claim.legs), claim.again_ms) == (1, 125)
     store.clock.advance(0.124)
     assert (store.claim().legs, store.claim().again_ms) == ((), 1)
     store.clock.advance(0.001)
     assert len(store.claim().legs) == 1  # Nobody has pumped: the claim looks itself.
     assert store.claim().again_ms == 250
+
+
+def test_hops_that_share_a_limit_take_turns(store: Store) -> None:
+    limit(store, "gw", per_second=10)
+    for name in ("gw", "gw@a", "gw@b"):
+        for _ in range(10):
+            store.accept(hops=(name,))
+    taken: list[str] = []
+    while len(taken) < 12:
+        claim = store.claim()
+        taken += [each.leg.hop for each in claim.legs]
+        assert claim.again_ms is not None
+        store.clock.advance(claim.again_ms / 1000)
+    assert {taken.count(name) for name in ("gw", "gw@a", "gw@b")} == {4}
 
 
 def test_a_high_rate_is_claimed_in_halves_of_its_burst(store: Store) -> None:

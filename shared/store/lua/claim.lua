@@ -203,6 +203,7 @@ local function visit(hop, list)
   local permit = book and book(taken)
   if taken < room then wake = nil end
   if taken > 0 then fly(c, hop, taken) end
+  if taken > 0 and book then call('HSET', P .. 'turns', c .. visited, now) end
   if trouble and taken > 0 then
     trouble.probe = out[#out - 3]
     save_trouble(hop, trouble)

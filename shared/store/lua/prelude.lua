@@ -8,6 +8,7 @@
 --   finished LIST of message id and ms   events STREAM              inflight HASH <c><hop> -> legs
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
+--   turns HASH <c><hop> -> when it last had a permit of a limit
 --   flying HASH shared part of a hop -> legs under lease
 --   pools HASH pool -> 'ordered' or 'weighted', then its members and their weights
 --   served:<pool> HASH member -> legs it was given
@@ -391,10 +392,23 @@ local function limit_of(hop)
   return tonumber(interval), tonumber(burst), tonumber(concurrency)
 end
 
--- Hops whose time has come go to the ring's tail; how many.
+-- Hops whose time has come go to the ring's tail; how many. Where several share a limit, the one
+-- whose last permit is the longest ago is before the others.
 local function wake_due(c, most)
   local set = P .. 'wake:' .. c
   local hops = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most)
+  if #hops > 1 and call('HLEN', P .. 'turns') > 0 then
+    local fields, place = {}, {}
+    for i = 1, #hops do fields[i] = c .. hops[i] end
+    for i, at in ipairs(call('HMGET', P .. 'turns', unpack(fields))) do
+      place[hops[i]] = { tonumber(at or '0'), i }
+    end
+    table.sort(hops, function(a, b)
+      local x, y = place[a], place[b]
+      if x[1] == y[1] then return x[2] < y[2] end
+      return x[1] < y[1]
+    end)
+  end
   for i = 1, #hops do
     call('ZREM', set, hops[i])
     call('RPUSH', P .. 'ring:' .. c, hops[i])
