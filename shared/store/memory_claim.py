@@ -63,6 +63,7 @@ class ClaimRun:
         queue = state.ready[self._class, queue_hop]
         apart, wake, still = self._serve(queue_hop, queue)
         if not queue:
+            state.turns.pop((self._class, queue_hop), None)
             return
         if apart:
             state.ring[self._class].appendleft(queue_hop)

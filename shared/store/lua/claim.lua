@@ -248,6 +248,8 @@ while turns > 0 and got < limit and not over do
     else
       call('RPUSH', ring, visited)
     end
+  elseif limited then
+    call('HDEL', P .. 'turns', c .. visited)
   end
 end
 bump('r:' .. c, -got)
