@@ -76,7 +76,7 @@ class MemoryOperations:
             lifted = [state.suspension(hop), state.trouble.pop(hop, None)]
             state.suspended.pop(hop, None)
             state.probes.pop(hop, None)
-            state.to_ring(hop)
+            state.stir(hop)
             state.top_up()
             return any(pause is not None for pause in lifted)
 

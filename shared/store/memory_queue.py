@@ -177,8 +177,7 @@ class MemoryQueue:
             return
         state.recovering[via] = (state.now(), trouble.strikes)
         if not state.still_until(via):
-            state.to_ring(via)
-            state.to_ring(leg.hop)
+            state.stir(via)
 
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state

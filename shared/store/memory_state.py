@@ -244,6 +244,13 @@ class State:
             if self.wake[name].pop(hop, None) is not None:
                 self.ring[name].append(hop)
 
+    def stir(self, hop: str) -> None:
+        """A hop stands still no longer; nor may the pools that it is a member of."""
+        self.to_ring(hop)
+        for pool, found in self.pools.items():
+            if hop in dict(found.members):
+                self.to_ring(pool)
+
     def pause(self, hop: str) -> Pause | None:
         """Why a hop stands still."""
         own = self.suspension(hop) or self.trouble.get(hop)

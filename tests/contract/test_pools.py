@@ -81,6 +81,15 @@ def test_a_pool_waits_when_all_its_members_stand_still(pooled: Store) -> None:
     assert takers(pooled) == ["one"]
 
 
+def test_a_pool_goes_on_as_soon_as_one_of_its_members_may(pooled: Store) -> None:
+    for name in ("one", "two"):
+        pooled.operations.suspend(name, None, "")
+    send(pooled, 2)
+    assert takers(pooled) == []
+    pooled.operations.resume("two")
+    assert takers(pooled) == ["two"] * 2
+
+
 def test_a_pool_can_be_suspended_as_a_whole(pooled: Store) -> None:
     send(pooled, 2)
     (claimed,) = pooled.claim(limit=1, start=False).legs

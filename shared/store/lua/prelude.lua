@@ -426,6 +426,15 @@ local function to_ring(hop)
   end
 end
 
+-- A hop stands still no longer: it goes to the ring, and so do the pools that it is a member of.
+local function stir(hop)
+  to_ring(hop)
+  local pools = call('HGETALL', P .. 'pools')
+  for i = 1, #pools, 2 do
+    if string.find(pools[i + 1], ' ' .. hop .. '=', 1, true) then to_ring(pools[i]) end
+  end
+end
+
 -- A leg of a hop with limited concurrency has ended: the hop's classes may try again.
 local function unblock(hop)
   local _, _, concurrency = limit_of(hop)

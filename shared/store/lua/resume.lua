@@ -8,6 +8,6 @@ local hop = ARGV[4]
 local suspended = suspended_till(call('HGET', P .. 'suspended', hop))
 call('HDEL', P .. 'suspended', hop)
 local lifted = call('HDEL', P .. 'trouble', hop) + (suspended and 1 or 0)
-to_ring(hop)
+stir(hop)
 commit()
 return math.min(lifted, 1)

@@ -2,7 +2,7 @@
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
---   trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits suspended live
+--   trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits pools suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
 --   counters to raise, separated by spaces, letters: 'a' the next hop has answered MAIL, 'p' the leg
 --   stays with the pool's member that had it.
@@ -20,10 +20,7 @@ local function answered(l)
   if not trouble then return end
   call('HDEL', P .. 'trouble', hop)
   call('HSET', P .. 'recovering', hop, string.format('%d|%d', now, trouble.strikes))
-  if still_until(hop) == 0 then
-    to_ring(hop)
-    if l.via then to_ring(l.hop) end
-  end
+  if still_until(hop) == 0 then stir(hop) end
 end
 
 local function settled(id, l, i)
