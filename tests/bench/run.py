@@ -30,6 +30,7 @@ from tests.bench import (
     report,
     spine,
     throughput,
+    urgent,
 )  # fmt: skip
 from tests.bench.effort import FULL, QUICK, Effort
 from tests.bench.figure import Figure
@@ -58,12 +59,12 @@ PARTS: dict[str, Benchmark] = {
     "distant": distant.distant,
 }
 """Where the time goes."""
-MINUTES: dict[str, Benchmark] = {"limits": limits.limits}
+MINUTES: dict[str, Benchmark] = {"limits": limits.limits, "urgent": urgent.urgent}
 """By name only: they take minutes, whatever the machine."""
 FIGURES = {**BARS, **PARTS, **MINUTES}
 QUICK_FIGURES = tuple(BARS)[:4]
 WITHOUT_SINK = {"latency", "deferred", "entry", "idle", "accept-batch", "accept-single", "fair",
-                "settle", "render", "limits"}  # fmt: skip
+                "settle", "render", "limits", "urgent"}  # fmt: skip
 
 
 def _refusal(wanted: list[str]) -> str:
