@@ -49,6 +49,7 @@ class Policy(msgspec.Struct, frozen=True):
     from_domains: tuple[str, ...]
     classes: tuple[MessageClass, ...]
     now_ms: int
+    request_id: str = ""
 
 
 class Validated(msgspec.Struct, frozen=True):
@@ -108,6 +109,7 @@ class _Validation:
             on_uncertain=on_uncertain,
             tags=tags,
             metadata=metadata,
+            request_id=self._policy.request_id,
         )
         return Validated(Message(message_id, head, content))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flask import Request
+from flask import Request, g
 
 from shared.model.message import CLASSES
 from shared.relays import relay_names
@@ -69,4 +69,5 @@ class Context(msgspec.Struct, frozen=True):
             from_domains=key.from_domains,
             classes=key.classes or CLASSES,
             now_ms=self.services.clock.now_ms(),
+            request_id=g.get("request_id", ""),
         )
