@@ -33,8 +33,11 @@ _LONGEST_WAIT = 7 * 86_400
 _REPEATED = ("relay", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
-    {"key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key"}
-)
+    {
+        "key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key",
+        "redis_password_file", "dsn_file", "address_key_file",
+    }
+)  # fmt: skip
 
 
 def load(
@@ -100,9 +103,8 @@ def _check_values(settings: Settings) -> None:
 
 def _anchor_files(values: dict[str, Any], directory: Path) -> None:
     """Make the files that the settings file names relative to it absolute."""
-    for section in _REPEATED:
-        entries = values.get(section)
-        for entry in entries if isinstance(entries, list) else []:
+    for section in values.values():
+        for entry in section if isinstance(section, list) else [section]:
             for name in _FILES & entry.keys() if isinstance(entry, dict) else ():
                 if isinstance(entry[name], str) and entry[name]:
                     entry[name] = str(directory / entry[name])

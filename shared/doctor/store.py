@@ -11,8 +11,9 @@ import msgspec
 
 from shared.doctor.finding import Finding, ok
 from shared.doctor.patient import Patient
-from shared.errors import StoreError
+from shared.errors import PosthasteError, StoreError
 from shared.hosts import is_loopback
+from shared.secret_files import redis_password_of
 from shared.settings import StoreSettings
 from shared.store.connection import SyncRedis, info
 from shared.store.scripts import SCRIPTS
@@ -46,8 +47,9 @@ async def check_store(patient: Patient) -> list[Finding]:
     settings = patient.settings.store
     try:
         facts = await asyncio.to_thread(_ask, settings, patient)
-    except (StoreError, ValueError) as error:
-        reason = str(error) if isinstance(error, StoreError) else "store.redis_url is no URL"
+    except (PosthasteError, ValueError) as error:
+        told = isinstance(error, PosthasteError)
+        reason = str(error) if told else "store.redis_url is no URL"
         return [
             Finding(
                 "store.reachable", "error", f"{shown(settings.redis_url)}: {reason}",
@@ -63,7 +65,11 @@ async def check_store(patient: Patient) -> list[Finding]:
 
 
 def _ask(settings: StoreSettings, patient: Patient) -> Facts:
-    store = SyncRedis(settings.redis_url, timeout_seconds=patient.options.seconds / 3)
+    store = SyncRedis(
+        settings.redis_url,
+        password=redis_password_of(settings),
+        timeout_seconds=patient.options.seconds / 3,
+    )
     try:
         began = patient.clock.now_ms()
         seconds, micros = store.command("TIME")
@@ -215,8 +221,8 @@ def _protection(facts: Facts, settings: StoreSettings) -> list[Finding]:
     if facts.config.get("requirepass") == "" and not private and not parts.username:
         return [
             Finding("store.password", "warning", "the server asks for no password",
-                    "set requirepass or an ACL user there, and put it into store.redis_url;"
-                    " let nobody else reach its port")
+                    "set requirepass or an ACL user there, and name a file with the password in"
+                    " store.redis_password_file; let nobody else reach its port")
         ]  # fmt: skip
     if not private and parts.scheme == "redis":
         return [
