@@ -19,6 +19,8 @@ from shared.store.connection import SyncRedis, info
 from shared.store.scripts import SCRIPTS
 
 LEAST_VERSION = {"redis": (7, 0), "valkey": (8, 0)}
+LARGEST_SHARE = 0.7
+"""Of the machine's memory: two thirds (deploy/CAPACITY.md), and what a system hides of its own."""
 CLOCK_WARNING_SECONDS = 1.0
 CLOCK_ERROR_SECONDS = 5.0
 _CONF = "set it in the server's configuration file (deploy/redis/redis.conf has it) and restart it"
@@ -188,7 +190,8 @@ def _memory(facts: Facts, settings: StoreSettings) -> list[Finding]:
         return [
             Finding("store.memory", "warning",
                     f"{told}, and no limit: the system may kill the server when memory runs out",
-                    "set maxmemory, to about half of what the machine has")
+                    "set maxmemory, to at most two thirds of what the machine has, less if others"
+                    " use it too")
         ]  # fmt: skip
     told += f" of {most / 1e6:,.0f} MB"
     if used > most * settings.memory_ratio:
@@ -197,10 +200,11 @@ def _memory(facts: Facts, settings: StoreSettings) -> list[Finding]:
                     f" {settings.memory_ratio:.0%}",
                     "let it drain (`posthaste queue` says what waits), or raise maxmemory")
         ]  # fmt: skip
-    if system and most > system * 0.9:
+    if system and most > system * LARGEST_SHARE:
         return [
             Finding("store.memory", "warning", f"{told}; the machine has {system / 1e6:,.0f} MB",
-                    "lower maxmemory: a rewrite of the append-only file needs memory too")
+                    "lower maxmemory to two thirds of it: a rewrite of the append-only file needs"
+                    " memory too")
         ]  # fmt: skip
     return [ok("store.memory", told)]
 
