@@ -142,6 +142,35 @@ timeout --foreground 200 "${COMPOSE[@]}" up --detach --build --wait \
 }
 say "up and healthy, with two web and three workers"
 
+# hardened SERVICE: print what its container should not be or have; nothing when all is well.
+hardened() {
+    dc exec -T "$1" sh -s <<'INSIDE'
+while read -r name number _; do
+    if [ "$name" = Uid: ] && [ "$number" = 0 ]; then echo "its role runs as root"; fi
+done </proc/1/status
+if [ "$(id -u)" = 0 ]; then echo "what is executed in it runs as root"; fi
+root=
+while read -r _ place _ options _; do
+    if [ "$place" = / ]; then root=$options; fi
+done </proc/mounts
+case ",$root," in *,ro,*) ;; *) echo "its root file system can be written" ;; esac
+for tool in pip pip3 uv gcc cc c++ g++ clang cpp as ld make cargo rustc git; do
+    if command -v "$tool" >/dev/null; then echo "it has $tool"; fi
+done
+python -c '
+from importlib.util import find_spec
+for name in ("pip", "ensurepip", "setuptools", "wheel", "hatchling"):
+    if find_spec(name): print("it has the module", name)
+'
+echo looked
+INSIDE
+}
+for service in web worker exporter; do
+    found=$(hardened "$service" 2>&1)
+    [ "$found" = looked ] || fail "the container of $service: $found"
+done
+say "containers: read-only, not as root, without pip or compilers"
+
 dc exec -T worker cat /run/secrets/relay_password | cmp -s - "$DIRECTORY/relay-password" ||
     fail "a worker does not see the relay's password"
 POSTHASTE_SMOKE_KEY=$(dc exec -T web posthaste key create --app smoke) || fail "no API key"

@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.model.message import CLASSES
+from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.scripts import PREFIX
 from shared.store.tickets import NAMESPACE
@@ -192,6 +193,7 @@ def connect(settings: Settings) -> TicketBroker:
     """The broker of a worker process, its three queues declared."""
     pool = redis.BlockingConnectionPool.from_url(
         settings.store.redis_url,
+        password=redis_password_of(settings.store),
         max_connections=32,
         timeout=5,
         socket_timeout=5,

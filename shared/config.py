@@ -36,8 +36,11 @@ _QUOTAS = ("quota_per_minute", "quota_per_day", "quota_per_month")
 _REPEATED = ("relay", "route", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
-    {"key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key"}
-)
+    {
+        "key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key",
+        "redis_password_file", "dsn_file", "address_key_file",
+    }
+)  # fmt: skip
 
 
 def load(
@@ -127,9 +130,8 @@ def _check_applications(settings: Settings) -> None:
 
 def _anchor_files(values: dict[str, Any], directory: Path) -> None:
     """Make the files that the settings file names relative to it absolute."""
-    for section in _REPEATED:
-        entries = values.get(section)
-        for entry in entries if isinstance(entries, list) else []:
+    for section in values.values():
+        for entry in section if isinstance(section, list) else [section]:
             for name in _FILES & entry.keys() if isinstance(entry, dict) else ():
                 if isinstance(entry[name], str) and entry[name]:
                     entry[name] = str(directory / entry[name])

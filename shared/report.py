@@ -43,6 +43,7 @@ def message(stored: Stored) -> dict[str, Any]:
     return {
         "id": external(stored.id),
         "message_id": head.message_id,
+        "request_id": head.request_id or None,
         "class": head.message_class,
         "from": head.sender.email,
         "subject": head.subject,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from shared.errors import ConfigError
-from shared.settings import LogSettings, SentrySettings
+from shared.settings import LogSettings, SentrySettings, StoreSettings
 
 LEAST_KEY = 16
 
@@ -25,6 +26,21 @@ def read_secret(path: str, setting: str) -> str:
 def dsn_of(settings: SentrySettings) -> str:
     """Sentry's DSN, of the setting or of its file. Raises `ConfigError`."""
     return read_secret(settings.dsn_file, "sentry.dsn_file") if settings.dsn_file else settings.dsn
+
+
+def redis_password_of(settings: StoreSettings) -> str | None:
+    """The store's password, of its file; None where the URL says what there is.
+
+    Raises `ConfigError`.
+    """
+    if not settings.redis_password_file:
+        return None
+    parts = urlsplit(settings.redis_url)
+    if parts.password or "password" in parse_qs(parts.query):
+        raise ConfigError(
+            "give the password in store.redis_url or in store.redis_password_file, not in both"
+        )
+    return read_secret(settings.redis_password_file, "store.redis_password_file")
 
 
 def address_key_of(settings: LogSettings) -> bytes:

@@ -20,6 +20,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """`redis://`, `rediss://` or `unix:///path`."""
+    redis_password_file: str = ""
+    """File with the store's password in its first line, instead of one in `redis_url`."""
     timeout_seconds: float = 1.5
     """How long web waits for one answer before it says 503."""
     replicas: int = 0
@@ -34,6 +36,10 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_messages: int = 1_000_000
     events_max: int = 100_000
     """Events kept while no recorder reads them."""
+
+    def __repr__(self) -> str:
+        """Without the URL, which may hold a password."""
+        return f"StoreSettings(redis_password_file={self.redis_password_file!r})"
 
 
 class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from typing import Any
 from shared.config import load
 from shared.logging import configure
 from shared.metrics.web import Files
-from shared.secret_files import dsn_of
+from shared.secret_files import dsn_of, redis_password_of
 from web.arbiter import Drain, Slots
 from web.gunicorn_log import GunicornLogger
 from web.measure import Meter
@@ -18,7 +18,8 @@ from web.wsgi import prepare
 _all = load()
 _settings = _all.web
 configure(_all.log)  # For gunicorn's own process; its workers have it from there.
-dsn_of(_all.sentry)  # A wrong one is told here, before any process starts.
+dsn_of(_all.sentry)  # What is wrong is told here, before any process starts.
+redis_password_of(_all.store)
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes

@@ -227,7 +227,7 @@ class Engine:
         except asyncio.CancelledError:
             pass  # The process stops, and nothing that matters was sent: the leg is released.
         except Exception:
-            _log.exception("attempt_broke", **about(claimed.leg_id))
+            _log.exception("attempt_broke", **about(claimed.leg_id, claimed.head))
             settlement = release(claimed, BROKEN_RETRY_MS)
         self._settler.put(settlement)
 
@@ -270,7 +270,9 @@ class Engine:
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
         if answer is Settled.REFUSED:
-            _log.warning("settle_refused", verb=settlement.verb.value, **about(settlement.leg_id))
+            held = self._held.get(settlement.leg_id)
+            ids = about(settlement.leg_id, held.head if held else None)
+            _log.warning("settle_refused", verb=settlement.verb.value, **ids)
         self.leases.let_go(settlement.leg_id)
         self._held.pop(settlement.leg_id, None)
         self._working.pop(settlement.leg_id, None)

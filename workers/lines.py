@@ -16,6 +16,7 @@ from shared.hops import member_of
 from shared.ids import external
 from shared.log_text import Hostile
 from shared.model.leg import RecipientReply, message_of
+from shared.model.message import Head
 from shared.model.status import Status
 from shared.store.ports import Claimed
 from workers.classify import Verdict
@@ -33,9 +34,12 @@ _DELIVERED = Status.DELIVERED.letter
 _log = structlog.get_logger(__name__)
 
 
-def about(leg_id: bytes) -> dict[str, str]:
-    """The ids of a leg, for a line that concerns it."""
-    return {"message_id": external(message_of(leg_id)), "leg": leg_id.hex()}
+def about(leg_id: bytes, head: Head | None) -> dict[str, str]:
+    """The ids of a leg, for a line that concerns it; with its head its request's, too."""
+    ids = {"message_id": external(message_of(leg_id)), "leg": leg_id.hex()}
+    if head is not None and head.request_id:
+        ids["request_id"] = head.request_id
+    return ids
 
 
 def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> None:
@@ -49,7 +53,7 @@ def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> N
     first = told[0] if told else RecipientReply(0, _DELIVERED)
     tell(
         "attempt",
-        **about(claimed.leg_id),
+        **about(claimed.leg_id, claimed.head),
         hop=member_of(claimed.leg.hop),
         message_class=claimed.head.message_class,
         attempt=number,

@@ -95,10 +95,14 @@ class Pipeline:
         except NewerFormat:
             return release(claimed, REST_MS)  # A worker of that release may take it.
         except UnknownFormat as error:
-            _log.error("message_unreadable", reason=str(error), **lines.about(claimed.leg_id))
+            _log.error(
+                "message_unreadable", reason=str(error), **lines.about(claimed.leg_id, claimed.head)
+            )
             return dead(claimed.leg_id, claimed.leg, self._clock.now_ms())
         except StoreError as error:
-            _log.warning("content_not_read", reason=error, **lines.about(claimed.leg_id))
+            _log.warning(
+                "content_not_read", reason=error, **lines.about(claimed.leg_id, claimed.head)
+            )
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
         began_ms = self._clock.now_ms()
@@ -116,7 +120,7 @@ class Pipeline:
         try:
             await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
-            _log.warning("leg_not_split", reason=error, **lines.about(claimed.leg_id))
+            _log.warning("leg_not_split", reason=error, **lines.about(claimed.leg_id, claimed.head))
         return release(claimed)  # Refused once the split has ended this claim.
 
     async def _content(self, claimed: Claimed) -> Content:

@@ -52,7 +52,7 @@ class Troubles:
         if wait_ms:
             _log.warning(
                 "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000,
-                **lines.about(claimed.leg_id),
+                **lines.about(claimed.leg_id, claimed.head),
             )  # fmt: skip
         if not verdict.replies:
             return release(claimed)

@@ -83,6 +83,7 @@ def _settings(home: Path | None) -> tuple[Settings, Path | None]:
     facts = place.read_up()
     overrides = {
         "POSTHASTE_STORE_REDIS_URL": facts.get("redis") or f"unix://{place.redis / 'redis.sock'}",
+        "POSTHASTE_STORE_REDIS_PASSWORD_FILE": "",
         "POSTHASTE_STORE_DATA_DIR": str(place.redis),
     }
     if facts.get("relay"):

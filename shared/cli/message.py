@@ -66,6 +66,8 @@ def _print(body: dict[str, Any]) -> None:
         if body[name]:
             click.echo(f"  {label} {body[name]}")
     click.echo(f"  gives up {body['gives_up_at']}")
+    if body["request_id"]:
+        click.echo(f"  came with request {printable(body['request_id'])}")
     for each in body["recipients"]:
         click.echo(f"\n{printable(each['address'])} ({each['kind']}): {each['status']}")
         if each["waiting_for"]:

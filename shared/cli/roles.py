@@ -9,16 +9,18 @@ import click
 from shared.config import load
 from shared.dkim import domains_from
 from shared.routing import Routes
-from shared.secret_files import address_key_of, dsn_of
+from shared.secret_files import address_key_of, dsn_of, redis_password_of
 from shared.supervisor.plan import module_command, web_command
 
 
-def _become(command: tuple[str, ...]) -> None:
+def _become(command: tuple[str, ...], *, with_store: bool = True) -> None:
     settings = load()  # A wrong setting is told here, before anything starts.
     Routes(settings)
     domains_from(settings.dkim)
     dsn_of(settings.sentry)
     address_key_of(settings.log)
+    if with_store:
+        redis_password_of(settings.store)
     os.execv(command[0], list(command))  # noqa: S606  # The role takes this process's place.
 
 
@@ -55,4 +57,4 @@ def inbox() -> None:
 
     Example: POSTHASTE_INBOX_SMTP_LISTEN=127.0.0.1:2526 posthaste inbox
     """
-    _become(module_command("web.inbox"))
+    _become(module_command("web.inbox"), with_store=False)

@@ -39,5 +39,7 @@ def settings_for(home: Path | None) -> Settings:
             " out to use store.redis_url"
         )
     settings = load(Home(home).settings)
-    store = msgspec.structs.replace(settings.store, redis_url=facts["redis"])
+    store = msgspec.structs.replace(
+        settings.store, redis_url=facts["redis"], redis_password_file=""
+    )
     return msgspec.structs.replace(settings, store=store)

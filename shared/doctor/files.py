@@ -16,6 +16,7 @@ from shared.settings import Settings
 
 SECRET_FILES = (
     "key_file", "password_file", "token_file", "client_key", "dsn_file", "address_key_file",
+    "redis_password_file",
 )  # fmt: skip
 
 

@@ -11,13 +11,16 @@ import msgspec
 
 from shared.doctor.finding import Finding, ok
 from shared.doctor.patient import Patient
-from shared.errors import StoreError
+from shared.errors import PosthasteError, StoreError
 from shared.hosts import is_loopback
+from shared.secret_files import redis_password_of
 from shared.settings import StoreSettings
 from shared.store.connection import SyncRedis, info
 from shared.store.scripts import SCRIPTS
 
 LEAST_VERSION = {"redis": (7, 0), "valkey": (8, 0)}
+LARGEST_SHARE = 0.7
+"""Of the machine's memory: two thirds (deploy/CAPACITY.md), and what a system hides of its own."""
 CLOCK_WARNING_SECONDS = 1.0
 CLOCK_ERROR_SECONDS = 5.0
 _CONF = "set it in the server's configuration file (deploy/redis/redis.conf has it) and restart it"
@@ -46,8 +49,9 @@ async def check_store(patient: Patient) -> list[Finding]:
     settings = patient.settings.store
     try:
         facts = await asyncio.to_thread(_ask, settings, patient)
-    except (StoreError, ValueError) as error:
-        reason = str(error) if isinstance(error, StoreError) else "store.redis_url is no URL"
+    except (PosthasteError, ValueError) as error:
+        told = isinstance(error, PosthasteError)
+        reason = str(error) if told else "store.redis_url is no URL"
         return [
             Finding(
                 "store.reachable", "error", f"{shown(settings.redis_url)}: {reason}",
@@ -63,7 +67,11 @@ async def check_store(patient: Patient) -> list[Finding]:
 
 
 def _ask(settings: StoreSettings, patient: Patient) -> Facts:
-    store = SyncRedis(settings.redis_url, timeout_seconds=patient.options.seconds / 3)
+    store = SyncRedis(
+        settings.redis_url,
+        password=redis_password_of(settings),
+        timeout_seconds=patient.options.seconds / 3,
+    )
     try:
         began = patient.clock.now_ms()
         seconds, micros = store.command("TIME")
@@ -182,7 +190,8 @@ def _memory(facts: Facts, settings: StoreSettings) -> list[Finding]:
         return [
             Finding("store.memory", "warning",
                     f"{told}, and no limit: the system may kill the server when memory runs out",
-                    "set maxmemory, to about half of what the machine has")
+                    "set maxmemory, to at most two thirds of what the machine has, less if others"
+                    " use it too")
         ]  # fmt: skip
     told += f" of {most / 1e6:,.0f} MB"
     if used > most * settings.memory_ratio:
@@ -191,10 +200,11 @@ def _memory(facts: Facts, settings: StoreSettings) -> list[Finding]:
                     f" {settings.memory_ratio:.0%}",
                     "let it drain (`posthaste queue` says what waits), or raise maxmemory")
         ]  # fmt: skip
-    if system and most > system * 0.9:
+    if system and most > system * LARGEST_SHARE:
         return [
             Finding("store.memory", "warning", f"{told}; the machine has {system / 1e6:,.0f} MB",
-                    "lower maxmemory: a rewrite of the append-only file needs memory too")
+                    "lower maxmemory to two thirds of it: a rewrite of the append-only file needs"
+                    " memory too")
         ]  # fmt: skip
     return [ok("store.memory", told)]
 
@@ -215,8 +225,8 @@ def _protection(facts: Facts, settings: StoreSettings) -> list[Finding]:
     if facts.config.get("requirepass") == "" and not private and not parts.username:
         return [
             Finding("store.password", "warning", "the server asks for no password",
-                    "set requirepass or an ACL user there, and put it into store.redis_url;"
-                    " let nobody else reach its port")
+                    "set requirepass or an ACL user there, and name a file with the password in"
+                    " store.redis_password_file; let nobody else reach its port")
         ]  # fmt: skip
     if not private and parts.scheme == "redis":
         return [

@@ -96,6 +96,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     metadata: dict[str, str] = {}
     content_bytes: int = 0
     """Size of the content before compression."""
+    request_id: str = ""
+    """Of the request that brought it; empty where an older release has accepted it."""
 
     @property
     def date_ms(self) -> int:

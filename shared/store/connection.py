@@ -19,6 +19,7 @@ import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     NoScriptError,
     OutOfMemoryError,
@@ -46,6 +47,23 @@ def _refusal(error: Exception) -> StoreError:
     return StoreError(f"the store refused a command: {text[:200]}")
 
 
+def _shut_out() -> StoreError:
+    """The password is wrong, or there is none; nothing was done."""
+    return StoreUnavailable(
+        "the store does not let us in: see store.redis_url and store.redis_password_file"
+    )
+
+
+def _unconnected(error: BaseException) -> StoreError:
+    """Why there is no connection; nothing was done. redis.asyncio hides some causes in another."""
+    causes = (error, error.__cause__)
+    if any(isinstance(each, AuthenticationError) for each in causes):
+        return _shut_out()
+    if any(isinstance(each, BusyLoadingError) for each in causes):
+        return StoreUnavailable("the store is loading")
+    return StoreUnavailable("the store cannot be reached")
+
+
 def info(text: bytes) -> dict[str, str]:
     """The lines `name:value` of INFO."""
     pairs = (line.partition(":") for line in text.decode().splitlines())
@@ -65,10 +83,18 @@ class SyncRedis:
     Of redis-py only its connections: its pool took a fifth of the time of a command.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float, connections: int = 32) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        password: str | None = None,
+        timeout_seconds: float,
+        connections: int = 32,
+    ) -> None:
         # Typed as Any: redis-py leaves these methods of its pools without types.
         self._maker: Any = redis.ConnectionPool.from_url(
             url,
+            password=password,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=min(1.0, timeout_seconds),
             protocol=2,
@@ -128,12 +154,9 @@ class SyncRedis:
             connection.disconnect()
             connection.connect()
             return connection
-        except BusyLoadingError as error:
-            connection.disconnect()
-            raise StoreUnavailable("the store is loading") from error
         except _BROKEN as error:
             connection.disconnect()
-            raise StoreUnavailable("the store cannot be reached") from error
+            raise _unconnected(error) from error
 
     def _exchange(self, connection: Any, many: Sequence[Sequence[Value]]) -> list[Any]:
         answers: list[Any] = []
@@ -152,6 +175,8 @@ class SyncRedis:
             if answers:
                 raise OutcomeUnknown("the store refused a later command") from error
             raise _refusal(error) from error
+        except AuthenticationError as error:
+            raise _shut_out() from error
         except _BROKEN as error:
             raise OutcomeUnknown("the store did not answer") from error
         finally:
@@ -195,10 +220,18 @@ class AsyncRedis:
     command's time.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float, connections: int = 8) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        password: str | None = None,
+        timeout_seconds: float,
+        connections: int = 8,
+    ) -> None:
         self._timeout = timeout_seconds
         self._maker: Any = redis.asyncio.ConnectionPool.from_url(
             url,
+            password=password,
             socket_timeout=None,
             socket_connect_timeout=min(1.0, timeout_seconds),
             protocol=2,
@@ -232,10 +265,8 @@ class AsyncRedis:
                 await connection.connect()
             connected = True
             return connection
-        except BusyLoadingError as error:
-            raise StoreUnavailable("the store is loading") from error
         except _BROKEN as error:
-            raise StoreUnavailable("the store cannot be reached") from error
+            raise _unconnected(error) from error
         finally:
             if not connected:
                 await connection.disconnect(nowait=True)
@@ -254,6 +285,8 @@ class AsyncRedis:
         except _ANSWERS as error:
             answered = True
             raise _refusal(error) from error
+        except AuthenticationError as error:
+            raise _shut_out() from error
         except _BROKEN as error:
             raise OutcomeUnknown("the store did not answer") from error
         finally:

@@ -6,6 +6,7 @@ import msgspec
 
 from shared.clock import Clock, SystemClock
 from shared.model.message import UnknownFormat
+from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import SyncRedis
 from shared.store.keys import ApiKey
@@ -34,6 +35,7 @@ class RedisKeys:
         self._clock = clock or SystemClock()
         self._redis = SyncRedis(
             settings.store.redis_url,
+            password=redis_password_of(settings.store),
             timeout_seconds=settings.store.timeout_seconds,
             connections=settings.web.threads + 4,
         )

@@ -18,6 +18,7 @@ from shared.ids import accepted_ms
 from shared.model.leg import counted, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import Status
+from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
@@ -55,6 +56,7 @@ class RedisOperations:
         self._quantum = settings.worker.quantum
         self._redis = SyncRedis(
             settings.store.redis_url,
+            password=redis_password_of(settings.store),
             timeout_seconds=max(5.0, settings.store.timeout_seconds),
             connections=4,
         )

@@ -17,6 +17,7 @@ from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, Leg, pack_attempt, pack_statuses, salvage_leg, unpack_leg
 from shared.model.message import CLASSES, MessageClass, UnknownFormat
 from shared.model.status import Status
+from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
 from shared.store.pools import pack_pool
@@ -61,7 +62,9 @@ class RedisQueue:
         self._clock = clock
         self._lease_ms = int(settings.worker.lease_seconds * 1000)
         self._redis = AsyncRedis(
-            settings.store.redis_url, timeout_seconds=max(2.0, settings.store.timeout_seconds)
+            settings.store.redis_url,
+            password=redis_password_of(settings.store),
+            timeout_seconds=max(2.0, settings.store.timeout_seconds),
         )
         self._template = template()
 

@@ -19,6 +19,7 @@ from shared.hops import POOL
 from shared.model.leg import Leg, LegState, counted, leg_id, pack_leg
 from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
 from shared.model.status import BY_LETTER
+from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.attempts import split_attempts
 from shared.store.connection import SyncRedis, Value, info
@@ -119,6 +120,7 @@ class RedisSpool:
         self._clock = clock
         self._redis = SyncRedis(
             settings.store.redis_url,
+            password=redis_password_of(settings.store),
             timeout_seconds=settings.store.timeout_seconds,
             connections=connections or settings.web.threads + 4,
         )

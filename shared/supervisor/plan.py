@@ -103,6 +103,7 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
     environment = {
         "POSTHASTE_CONFIG": str(home.settings),
         "POSTHASTE_STORE_REDIS_URL": f"unix://{redis_socket}",
+        "POSTHASTE_STORE_REDIS_PASSWORD_FILE": "",  # Its socket is this user's alone.
         "POSTHASTE_STORE_DATA_DIR": str(home.redis),
         "POSTHASTE_WEB_LISTEN": _join(http),
         "POSTHASTE_WEB_OPERATOR_LISTEN": _join(operator),

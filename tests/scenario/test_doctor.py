@@ -96,6 +96,14 @@ def test_a_store_that_loses_mail_is_told_setting_by_setting(own_redis_server: Re
     assert examined(on_store(own_redis_server), "store")["store.fsync"].severity == "error"
 
 
+def test_a_store_leaves_a_third_of_the_memory_for_rewrites(own_redis_server: RedisServer) -> None:
+    client: Any = own_redis_server.client()
+    system = client.info("memory")["total_system_memory"]
+    for share, severity in ((2 / 3, "ok"), (3 / 4, "warning")):
+        client.config_set("maxmemory", str(int(system * share)))
+        assert examined(on_store(own_redis_server), "store")["store.memory"].severity == severity
+
+
 def test_a_store_user_with_too_few_rights(own_redis_server: RedisServer) -> None:
     client: Any = own_redis_server.client()
     client.execute_command(

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.breaking import EVERYTHING, WAYS
 from tests.support.smtp_server import SmtpServer
-from tests.support.system import QUICK, System, poll, running
+from tests.support.system import QUICK, System, message, poll, running
 
 ADDRESS = "maria.secret@customer.example"
 SUBJECT = "Pregnancy test result 4711"
@@ -79,6 +79,7 @@ def test_a_message_is_followed_by_its_ids_and_its_address_by_its_hash() -> None:
         attempt = wait_line(system, "worker", lambda line: line["event"] == "attempt")
         assert attempt["message_id"] == body["id"]
         assert attempt["leg"].startswith(body["id"].removeprefix("msg_"))
+        assert attempt["request_id"] == "req-17"
         assert attempt["outcomes"] == {"deferred": 1}
         assert (attempt["code"], attempt["enhanced_code"]) == (450, "4.2.1")
         hashed = subprocess.run(
@@ -87,6 +88,34 @@ def test_a_message_is_followed_by_its_ids_and_its_address_by_its_hash() -> None:
             check=True, capture_output=True, text=True,
         ).stdout.strip()  # fmt: skip
         assert attempt["recipients"] == [hashed]
+
+
+def test_a_message_of_a_batch_leads_to_its_request_and_back() -> None:
+    server = SmtpServer(answers={"RCPT": ["550 5.1.1 no such user"]})
+    with running(server=server) as system:
+        status, body, _ = system.ask(
+            "POST", "/v1/messages/batch",
+            {"messages": [message(), message(to="nobody"), message(to=ADDRESS)]},
+            headers={"X-Request-Id": "nightly-4"},
+        )  # fmt: skip
+        assert status == 202
+        request = wait_line(system, "web", lambda line: line.get("request_id") == "nightly-4")
+        assert (request["accepted"], request["refused"]) == (2, 1)
+        sent = {each["id"] for each in body["results"] if "id" in each}
+        bounced = poll(
+            lambda: {
+                line["message_id"]
+                for line in lines(written(system, "worker"))
+                if (line["event"], line.get("request_id")) == ("attempt", "nightly-4")
+            }
+        )
+        assert bounced <= sent
+        shown = subprocess.run(
+            [sys.executable, "-m", "shared.cli.main", "message", "show", bounced.pop(),
+             "--home", str(system.home)],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        assert "came with request nightly-4" in shown
 
 
 HOSTILE = (

@@ -1,6 +1,6 @@
 """Mail of every outcome under a real Prometheus: each metric exists and each panel shows something.
 
-A store that stands still wakes somebody, through Alertmanager, and it is said when that is over.
+A store that is killed for good wakes somebody, through Alertmanager; so does its return.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def test_dashboards_show_and_alerts_reach_somebody(
         poisoned(system)
         poll(lambda: set(found.health().values()) == {"up"}, 60)
         every_metric_is_there_and_every_panel_shows_something(place)
-        a_store_that_stands_still_wakes_somebody(place)
+        a_store_that_stands_still_is_one_that_is_down(place)
+        a_store_that_is_killed_wakes_somebody(place)
         system.reconcile()
 
 
@@ -185,22 +186,46 @@ def every_metric_is_there_and_every_panel_shows_something(place: Watched) -> Non
     assert used - found.names() == set()
 
 
-def a_store_that_stands_still_wakes_somebody(place: Watched) -> None:
-    system, found, hook = place.system, place.prometheus, place.hook
+def a_store_that_stands_still_is_one_that_is_down(place: Watched) -> None:
+    """It accepts connections and answers nothing; the alert waits for a minute of that."""
+    system, found = place.system, place.prometheus
     (store,) = system.pids("redis")
     os.kill(store, signal.SIGSTOP)
     try:
+        poll(lambda: found.values("max(posthaste_store_up)") == [0.0], 30)
+    finally:
+        os.kill(store, signal.SIGCONT)
+    poll(lambda: found.values("max(posthaste_store_up)") == [1.0], 30)
+
+
+@contextmanager
+def killed_for_good(system: System) -> Iterator[None]:
+    """kill -9 of the store, which cannot start again until the end: its configuration is away."""
+    config = system.home / "redis" / "server.conf"
+    away = config.with_suffix(".away")
+    config.rename(away)
+    try:
+        system.kill("redis")
+        yield
+    finally:
+        away.rename(config)
+
+
+def a_store_that_is_killed_wakes_somebody(place: Watched) -> None:
+    system, found, hook = place.system, place.prometheus, place.hook
+    last = system.send()
+    with killed_for_good(system):
         poll(lambda: hook.alerts("StoreDown", "firing"), 150)
         (alert, *_) = hook.alerts("StoreDown", "firing")
         assert alert["labels"]["severity"] == "page"
         assert alert["annotations"]["runbook_url"] == "deploy/runbooks/StoreDown.md"
         assert "StoreDown" in found.firing()
+        assert system.ask("POST", "/v1/messages", message())[0] == 503
         of_alerts = {name: query for name, query in queries().items() if "ALERTS" in query}
         poll(lambda: not silent(found, of_alerts))
-    finally:
-        os.kill(store, signal.SIGCONT)
     poll(lambda: "StoreDown" not in found.firing(), 60)
     poll(lambda: hook.alerts("StoreDown", "resolved"), 120)
+    system.wait_status(last, "delivered", 60)
     system.wait_status(system.send(), "delivered", 60)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.monitoring import need, nginx, prometheus
+from tests.support.monitoring import alertmanager, need, nginx, prometheus, webhook
 from tests.support.rules import RUNBOOKS, alerts, filled, metrics_in
 from tests.support.runbooks import Shell, blocks
 from tests.support.smtp_server import Captured
@@ -40,6 +40,8 @@ def place() -> Iterator[Place]:
         tempfile.TemporaryDirectory(prefix="ph-runbooks-") as directory,
         running(settings=settings) as system,
         nginx(Path(directory), system.http) as (_, nginx_exporter),
+        webhook() as hook,
+        alertmanager(Path(directory), hook.url) as manager,
         prometheus(
             Path(directory),
             {
@@ -48,6 +50,7 @@ def place() -> Iterator[Place]:
                 "posthaste-exporter": [system.exporter.removeprefix("http://")],
                 "nginx": [nginx_exporter],
             },
+            manager,
         ) as found,
     ):
         dead, held = troubles(system)

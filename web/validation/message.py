@@ -52,6 +52,7 @@ class Policy(msgspec.Struct, frozen=True):
     classes: tuple[MessageClass, ...]
     now_ms: int
     routes: Routes
+    request_id: str = ""
 
 
 class Validated(msgspec.Struct, frozen=True):
@@ -111,6 +112,7 @@ class _Validation:
             on_uncertain=on_uncertain,
             tags=tags,
             metadata=metadata,
+            request_id=self._policy.request_id,
         )
         return Validated(Message(message_id, head, content))
 

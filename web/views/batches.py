@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from flask import Blueprint, Response, g, request
 
 from shared.ids import new_message_id
@@ -57,10 +58,13 @@ class _Views:
         metrics = self._context.meter.metrics
         accepted = iter(accept(self._context.services.spool, policy, valid, metrics.commit))
         answers = [next(accepted) if result is None else result for result in results]
+        refused = [each.code for each in answers if isinstance(each, Problem)]
+        structlog.contextvars.bind_contextvars(
+            accepted=len(answers) - len(refused), refused=len(refused)
+        )
         self._refuse_whole(answers, len(valid))
-        for each in answers:
-            if isinstance(each, Problem):
-                metrics.rejected(each.code)
+        for code in refused:
+            metrics.rejected(code)
         request_id = g.get("request_id", "")
         return answer({"results": [_result(each, request_id) for each in answers]}, 202)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flask import Request
+from flask import Request, g
 
 from shared.model.message import CLASSES
 from shared.routing import Routes
@@ -66,4 +66,5 @@ class Context(msgspec.Struct, frozen=True):
             classes=key.classes or CLASSES,
             now_ms=self.services.clock.now_ms(),
             routes=self.routes,
+            request_id=g.get("request_id", ""),
         )

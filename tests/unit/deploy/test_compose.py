@@ -96,6 +96,23 @@ def test_secrets_are_files_and_nothing_else_holds_one() -> None:
         assert not [each for each in service.get("environment", {}) if told.search(each)], name
 
 
+def test_whoever_speaks_to_the_store_has_its_password_and_the_store_demands_it() -> None:
+    """Only where one is given: the file is empty otherwise, and the setting, too."""
+    assert COMPOSE["secrets"]["redis_password"]["file"] == "${REDIS_PASSWORD_SECRET:-/dev/null}"
+    for name, each in SERVICES.items():
+        assert ("redis_password" in each.get("secrets", ())) == ("store" in each["networks"]), name
+    for name in ("web", "worker", "exporter"):
+        told = SERVICES[name]["environment"]["POSTHASTE_STORE_REDIS_PASSWORD_FILE"]
+        assert told == "${REDIS_PASSWORD_SECRET:+/run/secrets/redis_password}"
+    redis = SERVICES["redis"]
+    assert redis["entrypoint"] == ["/bin/sh", "/etc/posthaste/start.sh"]
+    mounted = [each.split(":")[0] for each in redis["volumes"] if each.startswith("./")]
+    assert all((ROOT / each).is_file() for each in mounted)
+    user = re.search(r"^USER \d+:(\d+)$", DOCKERFILE, re.MULTILINE)
+    assert user is not None
+    assert redis["group_add"] == [user[1]]
+
+
 def test_the_stores_memory_fits_into_its_container_with_room_for_a_rewrite() -> None:
     conf = (ROOT / "deploy" / "redis" / "redis.conf").read_text("utf-8")
     most = re.search(r"^maxmemory (\d+)gb$", conf, re.MULTILINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import get_type_hints
 
 import msgspec
 import pytest
@@ -171,6 +172,18 @@ def head(count: int = 1, **fields: object) -> Head:
 def test_a_head_survives_packing() -> None:
     full = head(3, send_at_ms=5, metadata={"a": "b"}, tags=("x",), on_uncertain="hold")
     assert unpack_head(pack_head(full)) == full
+
+
+def test_a_field_at_the_end_of_a_head_is_no_new_format() -> None:
+    """Releases read one another's records: workers are replaced one by one."""
+    new = head(metadata={"a": "b"}, content_bytes=7, request_id="req-1")
+    fields = list(get_type_hints(Head).items())
+    assert fields[-1][0] == "request_id"
+    older = msgspec.defstruct("Head", fields[:-1], array_like=True)
+    record = older(*(getattr(new, name) for name, _ in fields[:-1]))
+    written = b"\x01" + msgspec.msgpack.encode(record)
+    assert unpack_head(written) == msgspec.structs.replace(new, request_id="")
+    assert msgspec.msgpack.decode(pack_head(new)[1:], type=older) == record
 
 
 @pytest.mark.parametrize("text", ["", "short", "long " * 10_000])

@@ -117,6 +117,23 @@ def test_problems_carry_the_request_id(api: Api) -> None:
     assert forged.headers["X-Request-Id"] != "a b"
 
 
+def test_a_message_tells_the_request_it_came_with(api: Api) -> None:
+    def told(identifier: str) -> Any:
+        return api.ask("GET", f"/v1/messages/{identifier}").json["request_id"]
+
+    headers = {"X-Request-Id": "one", "Idempotency-Key": "k"}
+    first = api.send(message(), headers=headers)
+    again = api.send(message(), headers={**headers, "X-Request-Id": "two"})
+    assert again.json == first.json
+    assert told(first.json["id"]) == "one", "a replay brings nothing"
+    unnamed = api.send(message())
+    assert told(unnamed.json["id"]) == unnamed.headers["X-Request-Id"]
+    batch = {"messages": [message(), message(to="no"), message()]}
+    answer = api.ask("POST", "/v1/messages/batch", json=batch, headers={"X-Request-Id": "three"})
+    found = [told(each["id"]) for each in answer.json["results"] if "id" in each]
+    assert found == ["three", "three"]
+
+
 def test_unknown_paths_and_methods(api: Api) -> None:
     assert api.ask("GET", "/nothing").json["status"] == 404
     answer = api.ask("GET", "/v1/messages/batch/x")
