@@ -21,6 +21,7 @@ from shared.model.message import CLASSES, MessageClass
 from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler
+from workers.lane import Lane
 from workers.leases import Lease, Leases
 from workers.lines import about
 from workers.starts import Starts
@@ -33,8 +34,6 @@ GATHER_SECONDS = 0.005
 FEW = 8
 """With no more legs than this in hand, outcomes are settled one by one, at once."""
 STORE_PAUSE_SECONDS = 0.5
-SOON_MS = 1000
-"""The next permit of a hop is waited for; what comes later is announced by a ticket."""
 SUSPECT_SECONDS = 5.0
 """How long a leg that has crashed a worker waits for another such leg to end."""
 
@@ -44,27 +43,6 @@ BROKEN_RETRY_MS = 60_000
 Deliver = Callable[[Claimed, Lease], Awaitable[Settlement]]
 
 _log = structlog.get_logger(__name__)
-
-
-class Lane:
-    """The tickets of one class, and whether it should claim."""
-
-    def __init__(self) -> None:
-        self.tickets: list[str] = []
-        self.wanted = asyncio.Event()
-        self.idle = asyncio.Event()
-        """Set while no claim is under way."""
-        self.idle.set()
-        self._alarm: asyncio.TimerHandle | None = None
-
-    def call_again(self, milliseconds: int | None) -> None:
-        """Claim once more after so long; what was said before no longer counts."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if milliseconds is not None and milliseconds <= SOON_MS:
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(milliseconds / 1000, self.wanted.set)
 
 
 class Engine:

@@ -6,7 +6,6 @@ happens whole or not at all. Failures are the `StoreError` family.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,15 +14,12 @@ import msgspec
 from shared.clock import Clock, SystemClock
 from shared.compression import pack_content
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
-from shared.hops import POOL
-from shared.model.leg import Leg, LegState, counted, leg_id, pack_leg
-from shared.model.message import CLASSES, UnknownFormat, pack_head, unpack_head
-from shared.model.status import BY_LETTER
+from shared.model.leg import LegState, counted, leg_id, pack_leg
+from shared.model.message import UnknownFormat, pack_head, unpack_head
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
-from shared.store.attempts import split_attempts
 from shared.store.connection import SyncRedis, Value, info
-from shared.store.pools import members_in, pause_of_pool
+from shared.store.health import depth_of, judged
 from shared.store.ports import (
     Accepted,
     AcceptKind,
@@ -32,12 +28,11 @@ from shared.store.ports import (
     Depth,
     Event,
     Health,
-    Pause,
     Stored,
     Submission,
 )
 from shared.store.quotas import WINDOWS, Use, Window
-from shared.store.redis_operations import pause_of
+from shared.store.redis_pauses import pauses_of
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
 from shared.store.unreadable import readable_leg, readable_legs, shown
@@ -174,7 +169,9 @@ class RedisSpool:
         packed = [first, *self._further_legs(message_id, first)]
         head, legs = shown(message_id, stored_head, readable_legs(message_id, stored_head, packed))
         stored = Stored(message_id, head, tuple(counted(leg) for leg in legs))
-        return msgspec.structs.replace(stored, pauses=self._pauses(legs)), stored_head or b""
+        now_ms = (self._clock or SystemClock()).now_ms()
+        pauses = pauses_of(self._redis, legs, now_ms)
+        return msgspec.structs.replace(stored, pauses=pauses), stored_head or b""
 
     def _further_legs(self, message_id: bytes, first: bytes) -> list[bytes]:
         """The other legs of a message; as many as there are where the first one cannot tell."""
@@ -189,34 +186,6 @@ class RedisSpool:
             else:
                 break
         return found
-
-    def _pauses(self, legs: Sequence[Leg]) -> dict[str, Pause]:
-        """Which hops of ready legs stand still."""
-        hops = sorted({leg.hop for leg in legs if leg.state is LegState.READY})
-        if not hops:
-            return {}
-        members = self._members(hops)
-        asked = sorted({*hops, *(each for pool in members.values() for each in pool)})
-        answers = self._redis.commands(
-            [("HMGET", f"{PREFIX}{kind}", *asked) for kind in ("suspended", "trouble")]
-        )
-        found = zip(asked, *answers, strict=True)
-        now_ms = (self._clock or SystemClock()).now_ms()
-        each = {hop: pause_of(suspended, trouble, now_ms) for hop, suspended, trouble in found}
-        pauses = {
-            hop: pause_of_pool(each[hop], [each[member] for member in members.get(hop, ())])
-            for hop in hops
-        }
-        return {hop: pause for hop, pause in pauses.items() if pause is not None}
-
-    def _members(self, hops: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """The members of those that are pools."""
-        pools = [hop for hop in hops if hop.startswith(POOL)]
-        if not pools:
-            return {}
-        packed = self._redis.command("HMGET", f"{PREFIX}pools", *pools)
-        found = zip(pools, packed, strict=True)
-        return {pool: members_in(text.decode()) for pool, text in found if text is not None}
 
     def cancel(self, message_id: bytes) -> Changed:
         """See the port."""
@@ -256,7 +225,7 @@ class RedisSpool:
 
     def depth(self) -> Depth:
         """See the port."""
-        return _depth(self._run("depth"))
+        return depth_of(self._run("depth"))
 
     def health(self) -> Health:
         """See the port."""
@@ -273,41 +242,11 @@ class RedisSpool:
         except OutcomeUnknown as error:
             raise StoreUnavailable("the store did not answer") from error
         facts = info(memory) | info(persistence) | info(replication)
-        return self._judge(facts, length if acknowledged else 0)
-
-    def _judge(self, facts: dict[str, str], backlog: int) -> Health:
-        store = self._settings.store
-        used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
-        aof = int(facts.get("aof_current_size", 0))
-        free = _free(store.data_dir)
-        reasons = []
-        if facts.get("loading", "0") != "0":
-            reasons.append("store_loading")
-        if facts.get("role", "master") != "master":
-            reasons.append("store_read_only")
-        if facts.get("aof_last_write_status", "ok") != "ok":
-            reasons.append("store_write_error")
-        if int(facts.get("connected_slaves", 0)) < store.replicas:
-            reasons.append("store_replicas")
-        if most and used > most * store.memory_ratio:
-            reasons.append("store_memory")
-        if store.data_dir and (free is None or free < aof * 1.2 + store.disk_reserve_bytes):
-            reasons.append("store_disk")
-        if backlog > store.events_max:
-            reasons.append("events_backlog")
-        return Health(tuple(reasons), used, most, aof, free)
+        return judged(facts, length if acknowledged else 0, self._settings.store)
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
-
-
-def _free(folder: str) -> int | None:
-    """Free bytes of the disk that holds a directory; None when it is not named or not there."""
-    try:
-        return shutil.disk_usage(folder).free if folder else None
-    except OSError:
-        return None
 
 
 def _accepted(reply: bytes, item: list[Value]) -> Accepted:
@@ -330,39 +269,3 @@ def _use(text: str) -> Use:
     name, used, reset_ms, wait_ms = text.split(" ")
     window = msgspec.convert(name, Window)
     return Use(window, int(used), int(reset_ms), int(wait_ms))
-
-
-def _depth(reply: Any) -> Depth:
-    """The depth script's answer as a value."""
-    flat, live, events, finished, dead, held, suspended, troubled, *by_class = reply
-    numbers = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
-    accepted: dict[str, int] = {}
-    by_status: dict[str, dict[str, int]] = {}
-    ready: dict[str, int] = {}
-    for index, name in enumerate(CLASSES):
-        accepted[name] = numbers.pop(f"a:{index}", 0)
-        ready[name] = numbers.pop(f"r:{index}", 0)
-        by_status[name] = {
-            status.value: numbers.pop(f"s:{index}:{letter}", 0)
-            for letter, status in BY_LETTER.items()
-        }
-    attempts, counters = split_attempts(numbers)
-    return Depth(
-        attempts=attempts,
-        accepted=accepted,
-        by_status=by_status,
-        ready_legs=ready,
-        counters=counters,
-        oldest_ready_ms={
-            name: age for name, age in zip(CLASSES, by_class[2::3], strict=True) if age >= 0
-        },
-        deferred_legs=dict(zip(CLASSES, by_class[0::3], strict=True)),
-        leased_legs=dict(zip(CLASSES, by_class[1::3], strict=True)),
-        live_workers=live,
-        events_length=events,
-        dead_legs=dead,
-        held_legs=held,
-        suspended_hops=suspended,
-        troubled_hops=troubled,
-        finished_messages=finished,
-    )
