@@ -63,7 +63,11 @@ class Admission:
 
     def _run(self) -> None:
         while not self._stopping.wait(REFRESH_SECONDS):
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # A fault of ours must not freeze what was known before.
+                self._health = Health(("health_unknown",))
+                _log.exception("health_check_broke")
 
     def stop(self) -> None:
         """End the thread."""

@@ -148,15 +148,19 @@ class SyncRedis:
             connection = self._idle.pop()
         except IndexError:
             connection = self._maker.make_connection()
+        connected = False
         try:
-            if connection.is_connected and not _readable(connection):
-                return connection
-            connection.disconnect()
-            connection.connect()
+            if not connection.is_connected or _readable(connection):
+                connection.disconnect()
+                connection.connect()
+            connected = True
             return connection
         except _BROKEN as error:
-            connection.disconnect()
             raise _unconnected(error) from error
+        finally:
+            if not connected:
+                connection.disconnect()
+                self._idle.append(connection)  # To be tried again: those that are made are counted.
 
     def _exchange(self, connection: Any, many: Sequence[Sequence[Value]]) -> list[Any]:
         answers: list[Any] = []
