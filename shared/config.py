@@ -130,9 +130,14 @@ def _anchor_files(values: dict[str, Any], directory: Path) -> None:
     for section in _REPEATED:
         entries = values.get(section)
         for entry in entries if isinstance(entries, list) else []:
-            for name in _FILES & entry.keys() if isinstance(entry, dict) else ():
-                if isinstance(entry[name], str) and entry[name]:
-                    entry[name] = str(directory / entry[name])
+            _anchor(entry, directory)
+    _anchor(values.get("direct"), directory)
+
+
+def _anchor(entry: Any, directory: Path) -> None:
+    for name in _FILES & entry.keys() if isinstance(entry, dict) else ():
+        if isinstance(entry[name], str) and entry[name]:
+            entry[name] = str(directory / entry[name])
 
 
 def _where(error: msgspec.ValidationError) -> str:
