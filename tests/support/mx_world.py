@@ -5,11 +5,15 @@ All mail goes directly; the one relay there is must get nothing.
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.support.dns_server import DnsServer
 from tests.support.installation import installation
+from tests.support.policy_server import PolicyServer, plain
 from tests.support.smtp_server import SmtpServer
 from tests.support.system import QUICK, System, poll
 
@@ -28,6 +32,7 @@ class World:
         self.dns = dns
         self._stack = stack
         self.port = 0
+        self.policy_port = 443
         self.system: System
 
     def server(self, host: str, **script: object) -> SmtpServer:
@@ -35,6 +40,24 @@ class World:
         server = SmtpServer(port=self.port, host=host, **script)  # type: ignore[arg-type]
         self._stack.enter_context(server)
         self.port = server.port
+        return server
+
+    def policy(self, context: ssl.SSLContext, text: str) -> PolicyServer:
+        """The MTA-STS policy of every domain, by HTTPS on 127.0.0.1."""
+        server = PolicyServer(context, plain(text.encode()))
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(server.__aenter__())
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+
+        def end() -> None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            loop.run_until_complete(server.__aexit__())
+            loop.close()
+
+        self._stack.callback(end)
+        self.policy_port = server.port
         return server
 
     def attempts(self, identifier: str) -> list[dict[str, object]]:
@@ -46,6 +69,11 @@ class World:
     def hops(self, identifier: str) -> list[str]:
         """Where each recipient's mail is, or has gone."""
         return [each["destination"] for each in self.system.recipients(identifier)]
+
+    def last(self, identifier: str) -> tuple[object, object, object]:
+        """Code, enhanced code and text that the first recipient's last attempt came to."""
+        last = self.attempts(identifier)[-1]
+        return last["code"], last["enhanced_code"], last["reply"]
 
     def wait(self, identifier: str, *statuses: str) -> None:
         """Wait until the recipients have these statuses, in order."""
@@ -90,6 +118,7 @@ allow_networks = [{", ".join(f'"{each}"' for each in allow)}]
 
 [direct]
 port = {here.port or 25}
+mta_sts_port = {here.policy_port}
 {direct}
 {route}"""
         with installation("--web", "1", "--workers", str(workers), settings=settings) as facts:
