@@ -269,7 +269,7 @@ class Engine:
         return len(self._held) > settled + FEW
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
-        if answer is Settled.REFUSED:
+        if answer is Settled.REFUSED and not settlement.replaced:
             _log.warning("settle_refused", verb=settlement.verb.value, **about(settlement.leg_id))
         self.leases.let_go(settlement.leg_id)
         self._held.pop(settlement.leg_id, None)

@@ -133,11 +133,13 @@ class Pipeline:
 
     async def _split(self, claimed: Claimed, legs: tuple[Leg, ...]) -> Settlement:
         """Others take its place."""
+        replaced = False
         try:
-            await self._queue.split(claimed.leg_id, claimed.fence, legs)
+            replaced = await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
             _log.warning("leg_not_split", reason=error, **lines.about(claimed.leg_id))
-        return release(claimed)  # Refused once the split has ended this claim.
+        # Refused once the split has ended this claim.
+        return msgspec.structs.replace(release(claimed), replaced=replaced)
 
     async def _content(self, claimed: Claimed) -> Content:
         packed = claimed.content

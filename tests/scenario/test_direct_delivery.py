@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.mx_world import started, world
-from tests.support.system import poll
+from tests.scenario.test_relays_reload import reload
+from tests.support.mx_world import ROUTE, started, world
+from tests.support.system import QUICK, poll
 
 RECORDS = {
     ("one.test", "MX"): ["10 mx.one.test."],
@@ -161,3 +162,15 @@ def test_a_worker_that_dies_between_the_parts_doubles_none_that_was_answered() -
             here.system.wait_status(mail, "delivered")
             assert [len(each.messages) for each in (one, two)] == [2, 1]
             assert here.settle_accounts(mail).count("crashed") == 1
+
+
+def test_mail_of_a_site_goes_by_relay_when_nothing_is_direct_any_more() -> None:
+    with world(RECORDS) as here, started(here) as here:
+        mail = here.system.send(to=["a@one.test", "b@nowhere.test"])
+        here.wait(mail, "queued", "bounced")
+        poll(lambda: here.system.recipients(mail)[0]["waiting_for"] == "relay_trouble")
+        here.settings = here.settings.replace(ROUTE, "").removeprefix(QUICK)
+        assert reload(here.system, here.settings).returncode == 0
+        here.wait(mail, "delivered", "bounced")
+        assert here.hops(mail)[0] == "main"
+        assert here.settle_accounts(mail).count("rerouted") == 2
