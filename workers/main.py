@@ -115,7 +115,6 @@ class Worker:
             settings, self.queue, self._clock, self.hops, signer, self.metrics,
             resolving(settings, self._clock, self.hops.sites),
         )  # fmt: skip
-        self._settings = settings
         sessions = _sessions(settings, outgoing)
         self.engine = Engine(
             settings, self.queue, self._clock, self._pipeline.deliver, sessions, self.metrics
@@ -146,17 +145,23 @@ class Worker:
 
     async def _reload(self) -> None:
         try:
-            outgoing = await asyncio.to_thread(lambda: outgoing_from(load()))
+            settings, outgoing = await asyncio.to_thread(_read)
         except ConfigError as error:
             _log.error("settings_not_reloaded", reason=str(error))
             return
         self._outgoing = outgoing
         self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes, outgoing.direct)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
-        self.engine.resize(_sessions(self._settings, outgoing))
+        self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)
         await _retrying(self.limit, lambda: self._reload_wanted)
         _log.info("settings_reloaded", relays=len(outgoing.relays), domains=len(outgoing.keys))
+
+
+def _read() -> tuple[Settings, Outgoing]:
+    """The settings as they are now. Raises `ConfigError`."""
+    settings = load()
+    return settings, outgoing_from(settings)
 
 
 def _sessions(settings: Settings, outgoing: Outgoing) -> int:

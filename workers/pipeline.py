@@ -237,13 +237,13 @@ class Pipeline:
             return release(claimed)
         indices = claimed.leg.open_indices()
         verdict = outcomes(transaction, indices, direct=onward.next_hop.direct)
-        if verdict.relay_trouble and onward.ways and transaction.stage is Stage.TLS:
+        if verdict.relay_trouble and onward.must_be_secure and transaction.stage is Stage.TLS:
             return await self._not_secure(claimed, transaction, onward, verdict.note)
+        if verdict.relay_trouble:
+            return await self._troubles.settle(claimed, verdict)
         if onward.note:
             noted = "; ".join(filter(None, (verdict.note, onward.note)))
             verdict = msgspec.structs.replace(verdict, note=noted)
-        if verdict.relay_trouble:
-            return await self._troubles.settle(claimed, verdict)
         self._time(claimed, verdict, began_ms)
         counted = []
         if transaction.dot_sent and unsigned:

@@ -38,6 +38,11 @@ class Onward(msgspec.Struct, frozen=True):
     ways: Mapping[str, Way]
 
     @property
+    def must_be_secure(self) -> bool:
+        """Whether a host that has not proved who it is gets nothing, and mail is deferred."""
+        return self.next_hop.must_be_secure
+
+    @property
     def note(self) -> str:
         """What an attempt says of the way, whatever it came to."""
         return TESTING if any(way.testing for way in self.ways.values()) else ""
@@ -88,7 +93,9 @@ def not_secure(onward: Onward, transaction: Transaction, indices: tuple[int, ...
     """No host has proved what it has to: nothing was sent, and it is tried again."""
     enforced = any(way.enforced for way in onward.ways.values())
     asked = "MTA-STS" if enforced else "TLS is required"
-    text = f"{asked}: {transaction.trouble or 'refused'}"
+    reply = transaction.trouble_reply
+    why = transaction.trouble if reply is None else f"STARTTLS was answered with {reply.code}"
+    text = f"{asked}: {why}"
     replies = tuple(
         RecipientReply(index, Status.DEFERRED.letter, *NOT_SECURE, text) for index in indices
     )

@@ -112,7 +112,8 @@ class Sites:
         site.places.targets = targets
         site.used_at = self._clock.monotonic()
         self._sites.move_to_end(hop.hop)
-        return NextHop(site.pool, relay.signed, direct=True)
+        required = site.pool.relay.tls == "required"
+        return NextHop(site.pool, relay.signed, direct=True, must_be_secure=required)
 
     def _made(self, hop: MxHop, relay: Relay) -> _Site:
         places = SitePlaces(self._dead)

@@ -67,6 +67,19 @@ def test_tls_is_used_where_it_is_offered_and_the_attempt_says_that_it_proves_not
             assert here.settle_accounts(mail) == ["accepted", "rerouted", "attempt"]
 
 
+def test_a_server_that_ends_the_session_at_starttls_is_in_trouble_and_nothing_more(
+    tmp_path: Path,
+) -> None:
+    with world(RECORDS) as here:
+        server = with_tls(here, Authority(tmp_path), "mx.one.test")
+        server.answers["STARTTLS"] = ["421 4.3.2 not now"]
+        with started(here) as here:
+            mail = here.system.send(to="a@one.test")
+            here.system.wait_status(mail, "delivered")
+            assert (server.connections, len(server.secured)) == (2, 1)
+            assert here.settle_accounts(mail) == ["accepted", "rerouted", "attempt"]
+
+
 def test_where_tls_is_required_nothing_is_sent_without_a_proof(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     with world(RECORDS) as here:

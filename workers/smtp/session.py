@@ -24,6 +24,9 @@ from workers.smtp.replies import command
 from workers.smtp.types import CLOSING, Broken, Reply, Stage, Transaction
 from workers.smtp.wire import Wire
 
+LEAST_TRIED = 2
+"""Places (RFC 5321 section 5.1), however long that takes; further ones only as long as it takes no
+longer than one connection may: whoever waits for the session waits for all of it."""
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _UNKNOWN_COMMAND = frozenset({500, 501, 502, 504, 550})
 
@@ -61,7 +64,11 @@ class Session:
         Where it does nowhere, what got furthest is told.
         """
         furthest: Transaction | None = None
-        for place in self._places.choose():
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for tried, place in enumerate(self._places.choose()):
+            if tried >= LEAST_TRIED and loop.time() - began > self.relay.timeouts.connect:
+                break
             self.place = place
             if furthest is not None:
                 self._begin_again()

@@ -237,8 +237,9 @@ def test_a_wrong_direct_route_is_told_with_its_remedy(entry: dict[str, Any], tol
 def test_direct_delivery_in_the_readme_does_what_it_says() -> None:
     found = outgoing_from(msgspec.convert(tomllib.loads(example("careful")), Settings))
     hops = found.routes.hops_of
-    assert hops(head("a@bank.example", message_class="bulk"), [0]) == ["mx:?@careful"]
-    assert hops(head("a@b.example", message_class="transactional"), [0]) == ["mx:?"]
+    mail = head("a@bank.example", "a@b.example", message_class="transactional")
+    assert hops(mail, [0, 1]) == ["mx:?@careful", "mx:?"]
+    assert hops(head("a@b.example", message_class="bulk"), [0]) == ["relay"]
     assert {name: each.tls for name, each in found.direct.items()} == {
         "": "opportunistic",
         "careful": "required",
@@ -290,3 +291,14 @@ def test_route_show_tells_the_way_of_each_recipient(
     ]
     wrong = CliRunner().invoke(cli, [*call, "--to", "nobody"])
     assert isinstance(wrong.exception, ConfigError)
+
+
+def test_route_show_tells_what_goes_straight_to_mx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "posthaste.toml").write_text(example("careful"))
+    monkeypatch.setenv("POSTHASTE_CONFIG", str(tmp_path / "posthaste.toml"))
+    call = ["route", "show", "--from", "a@shop.test", "--to", "c@bank.example"]
+    shown = CliRunner().invoke(cli, call).output
+    way = "route careful, straight to the MX hosts of its domain"
+    assert shown == f"c@bank.example: mx:?@careful ({way})\n"
