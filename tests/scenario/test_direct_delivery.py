@@ -27,6 +27,8 @@ def test_one_message_goes_to_two_sites_and_two_domains_of_one_share_a_transactio
             first, second, third = here.hops(mail)
             assert first == third == "mx:mx.one.test"
             assert second.startswith("mx:mx1.two.test~")
+            log = (here.system.home / "log" / "worker-1.log").read_text()
+            assert "settle_refused" not in log  # It gave way as it should.
             assert here.settle_accounts(mail) == ["accepted", "rerouted", "attempt", "attempt"]
 
 

@@ -23,6 +23,8 @@ from workers.dns.sts_policy import Policy
 STEADY_SECONDS = 60.0
 """A domain that names other hosts at every question keeps its site for so long: each change moves
 its mail to another queue."""
+REMEMBERED_SECONDS = 5.0
+"""A way is not made anew for so long: each leg asks twice, and it costs a third of a delivery."""
 CAPACITY = 10_000
 _DIGEST_CHARACTERS = 12
 
@@ -50,6 +52,15 @@ class Way(msgspec.Struct, frozen=True):
 
 
 Found = Way | Bounce | Deferral
+
+
+_Key = tuple[str, tuple[Family, ...]]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    way: Way
+    route: Route
+    at: float
 
 
 class Router(Protocol):
@@ -81,39 +92,49 @@ class Ways:
         self._router = router
         self._policies = policies
         self._clock = clock
-        self._kept: OrderedDict[tuple[str, tuple[Family, ...]], tuple[float, Route]] = OrderedDict()
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     async def find(self, domain: str, families: tuple[Family, ...] = ("AAAA", "A")) -> Found:
         """The way of a domain, by addresses of these families."""
+        key, now = (domain, families), self._clock.monotonic()
+        kept = self._kept.get(key)
+        if kept is not None and now - kept.at < REMEMBERED_SECONDS:
+            return kept.way
         routed = await self._router(families).route(domain)
         if not isinstance(routed, Route):
             return routed
-        route = self._steady((domain, families), routed)
-        found = _way(route, await self._policy(domain))
-        if found is None:
-            found = _way(route, await self._policy(domain, fresh=True))
-        return found or NO_SUCH_HOST
+        steady = kept is not None and now - kept.at < STEADY_SECONDS
+        if kept is not None and steady and kept.route.site != routed.site:
+            route, at = kept.route, kept.at
+        else:
+            route, at = routed, now
+        way = _way(route, await self._policy(domain))
+        if way is None:
+            way = _way(route, await self._policy(domain, fresh=True))
+        if way is None:
+            return NO_SUCH_HOST
+        self._keep(key, _Kept(way, route, at))
+        return way
 
     async def is_other(self, domain: str, way: Way) -> bool:
         """Whether another policy than the way's holds by now; DNS itself is asked."""
         policy = await self._policy(domain, fresh=True)
-        return (policy if policy is not None and policy.enforced else None) != way.enforced
+        if (policy if policy is not None and policy.enforced else None) == way.enforced:
+            return False
+        for key in [each for each in self._kept if each[0] == domain]:
+            del self._kept[key]
+        return True
 
     async def _policy(self, domain: str, *, fresh: bool = False) -> Policy | None:
         if self._policies is None:
             return None
         return await self._policies.policy(domain, fresh=fresh)
 
-    def _steady(self, key: tuple[str, tuple[Family, ...]], route: Route) -> Route:
-        now = self._clock.monotonic()
-        until, before = self._kept.get(key, (0.0, route))
-        if now < until and before.site != route.site:
-            return before
-        self._kept[key] = (now + STEADY_SECONDS, route)
+    def _keep(self, key: _Key, kept: _Kept) -> None:
+        self._kept[key] = kept
         self._kept.move_to_end(key)
         if len(self._kept) > CAPACITY:
             self._kept.popitem(last=False)
-        return route
 
 
 def _way(route: Route, policy: Policy | None) -> Way | None:

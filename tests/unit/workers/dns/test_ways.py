@@ -9,7 +9,7 @@ import pytest
 from shared.clock import ManualClock
 from workers.dns.routes import Bounce, MxHost, Route, Routed, Target
 from workers.dns.sts_policy import Policy
-from workers.dns.ways import NO_SUCH_HOST, STEADY_SECONDS, Way, Ways
+from workers.dns.ways import NO_SUCH_HOST, REMEMBERED_SECONDS, STEADY_SECONDS, Way, Ways
 
 ROUTE = Route("site", (MxHost(10, "a.test", ("1.1.1.1",)), MxHost(20, "b.test", ("1.1.1.2",))))
 A, B = Target("a.test", "1.1.1.1"), Target("b.test", "1.1.1.2")
@@ -87,9 +87,27 @@ def test_a_domain_that_names_other_hosts_each_time_keeps_its_site_for_a_while() 
     world.find()
     other = Route("other", (MxHost(10, "c.test", ("1.1.1.3",)),))
     world.routed = other
+    world.clock.advance(STEADY_SECONDS - 1)
     assert world.find() == Way("site", (A, B))
-    world.clock.advance(STEADY_SECONDS)
+    world.clock.advance(1)
     assert world.find() == Way("other", other.targets())
+
+
+def test_a_way_is_remembered_for_seconds_unless_its_policy_is_another() -> None:
+    policy = enforce("a.test")
+    world = World(policy)
+    found = world.find()
+    world.policies = [None]
+    world.routed = Bounce(550, "5.1.2", "no")
+    assert world.find() == found
+    assert isinstance(found, Way)
+    assert asyncio.run(world.ways.is_other("shop.test", found))
+    assert world.find() == world.routed
+    world.routed = ROUTE
+    world.find()
+    world.clock.advance(REMEMBERED_SECONDS)
+    world.routed = Bounce(550, "5.1.2", "no")
+    assert world.find() == world.routed
 
 
 @pytest.mark.parametrize(
