@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.scenario.test_relays_reload import reload
 from tests.support.mx_world import ROUTE, started, world
-from tests.support.system import QUICK, poll
+from tests.support.system import QUICK, message, poll
 
 RECORDS = {
     ("one.test", "MX"): ["10 mx.one.test."],
@@ -176,3 +176,30 @@ def test_mail_of_a_site_goes_by_relay_when_nothing_is_direct_any_more() -> None:
         here.wait(mail, "delivered", "bounced")
         assert here.hops(mail)[0] == "main"
         assert here.settle_accounts(mail).count("rerouted") == 2
+
+
+def test_mail_of_many_domains_and_two_workers_arrives_once_each() -> None:
+    sites = range(2, 7)
+    records: dict[tuple[str, str], list[str]] = {}
+    for site in sites:
+        records[f"mx{site}.test", "A"] = [f"127.0.0.{site}"]
+        for number in range(3):
+            records[f"d{site}-{number}.test", "MX"] = [f"10 mx{site}.test."]
+    domains = [name for name, kind in records if kind == "MX"]
+    with world(records) as here:
+        servers = [here.server(f"127.0.0.{site}") for site in sites]
+        with started(here, workers=2) as here:
+            people = [f"p{number}@{domains[number % 15]}" for number in range(150)]
+            batch = {
+                "messages": [message(to=people[at : at + 3]) for at in range(0, len(people), 3)]
+            }
+            status, body, _ = here.system.ask("POST", "/v1/messages/batch", batch)
+            assert status == 202
+            mails = [each["id"] for each in body["results"]]
+            for mail in mails:
+                here.system.wait_status(mail, "delivered")
+            got = [to for server in servers for mail in server.messages for to in mail.recipients]
+            assert sorted(got) == sorted(people)
+            for mail in mails[:5]:
+                ledger = here.settle_accounts(mail)
+                assert (ledger[0], ledger.count("rerouted")) == ("accepted", 1)
