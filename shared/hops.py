@@ -50,11 +50,6 @@ class MxHop(msgspec.Struct, frozen=True):
     under different policies so never shares a session."""
 
     @property
-    def resolved(self) -> bool:
-        """Whether there is a site."""
-        return self.site != UNRESOLVED
-
-    @property
     def hop(self) -> str:
         """Its name. What is behind `@` has no part in the limits: a site's are shared."""
         mark = f"{_POLICY_MARK}{self.policy}" if self.policy else ""
