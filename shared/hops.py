@@ -4,6 +4,10 @@ gw1                a relay, or whatever else mail is handed to
 gw1@partner        the same, from the source address of a route
 pool:news          a pool: its members share one queue
 gw1<pool:news      a leg of the pool that a member has now, while it is leased
+mx:?               mail straight to MX hosts whose domains have yet to be looked up in DNS
+mx:mx.shop.test    the same, for a site: the MX hosts that domains share (`workers/dns/site.py`)
+mx:?@partner       both from the source address, with the greeting or the TLS mode, of a route
+mx:mx.shop.test@+sts~DIGEST  a site for domains whose MTA-STS policy names these hosts
 """
 
 from __future__ import annotations
@@ -15,6 +19,12 @@ import msgspec
 _SOURCE_MARK = "@"
 _POOL_MARK = "<"
 POOL = "pool:"
+MX = "mx:"
+UNRESOLVED = "?"
+"""In place of a site: a character that no host name, and so no site, has."""
+_POLICY_MARK = "+"
+LONGEST_DIRECT_NAME = 32
+"""Characters of a route's name in a hop of a site: the record has room for 255 in all."""
 
 
 class Path(msgspec.Struct, frozen=True):
@@ -27,6 +37,33 @@ class Path(msgspec.Struct, frozen=True):
     def hop(self) -> str:
         """Its name."""
         return f"{self.relay}{_SOURCE_MARK}{self.route}" if self.route else self.relay
+
+
+class MxHop(msgspec.Struct, frozen=True):
+    """A hop of direct delivery: a site, or what stands for one that is not known yet."""
+
+    site: str = UNRESOLVED
+    route: str = ""
+    """The route that has a source address, greeting or TLS mode of its own; else empty."""
+    policy: str = ""
+    """The MTA-STS policy to obey there: `sts~` and a digest of the hosts it names; else empty. Mail
+    under different policies so never shares a session."""
+
+    @property
+    def hop(self) -> str:
+        """Its name. What is behind `@` has no part in the limits: a site's are shared."""
+        mark = f"{_POLICY_MARK}{self.policy}" if self.policy else ""
+        own = f"{_SOURCE_MARK}{self.route}{mark}" if self.route or mark else ""
+        return f"{MX}{self.site}{own}"
+
+
+def mx_hop(hop: str) -> MxHop | None:
+    """The parts of a hop of direct delivery; None when it is another kind."""
+    if not hop.startswith(MX):
+        return None
+    site, _, own = hop.removeprefix(MX).partition(_SOURCE_MARK)
+    route, _, policy = own.partition(_POLICY_MARK)
+    return MxHop(site, route, policy)
 
 
 class PoolMembers(msgspec.Struct, frozen=True):
@@ -70,5 +107,5 @@ def leased_by(member: str, queue: str) -> str:
 
 
 def shared_part(hop: str) -> str:
-    """The relay of a hop: what its limits belong to, from whichever address it is reached."""
+    """The relay or site of a hop: whose limits it has, from whichever address it is reached."""
     return member_of(hop).partition(_SOURCE_MARK)[0]

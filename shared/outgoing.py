@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.direct import direct_from
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
 from shared.relays import Relay, relays_from, sources_from
@@ -24,6 +25,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     """Relays as routes with a source address or greeting of their own reach them."""
     routes: Routes
     keys: Keys
+    direct: dict[str, Relay] = {}
+    """How sessions straight to MX hosts are, by the name of the route; empty: none."""
 
 
 def outgoing_from(settings: Settings) -> Outgoing:
@@ -35,6 +38,11 @@ def outgoing_from(settings: Settings) -> Outgoing:
             f"require_dkim needs signing, which relay {found.relays[0].name} turns off:"
             ' set its dkim to "on", or leave require_dkim out'
         )
+    if settings.require_dkim and not all(each.signed for each in found.direct.values()):
+        raise ConfigError(
+            'require_dkim needs signing, which [direct] turns off: set its dkim to "on", or leave'
+            " require_dkim out"
+        )
     return found
 
 
@@ -45,4 +53,5 @@ def unchecked(settings: Settings) -> Outgoing:
         sources_from(settings),
         Routes(settings),
         keys_from(settings.dkim),
+        direct_from(settings),
     )

@@ -60,6 +60,8 @@ def sources_from(settings: Settings) -> tuple[Relay, ...]:
             for name in ("source_address", "ehlo_name")
             if getattr(route, name)
         }
+        if route.direct:
+            continue  # `shared.direct` has those.
         for relay in (route.relays or (route.relay,)) if own else ():
             if relay not in entries:
                 continue  # `Routes` says so.

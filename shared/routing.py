@@ -15,7 +15,7 @@ import msgspec
 
 from shared.domains import domain_of
 from shared.errors import ConfigError
-from shared.hops import POOL, Path, PoolMembers
+from shared.hops import LONGEST_DIRECT_NAME, POOL, MxHop, Path, PoolMembers
 from shared.hosts import address, is_greeting
 from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import CLASSES, Head, Recipient
@@ -68,6 +68,7 @@ class Routes:
         self._routes = tuple(
             _route(index, entry, relays) for index, entry in enumerate(settings.route)
         )
+        self._direct = frozenset(own_name(each) for each in settings.route if each.direct)
         names = [each.name for each in self._routes]
         for name in names:
             if names.count(name) > 1:
@@ -88,6 +89,12 @@ class Routes:
         """The name of the route that a recipient's mail takes; empty: none of its own."""
         found = self._find(self._candidates(head), recipient)
         return found.name if found is not None else ""
+
+    @property
+    def direct(self) -> frozenset[str]:
+        """What hops of direct delivery may be named after: routes with something of their own,
+        and the empty name for the others. Empty when no route is direct."""
+        return self._direct
 
     def hops_of(self, head: Head, indices: Iterable[int]) -> list[str]:
         """The hop of each of these recipients."""
@@ -141,8 +148,11 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
     for each in entry.classes:
         if each not in CLASSES:
             raise ConfigError(f"{where}: classes are {', '.join(CLASSES)}; {each!r} is none")
-    own = name if entry.source_address or entry.ehlo_name else ""
-    members = tuple(Path(relay, own).hop for relay in entry.relays or (entry.relay,))
+    own = own_name(entry)
+    if entry.direct:
+        members: tuple[str, ...] = (MxHop(route=own).hop,)
+    else:
+        members = tuple(Path(relay, own).hop for relay in entry.relays or (entry.relay,))
     return _Route(
         name=name,
         hop=f"{POOL}{name}" if entry.relays else members[0],
@@ -156,9 +166,28 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
     )
 
 
+def own_name(entry: RouteSettings) -> str:
+    """The name that a route's hops have behind `@`; empty: they are shared with other routes."""
+    return entry.name if entry.source_address or entry.ehlo_name or entry.tls else ""
+
+
 def _check_relays(where: str, entry: RouteSettings, relays: Sequence[str]) -> None:
-    if bool(entry.relay) == bool(entry.relays):
-        raise ConfigError(f"{where}: give it a relay, or the relays of a pool, not both")
+    if [bool(entry.relay), bool(entry.relays), entry.direct].count(True) != 1:
+        raise ConfigError(
+            f"{where}: give it a relay, or the relays of a pool, or direct = true, not both"
+        )
+    if entry.direct:
+        if len(own_name(entry)) > LONGEST_DIRECT_NAME:
+            raise ConfigError(f"{where}: name may have {LONGEST_DIRECT_NAME} characters at most")
+        if entry.weights:
+            raise ConfigError(f"{where}: weights are for relays")
+        return
+    _check_members(where, entry, relays)
+
+
+def _check_members(where: str, entry: RouteSettings, relays: Sequence[str]) -> None:
+    if entry.tls:
+        raise ConfigError(f"{where}: tls is for direct = true; a relay's entry says its own")
     for each in entry.relays or (entry.relay,):
         if each not in relays:
             raise ConfigError(f"{where}: {each!r} is no relay; there are {', '.join(relays)}")

@@ -177,6 +177,10 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Instead: a pool. The first of these that is not in trouble or suspended gets the mail."""
     weights: tuple[int, ...] = ()
     """One for each of `relays`: every one gets its share instead."""
+    direct: bool = False
+    """Instead: to the MX hosts of the recipients' domains, as `[direct]` says."""
+    tls: str = ""
+    """With `direct`: what `direct.tls` is for this route."""
     applications: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -246,6 +250,38 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _of(self, message_class: MessageClass) -> ClassRetrySettings:
         found: ClassRetrySettings = getattr(self, message_class)
         return found
+
+
+class DirectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mail that goes straight to its recipients' MX hosts: how sessions there are."""
+
+    connections: int = 10
+    """Open at once to one site, for each worker process."""
+    sessions: int = 200
+    """Open at once to all sites that a worker process plans for: it works twice as many legs."""
+    messages_per_connection: int = 100
+    max_age_seconds: float = 300.0
+    """A connection older than this takes no further message."""
+    idle_seconds: float = 5.0
+    port: int = 25
+    """Of the MX hosts; another one is for tests."""
+    tls: str = "opportunistic"
+    """opportunistic: unverified, plain text where there is none; required: verified or not sent."""
+    mta_sts: bool = True
+    """Obey the MTA-STS policies of domains (RFC 8461)."""
+    mta_sts_port: int = 443
+    """Of the policies' hosts; another one is for tests."""
+    ca_file: str = ""
+    """PEM file of the authorities to trust instead of the system's, for MX and policy hosts."""
+    ehlo_name: str = ""
+    """Empty: this host's."""
+    send_ahead: bool = True
+    """Send the next envelope along with a message's data, where the server has PIPELINING."""
+    min_bytes_per_second: float = 500.0
+    """A server that takes a message slower than this is given up."""
+    dkim: Switch = "on"
+    """off: not signed here."""
+    timeouts: TimeoutSettings = TimeoutSettings()
 
 
 class DnsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -322,6 +358,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exporter: ExporterSettings = ExporterSettings()
     relay: tuple[RelaySettings, ...] = (RelaySettings(url="smtp://127.0.0.1:2525"),)
     route: tuple[RouteSettings, ...] = ()
+    direct: DirectSettings = DirectSettings()
     retry: RetrySettings = RetrySettings()
     dns: DnsSettings = DnsSettings()
     inbox: InboxSettings = InboxSettings()

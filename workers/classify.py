@@ -54,20 +54,26 @@ class Verdict(msgspec.Struct, frozen=True):
     """Recipients that the relay would not relay to, while it has taken the message for others."""
 
 
-def outcomes(transaction: Transaction, indices: tuple[int, ...]) -> Verdict:
-    """The outcome of each recipient in `indices`, with the reply it rests on."""
+def outcomes(
+    transaction: Transaction, indices: tuple[int, ...], *, direct: bool = False
+) -> Verdict:
+    """The outcome of each recipient in `indices`, with the reply it rests on.
+
+    `direct`: it was one of the domain's own hosts, where "relaying denied" is about the recipient.
+    """
     if transaction.trouble_reply is not None or (transaction.trouble and transaction.mail is None):
         return Verdict((), True, _session_trouble(transaction))
-    denial = _denial(transaction)
+    denial = None if direct else _denial(transaction)
     if denial is not None:
         replies = tuple(_evidence(index, _DEFERRED, denial) for index in indices)
         note = f"refused to relay: {denial.code} {denial.enhanced}".rstrip()
         return Verdict(replies, True, note, own_commands=denial.code not in _SIGN_IN_REFUSED)
-    note = "; ".join(filter(None, (transaction.trouble, transaction.protection)))
+    by = f"by {transaction.place}" if transaction.place else ""
+    note = "; ".join(filter(None, (transaction.trouble, transaction.protection, by)))
     unknown = transaction.dot_sent and transaction.data is None
-    told = transaction.recipients.items()
+    told = () if direct else transaction.recipients.items()
     return Verdict(
-        tuple(_outcome(transaction, index) for index in indices),
+        tuple(_outcome(transaction, index, direct) for index in indices),
         False,
         note,
         transaction.bytes_sent if unknown else 0,
@@ -100,10 +106,10 @@ def _refuses_to_relay(reply: Reply) -> bool:
     return reply.code // 100 in (4, 5) and _NOT_FOR_US.search(reply.text) is not None
 
 
-def _outcome(transaction: Transaction, index: int) -> RecipientReply:
+def _outcome(transaction: Transaction, index: int, direct: bool) -> RecipientReply:
     recipient = transaction.recipients.get(index)
     if recipient is not None and recipient.code // 100 != 2:
-        return _evidence(index, _refused_recipient(recipient), recipient)
+        return _evidence(index, _refused_recipient(recipient, direct), recipient)
     mail = transaction.mail
     if mail is not None and mail.code // 100 != 2:
         # Where the session broke after it, it may have been the answer to something else.
@@ -127,9 +133,9 @@ def _by_digit(reply: Reply) -> str:
     return _BOUNCED if reply.code // 100 == 5 and reply.code != _BAD_SEQUENCE else _DEFERRED
 
 
-def _refused_recipient(reply: Reply) -> str:
+def _refused_recipient(reply: Reply, direct: bool) -> str:
     # That the relay does not know us says nothing about the recipient, where it has taken others.
-    if _refuses_to_relay(reply):
+    if not direct and _refuses_to_relay(reply):
         return _DEFERRED
     # RFC 5321 section 4.5.3.1.10: 552 to RCPT has long meant "too many", which is temporary.
     if reply.code == 552 and reply.enhanced not in _FULL:

@@ -247,7 +247,7 @@ class Engine:
         return len(self._held) > settled + FEW
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
-        if answer is Settled.REFUSED:
+        if answer is Settled.REFUSED and not settlement.replaced:
             held = self._held.get(settlement.leg_id)
             ids = about(settlement.leg_id, held.head if held else None)
             _log.warning("settle_refused", verb=settlement.verb.value, **ids)

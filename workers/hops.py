@@ -1,4 +1,4 @@
-"""The relays of this process: a pool of sessions for each, replaced when the settings change.
+"""The relays and sites of this process: a pool of sessions for each, as the settings are now.
 
 A relay that stays as it is keeps
 its sessions; those of one that changed or went end as soon as nothing waits for them.
@@ -7,8 +7,9 @@ its sessions; those of one that changed or went end as soon as nothing waits for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from shared.clock import Clock, SystemClock
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Leg
 from shared.model.message import Head
@@ -16,6 +17,7 @@ from shared.relays import Relay
 from shared.routing import Routes
 from shared.settings import Settings
 from workers.route import NextHop, rerouted
+from workers.sites import Sites
 from workers.smtp import Pool
 
 CLOSE_SECONDS = 10.0
@@ -24,18 +26,26 @@ CLOSE_SECONDS = 10.0
 class Hops:
     """Hop -> pool."""
 
-    def __init__(self, critical_share: float, metrics: WorkerMetrics | None = None) -> None:
+    def __init__(
+        self,
+        critical_share: float,
+        metrics: WorkerMetrics | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._share = critical_share
         self._metrics = metrics or WorkerMetrics()
         self._pools: dict[str, Pool] = {}
         self._next_hops: dict[str, NextHop] = {}
         self._routes = Routes(Settings())  # Until `apply`.
         self._closing: set[asyncio.Task[None]] = set()
+        self.sites = Sites(clock or SystemClock(), critical_share, self._metrics)
+        """The pools of direct delivery."""
 
     @property
     def sessions(self) -> int:
         """Sessions that are open or being set up."""
-        return sum(pool.sessions for pool in list(self._pools.values()))
+        of_relays = sum(pool.sessions for pool in list(self._pools.values()))
+        return of_relays + self.sites.sessions
 
     def find(self, hop: str) -> NextHop | None:
         """The next hop of a name; None when nobody delivers to it."""
@@ -45,8 +55,11 @@ class Hops:
         """The legs that replace one whose hop is gone, by the routes as they are now."""
         return rerouted(leg, head, self._routes)
 
-    def apply(self, relays: Sequence[Relay], routes: Routes) -> None:
-        """Deliver through these relays, on these routes, from now on."""
+    def apply(
+        self, relays: Sequence[Relay], routes: Routes, direct: Mapping[str, Relay] | None = None
+    ) -> None:
+        """Deliver through these relays, on these routes, directly like this, from now on."""
+        self.sites.apply(direct or {})
         before, self._pools, self._next_hops = self._pools, {}, {}
         self._routes = routes
         for relay in relays:
@@ -66,4 +79,5 @@ class Hops:
     async def close(self) -> None:
         """End every session politely, within `CLOSE_SECONDS`."""
         ends = [asyncio.ensure_future(pool.close()) for pool in self._pools.values()]
+        ends.append(asyncio.ensure_future(self.sites.close()))
         await asyncio.wait({*ends, *self._closing}, timeout=CLOSE_SECONDS)

@@ -33,6 +33,7 @@ from shared.sentry import start_sentry
 from shared.settings import Settings
 from shared.store.redis_queue import RedisQueue
 from workers.actors import declare
+from workers.direct import resolving
 from workers.engine import Engine
 from workers.hops import Hops
 from workers.pipeline import Pipeline
@@ -107,13 +108,14 @@ class Worker:
         self._clock = SystemClock()
         self.metrics = WorkerMetrics()
         self.queue = RedisQueue(settings)
-        self.hops = Hops(settings.worker.critical_share, self.metrics)
-        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes)
+        self.hops = Hops(settings.worker.critical_share, self.metrics, self._clock)
+        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes, outgoing.direct)
         signer = Dkim(outgoing.keys, self._clock)
         self._pipeline = Pipeline(
-            settings, self.queue, self._clock, self.hops, signer, self.metrics
-        )
-        sessions = _sessions(outgoing)
+            settings, self.queue, self._clock, self.hops, signer, self.metrics,
+            resolving(settings, self._clock, self.hops.sites),
+        )  # fmt: skip
+        sessions = _sessions(settings, outgoing)
         self.engine = Engine(
             settings, self.queue, self._clock, self._pipeline.deliver, sessions, self.metrics
         )
@@ -143,21 +145,28 @@ class Worker:
 
     async def _reload(self) -> None:
         try:
-            outgoing = await asyncio.to_thread(lambda: outgoing_from(load()))
+            settings, outgoing = await asyncio.to_thread(_read)
         except ConfigError as error:
             _log.error("settings_not_reloaded", reason=str(error))
             return
         self._outgoing = outgoing
-        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes)
+        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes, outgoing.direct)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
-        self.engine.resize(_sessions(outgoing))
+        self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)
         await _retrying(self.limit, lambda: self._reload_wanted)
         _log.info("settings_reloaded", relays=len(outgoing.relays), domains=len(outgoing.keys))
 
 
-def _sessions(outgoing: Outgoing) -> int:
-    return sum(relay.connections for relay in outgoing.relays + outgoing.sources)
+def _read() -> tuple[Settings, Outgoing]:
+    """The settings as they are now. Raises `ConfigError`."""
+    settings = load()
+    return settings, outgoing_from(settings)
+
+
+def _sessions(settings: Settings, outgoing: Outgoing) -> int:
+    to_relays = sum(relay.connections for relay in outgoing.relays + outgoing.sources)
+    return to_relays + (settings.direct.sessions if outgoing.direct else 0)
 
 
 def _warn(outgoing: Outgoing) -> None:

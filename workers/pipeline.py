@@ -1,8 +1,9 @@
 """The stages of a delivery, in order. Read this first.
 
-A claimed leg goes through expire -> route -> content -> render -> sign -> transmit -> classify ->
-settle. Each stage is one file; this one only joins them. It gives a `Settlement` for every leg and
-raises only what is a fault of ours, which the engine's shell logs.
+A claimed leg goes through expire -> route, or resolve where it is delivered directly -> content ->
+render -> sign -> transmit -> classify -> settle. Each stage is one file; this one only joins them.
+It gives a `Settlement` for every leg and raises only what is a fault of ours, which the engine's
+shell logs.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from workers.classify import Verdict, category, outcomes
 from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, parts, render
+from workers.resolve import Onward, Resolve, not_secure
 from workers.retry import next_wait_ms
 from workers.route import NextHop, NextHops
 from workers.sign import Dkim, Signed
@@ -69,7 +71,10 @@ class Pipeline:
         next_hops: NextHops,
         signer: Dkim,
         metrics: WorkerMetrics | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
+        """Without `resolve` there is no direct delivery."""
+        self._resolve = resolve
         self._metrics = metrics or WorkerMetrics()
         self._retry = settings.retry
         self._queue = queue
@@ -82,10 +87,10 @@ class Pipeline:
         """Work one claimed leg; the engine settles the answer."""
         if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
             return release(claimed, OVERDUE_MS)
-        indices = claimed.leg.open_indices()
-        next_hop = self._next_hops.find(member_of(claimed.leg.hop))
-        if next_hop is None:
-            return await self._split(claimed, self._next_hops.reroute(claimed.leg, claimed.head))
+        onward = await self._onward(claimed)
+        if not isinstance(onward, Onward):
+            return onward
+        next_hop, indices = onward.next_hop, claimed.leg.open_indices()
         try:
             content = await self._content(claimed)
             legs = parts(claimed.leg, claimed.head, content)
@@ -113,15 +118,32 @@ class Pipeline:
         if transaction.seven_bit_only:
             transaction = _no_seven_bit_form(indices)
         unsigned = next_hop.signed and not signed.signatures
-        return await self._conclude(claimed, transaction, indices, unsigned, began_ms)
+        return await self._conclude(claimed, transaction, onward, unsigned, began_ms)
+
+    async def _onward(self, claimed: Claimed) -> Onward | Settlement:
+        """Where it goes; or what has become of it, when it does not go on."""
+        next_hop = self._next_hops.find(member_of(claimed.leg.hop))
+        if next_hop is not None:
+            return Onward(next_hop, {})
+        resolve = self._resolve
+        found = await resolve.leg(claimed.leg, claimed.head) if resolve is not None else None
+        if isinstance(found, Onward):
+            return found
+        if isinstance(found, Verdict):
+            return self._settle(claimed, found)
+        if found is None:
+            found = self._next_hops.reroute(claimed.leg, claimed.head)
+        return await self._split(claimed, found)
 
     async def _split(self, claimed: Claimed, legs: tuple[Leg, ...]) -> Settlement:
         """Others take its place."""
+        replaced = False
         try:
-            await self._queue.split(claimed.leg_id, claimed.fence, legs)
+            replaced = await self._queue.split(claimed.leg_id, claimed.fence, legs)
         except StoreError as error:
             _log.warning("leg_not_split", reason=error, **lines.about(claimed.leg_id, claimed.head))
-        return release(claimed)  # Refused once the split has ended this claim.
+        # Refused once the split has ended this claim.
+        return msgspec.structs.replace(release(claimed), replaced=replaced)
 
     async def _content(self, claimed: Claimed) -> Content:
         packed = claimed.content
@@ -177,7 +199,7 @@ class Pipeline:
             message_of(claimed.leg_id).hex(),
         )
         if LegFlag.HOLD in claimed.leg.flags:
-            lease.at_dot = lambda so_far: self._at_dot(claimed, indices, so_far)
+            lease.at_dot = lambda so_far: self._at_dot(claimed, indices, so_far, next_hop.direct)
         began = time.perf_counter()
         try:
             return await next_hop.transport.send(
@@ -187,11 +209,12 @@ class Pipeline:
             self._metrics.stage["transmit"].observe(time.perf_counter() - began)
 
     def _at_dot(
-        self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction
+        self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction, direct: bool
     ) -> tuple[tuple[Status, ...], Attempt]:
         """What is known of a leg to be held in case this process dies at the final dot."""
         leg = claimed.leg
-        verdict = outcomes(msgspec.structs.replace(so_far, trouble=ENDED_AT_DOT), indices)
+        so_far = msgspec.structs.replace(so_far, trouble=ENDED_AT_DOT)
+        verdict = outcomes(so_far, indices, direct=direct)
         bounced = {
             reply.recipient for reply in verdict.replies if reply.status == Status.BOUNCED.letter
         }
@@ -210,15 +233,21 @@ class Pipeline:
         self,
         claimed: Claimed,
         transaction: Transaction,
-        indices: tuple[int, ...],
+        onward: Onward,
         unsigned: bool,
         began_ms: int,
     ) -> Settlement:
         if transaction.trouble == LEASE_LOST and not transaction.dot_sent:
             return release(claimed)
-        verdict = outcomes(transaction, indices)
+        indices = claimed.leg.open_indices()
+        verdict = outcomes(transaction, indices, direct=onward.next_hop.direct)
+        if verdict.relay_trouble and onward.must_be_secure and transaction.stage is Stage.TLS:
+            return await self._not_secure(claimed, transaction, onward, verdict.note)
         if verdict.relay_trouble:
             return await self._troubles.settle(claimed, verdict)
+        if onward.note:
+            noted = "; ".join(filter(None, (verdict.note, onward.note)))
+            verdict = msgspec.structs.replace(verdict, note=noted)
         self._time(claimed, verdict, began_ms)
         counted = []
         if transaction.dot_sent and unsigned:
@@ -226,6 +255,16 @@ class Pipeline:
         if transaction.dot_sent and "plain text" in transaction.protection:
             counted.append("without_tls")
         return self._settle(claimed, verdict, tuple(counted), answered=True)
+
+    async def _not_secure(
+        self, claimed: Claimed, transaction: Transaction, onward: Onward, note: str
+    ) -> Settlement:
+        """TLS was a must and did not come about; a policy counts only if it still holds."""
+        if self._resolve is not None and await self._resolve.is_other(onward):
+            return release(claimed)
+        await self._troubles.of_site(member_of(claimed.leg.hop), note)
+        verdict = not_secure(onward, transaction, claimed.leg.open_indices())
+        return self._settle(claimed, verdict)
 
     def _time(self, claimed: Claimed, verdict: Verdict, began_ms: int) -> None:
         """How long the message has waited for its first attempt, and for its delivery."""

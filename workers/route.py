@@ -33,6 +33,10 @@ class NextHop(msgspec.Struct, frozen=True):
     """Whether mail that goes this next_hop is signed here."""
     unsigned_headers: tuple[str, ...] = ()
     """Headers, lower case, that are rewritten on this next_hop, so not to be signed."""
+    direct: bool = False
+    """Whether it is a host of the recipients' domains, and not a relay of ours."""
+    must_be_secure: bool = False
+    """With `direct`: whether nothing is sent without verified TLS."""
 
 
 class NextHops(Protocol):

@@ -10,7 +10,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.errors import StoreError
-from shared.hops import member_of
+from shared.hops import member_of, mx_hop
 from shared.model.leg import Attempt, pack_history
 from shared.store.ports import Claimed, Queue, Settlement
 from workers import lines
@@ -20,6 +20,8 @@ from workers.engine import release
 FIRST_MS = 1000
 LONGEST_MS = 60_000
 """A hop in trouble stands still for a second, then twice as long each time, up to this."""
+SITE_LONGEST_MS = 15 * 60_000
+"""The same for a site: there are many, and one that is away often is for long."""
 OWN_COMMANDS_LONGEST_MS = 5000
 """The same where it objected to one envelope only: the next one may be another application's."""
 ASIDE_LONGEST_MS = 30 * 60_000
@@ -42,7 +44,7 @@ class Troubles:
         One to whose own commands the relay objected stays away, so that others probe it too.
         """
         hop, own = member_of(claimed.leg.hop), verdict.own_commands
-        longest_ms = OWN_COMMANDS_LONGEST_MS if own else LONGEST_MS
+        longest_ms = OWN_COMMANDS_LONGEST_MS if own else _longest_ms(hop)
         try:
             wait_ms = await self._queue.trouble(
                 hop, verdict.note, FIRST_MS, longest_ms, own_commands=own
@@ -59,6 +61,13 @@ class Troubles:
         if not wait_ms:
             self.complain(hop, verdict.note)
         return release(claimed, self.aside_ms(claimed), self._uncharged(claimed, verdict))
+
+    async def of_site(self, hop: str, note: str) -> None:
+        """A site cannot be used, which its mail is told: the rest of it need not try."""
+        try:
+            await self._queue.trouble(hop, note, FIRST_MS, _longest_ms(hop))
+        except StoreError:
+            pass  # The next one tells.
 
     def complain(self, hop: str, reason: str) -> None:
         """A relay that refuses some envelopes and takes others: loud, but not for each of them."""
@@ -82,3 +91,7 @@ class Troubles:
         if history and not history[-1].charged and history[-1].note == said.note:
             history = history[:-1]
         return pack_history((*history, said), leg.earlier)
+
+
+def _longest_ms(hop: str) -> int:
+    return LONGEST_MS if mx_hop(hop) is None else SITE_LONGEST_MS

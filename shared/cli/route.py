@@ -10,6 +10,7 @@ from shared.cli.operate import home_option, json_option, print_json
 from shared.cli.store import settings_for
 from shared.domains import domain_of
 from shared.errors import ConfigError
+from shared.hops import mx_hop
 from shared.model.message import CLASSES, Address, Head, MessageClass, Recipient
 from shared.routing import Routes
 
@@ -69,6 +70,8 @@ def show(
         return
     for row in rows:
         way = f"route {row['route']}" if row["route"] else "no route of its own"
+        if mx_hop(str(row["hop"])) is not None:
+            way += ", straight to the MX hosts of its domain"
         click.echo(f"{row['address']}: {row['hop']} ({way})")
 
 

@@ -139,7 +139,7 @@ def _counts(depth: Depth) -> Iterator[Metric]:
         ("dead_letters", "Legs that are dead letters.", depth.dead_legs),
         ("held_as_uncertain", "Legs held because nobody knows the outcome.", depth.held_legs),
         ("suspended_hops", "Next hops that an operator has suspended.", depth.suspended_hops),
-        ("troubled_hops", "Next hops that could not be used lately.", depth.troubled_hops),
+        ("troubled_hops", "Relays that could not be used lately.", depth.troubled_hops),
         ("finished_messages", "Finished messages still known.", depth.finished_messages),
     ):
         yield GaugeMetricFamily(f"posthaste_{name}", text, value=value)

@@ -6,6 +6,7 @@ from collections import deque
 
 import msgspec
 
+from shared.hops import mx_hop
 from shared.model.leg import Leg, LegFlag, LegState, leg_id
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
@@ -42,6 +43,7 @@ class PumpRun:
             state.ring[name].extend(state.due_wakes(name, BATCH))
         self._expire_due()
         self._expire_still()
+        self._forget_sites()
         self._forget()
         trimmed = self._trim()
         paused = now < state.reap_after
@@ -133,6 +135,14 @@ class PumpRun:
                     state.wake[name].pop(hop, None)
                     while hop in state.ring[name]:
                         state.ring[name].remove(hop)
+
+    def _forget_sites(self) -> None:
+        """Of a site that was in trouble and has no mail nothing is remembered."""
+        state = self._state
+        for hop in list(state.trouble):
+            mail = any(state.ready.get((name, hop)) for name in CLASSES)
+            if mx_hop(hop) and not mail and not state.still_until(hop):
+                del state.trouble[hop]
 
     def _forget(self) -> None:
         state, store = self._state, self._state.settings.store

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.compression import pack_content
+from shared.hops import mx_hop
 from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, leg_id
 from shared.model.message import CLASSES, Head, UnknownFormat, pack_head, unpack_head
@@ -227,7 +228,7 @@ class MemorySpool:
                 dead_legs=len(state.dead),
                 held_legs=len(state.held),
                 suspended_hops=sum(1 for hop in state.suspended if state.suspension(hop)),
-                troubled_hops=len(state.trouble),
+                troubled_hops=sum(mx_hop(hop) is None for hop in state.trouble),
                 finished_messages=len(state.finished),
             )
 

@@ -162,6 +162,7 @@ class Depth(msgspec.Struct, frozen=True):
     """Uncertain, and held for an operator."""
     suspended_hops: int
     troubled_hops: int
+    """Without sites: which of the world's mail hosts are away is no trouble of ours."""
     finished_messages: int
 
 
@@ -271,6 +272,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """SETTLE: the next hop has answered MAIL, so its trouble is over."""
     pinned: bool = False
     """SETTLE: the leg stays with the member of the pool that had it: it may have arrived there."""
+    replaced: bool = False
+    """RELEASE: others have the leg's place already, so that the store refuses this is no news."""
 
 
 class Settled(Enum):

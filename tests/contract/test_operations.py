@@ -93,6 +93,20 @@ def test_trouble_doubles_and_counts_what_breaks_together_once(store: Store) -> N
     assert store.spool.depth().troubled_hops == 1
 
 
+def test_the_trouble_of_a_site_is_none_of_ours_and_forgotten_with_its_mail(store: Store) -> None:
+    store.accept(hops=("mx:ill.test",))
+    assert [store.trouble(hop) for hop in ("mx:ill.test", "mx:gone.test", "ill")] == [1000] * 3
+    assert store.spool.depth().troubled_hops == 1
+    store.pump_for(1.5)
+    (probe,) = store.claim().legs
+    store.pump_for(0.5)
+    assert [each.hop for each in store.operations.destinations()] == ["ill", "mx:ill.test"]
+    assert store.trouble("mx:ill.test") == 2000  # It was not forgotten while it was probed.
+    store.settle(settlement(probe, Status.BOUNCED, answered=False))
+    store.pump_for(2.5)
+    assert [each.hop for each in store.operations.destinations()] == ["ill"]
+
+
 def test_one_leg_probes_a_hop_in_trouble(store: Store) -> None:
     store.pump()
     for name in ("transactional", "critical"):

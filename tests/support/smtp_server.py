@@ -60,7 +60,7 @@ class Captured:
 
 @dataclass
 class SmtpServer:
-    """A context manager on a free loopback port."""
+    """A context manager on a free loopback port, of another loopback address by `host`."""
 
     answers: dict[str, str | list[str]] = field(default_factory=dict)
     on_message: Callable[[Captured], None] | None = None
@@ -70,6 +70,7 @@ class SmtpServer:
     peers: list[str] = field(default_factory=list)
     """The address each connection came from."""
     port: int = 0
+    host: str = "127.0.0.1"
     context: ssl.SSLContext | None = None
     implicit: bool = False
     users: dict[str, str] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class SmtpServer:
             self._server = self._loop.run_until_complete(
                 asyncio.start_server(
                     self._accept,
-                    "127.0.0.1",
+                    self.host,
                     self.port,
                     limit=2**20,
                     ssl=self.context if self.implicit else None,

@@ -16,6 +16,7 @@ from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.commands import prepare
 from workers.smtp.own_name import OwnName
+from workers.smtp.places import Places
 from workers.smtp.session import Session, why
 from workers.smtp.transaction import Steps
 from workers.smtp.types import STOPPED, Broken, Delivery, OutOfStep, Stage, Transaction
@@ -30,6 +31,7 @@ class Source(Protocol):
     """The pool, as its sessions see it."""
 
     relay: Relay
+    places: Places
     metrics: WorkerMetrics
 
     def take(self, connection: Connection) -> Delivery | None:
@@ -77,7 +79,7 @@ class Connection:
         self._pool = pool
         self._relay = pool.relay
         self._loop = asyncio.get_running_loop()
-        self.session = Session(pool.relay, tokens, own_name)
+        self.session = Session(pool.relay, tokens, own_name, pool.places)
         self.delivery: Delivery | None = None
         """The delivery being done."""
         self._steps: Steps | None = None

@@ -1,4 +1,4 @@
-"""The sessions of one relay in one process, shared by every leg that goes there.
+"""The sessions of one relay or site in one process, shared by every leg that goes there.
 
 `send` queues a delivery; sessions take them, class critical first, and carry on with the next one
 as soon as a message's data is out. At most `connections` are open, a share of them is kept for
@@ -16,17 +16,25 @@ from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.connection import Connection
 from workers.smtp.own_name import OwnName
+from workers.smtp.places import OnePlace, Places
 from workers.smtp.ramp import Ramp
 from workers.smtp.types import Delivery, Envelope, Lease, Stage, Transaction
 
 
 class Pool:
-    """The sessions of one relay."""
+    """The sessions of one relay, or of one site."""
 
     def __init__(
-        self, relay: Relay, *, reserved: int = 1, metrics: WorkerMetrics | None = None
+        self,
+        relay: Relay,
+        *,
+        reserved: int = 1,
+        metrics: WorkerMetrics | None = None,
+        places: Places | None = None,
     ) -> None:
+        """`places`: where to connect to, instead of the relay's host."""
         self.relay = relay
+        self.places: Places = places or OnePlace(relay)
         self.metrics = metrics or WorkerMetrics()
         self._loop = asyncio.get_running_loop()
         self._limit = max(1, relay.connections - reserved)
@@ -185,6 +193,11 @@ class Pool:
     def retired(self) -> bool:
         """Whether sessions should end as soon as nothing waits."""
         return self._retired
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has neither sessions nor anything to send."""
+        return not (self._connections or self._urgent or self._ordinary)
 
     @property
     def sessions(self) -> int:

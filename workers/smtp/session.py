@@ -1,8 +1,9 @@
 """One SMTP session: connected, greeted, secured and signed in, then used and ended.
 
-`open` gives None, or a `Transaction` that tells the trouble; it raises only when cancelled. With
-opportunistic TLS a failed handshake is followed by one connection in plain text, and `protection`
-says so (RFC 7435); in every other mode the trouble stands (RFC 3207 section 6).
+`open` gives None, or a `Transaction` that tells the trouble; it raises only when cancelled. Where
+there are several places it tries one after the other (RFC 5321 section 5.1). With opportunistic TLS
+a failed handshake is followed by one connection in plain text, and `protection` says so (RFC 7435);
+in every other mode the trouble stands (RFC 3207 section 6).
 """
 
 from __future__ import annotations
@@ -18,18 +19,28 @@ from shared.relays import Relay
 from shared.tls import client_context
 from workers.smtp.auth import Tokens, sign_in
 from workers.smtp.own_name import OwnName
+from workers.smtp.places import OnePlace, Place, Places
 from workers.smtp.replies import command
 from workers.smtp.types import CLOSING, Broken, Reply, Stage, Transaction
 from workers.smtp.wire import Wire
 
+LEAST_TRIED = 2
+"""Places (RFC 5321 section 5.1), however long that takes; further ones only as long as it takes no
+longer than one connection may: whoever waits for the session waits for all of it."""
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _UNKNOWN_COMMAND = frozenset({500, 501, 502, 504, 550})
 
 
 class Session:
-    """A connection to a relay."""
+    """A connection to a relay, or to a host of a site."""
 
-    def __init__(self, relay: Relay, tokens: Tokens, own_name: OwnName) -> None:
+    def __init__(
+        self, relay: Relay, tokens: Tokens, own_name: OwnName, places: Places | None = None
+    ) -> None:
         self.relay = relay
+        self._places = places or OnePlace(relay)
+        self.place = Place("", "")
+        """Where it is, or was last tried."""
         self._tokens = tokens
         self._own_name = own_name
         self.wire = Wire()
@@ -48,7 +59,33 @@ class Session:
         return self.stage is Stage.MAIL and self.wire.is_quiet()
 
     async def open(self) -> Transaction | None:
-        """Connect, greet, secure, sign in."""
+        """Connect, greet, secure, sign in, at the first place where that succeeds.
+
+        Where it does nowhere, what got furthest is told.
+        """
+        furthest: Transaction | None = None
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for tried, place in enumerate(self._places.choose()):
+            if tried >= LEAST_TRIED and loop.time() - began > self.relay.timeouts.connect:
+                break
+            self.place = place
+            if furthest is not None:
+                self._begin_again()
+            trouble = await self._open_there()
+            if trouble is None:
+                return None
+            if furthest is None or trouble.stage > furthest.stage:
+                furthest = trouble
+        return furthest or Transaction(Stage.CONNECT, trouble="there is nowhere to connect to")
+
+    def _begin_again(self) -> None:
+        self.wire.abort()
+        self.wire = Wire()
+        self.stage = Stage.CONNECT
+
+    async def _open_there(self) -> Transaction | None:
+        self.protection = ""
         try:
             await self._open(self.relay.tls)
         except (Broken, OSError) as error:
@@ -57,9 +94,7 @@ class Session:
             self.protection = "TLS handshake broke, sent in plain text"
         else:
             return None
-        self.wire.abort()
-        self.wire = Wire()
-        self.stage = Stage.CONNECT
+        self._begin_again()
         try:
             await self._open("none")
         except (Broken, OSError) as error:
@@ -73,7 +108,13 @@ class Session:
 
     async def _open(self, tls: str) -> None:
         name = self.relay.ehlo_name or await self._own_name.get()
-        await self._connect(tls == "implicit")
+        try:
+            await self._connect(tls == "implicit")
+        except OSError as error:
+            if _nobody_there(error):
+                self._places.not_connected(self.place)
+            raise
+        self._places.connected(self.place)
         self.stage = Stage.BANNER
         banner = await self.wire.reply(self.relay.timeouts.banner)
         if banner.code // 100 != 2:
@@ -97,11 +138,11 @@ class Session:
         async with asyncio.timeout(seconds):
             await loop.create_connection(
                 lambda: self.wire,
-                relay.host,
+                self.place.address,
                 relay.port,
                 local_addr=(relay.source_address, 0) if relay.source_address else None,
                 ssl=self._context(True) if implicit else None,
-                server_hostname=(relay.tls_name or relay.host) if implicit else None,
+                server_hostname=self.place.name if implicit else None,
                 ssl_handshake_timeout=seconds if implicit else None,
                 happy_eyeballs_delay=0.25,
             )
@@ -151,7 +192,7 @@ class Session:
         began = time.perf_counter()
         await self.wire.start_tls(
             self._context(required),
-            self.relay.tls_name or self.relay.host,
+            self.place.name,
             self.relay.timeouts.connect,
         )
         self.handshake_seconds = time.perf_counter() - began
@@ -163,12 +204,13 @@ class Session:
 
     def _trouble(self, error: Exception) -> Transaction:
         self.abort()
-        broken = error if isinstance(error, Broken) else Broken(why(error))
+        broken = error if isinstance(error, Broken) else Broken(why(error, self.place.shown))
         return Transaction(
             self.stage,
             trouble=broken.why,
             trouble_reply=broken.reply,
             protection=self.protection,
+            place=self.place.shown,
         )
 
     async def quit(self) -> None:
@@ -199,8 +241,15 @@ def _keywords(lines: list[str]) -> dict[str, str]:
     return offered
 
 
-def why(error: BaseException) -> str:
-    """A few words for an operator, never the library's own text."""
+def _nobody_there(error: OSError) -> bool:
+    """Whether it is the other end that could not be connected to, and not this host's fault."""
+    return isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE
+
+
+def why(error: BaseException, host: str = "") -> str:
+    """A few words for an operator, never the library's own text. `host`: it is one of a site's."""
+    if isinstance(error, ssl.SSLCertVerificationError) and host:
+        return "certificate not valid for this host"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "certificate not valid for this relay"
     if isinstance(error, ssl.SSLError):
@@ -211,7 +260,7 @@ def why(error: BaseException) -> str:
         return "timed out"
     if isinstance(error, socket.gaierror):
         return "host name not found"
-    if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE:
         return "host unreachable"
     if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
         return "source address not on this machine"

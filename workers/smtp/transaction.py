@@ -72,6 +72,7 @@ class Steps:
             self._bytes_sent,
             False,
             self._session.protection,
+            self._session.place.shown,
         )
 
     def is_untouched(self) -> bool:

@@ -77,6 +77,8 @@ class Transaction(msgspec.Struct, frozen=True):
     protection: str = ""
     """How opportunistic TLS went, such as `TLS unverified`, or that and why it was sent in plain
     text; else empty."""
+    place: str = ""
+    """The host and address, where the next hop has several; else empty."""
 
 
 class Lease(Protocol):

@@ -4,7 +4,7 @@
 -- KEYS[1] prefix. Reads counters workers events finished dead held suspended trouble deferred:<c>
 --   leases:<c> ring:<c> ready:<c>:<hop>
 -- Returns {counters as a flat list, workers seen in the last 3 s (the last one to go is forgotten by
--- nobody), events, finished, dead, held, suspended, in trouble, then
+-- nobody), events, finished, dead, held, suspended, relays in trouble, then
 -- for each class: deferred, leased, age in ms of the oldest head among the first 100 ready queues
 -- or -1}.
 
@@ -23,10 +23,15 @@ for _, text in ipairs(call('HVALS', P .. 'suspended')) do
   if suspended_till(text) then suspended = suspended + 1 end
 end
 
+local troubled = 0
+for _, hop in ipairs(call('HKEYS', P .. 'trouble')) do
+  if not is_site(hop) then troubled = troubled + 1 end
+end
+
 local out = {
   call('HGETALL', P .. 'counters'), call('ZCOUNT', P .. 'workers', now - 3000, '+inf'), call('XLEN', P .. 'events'),
   call('LLEN', P .. 'finished'), call('ZCARD', P .. 'dead'), call('ZCARD', P .. 'held'),
-  suspended, call('HLEN', P .. 'trouble'),
+  suspended, troubled,
 }
 for _, c in ipairs({ '0', '1', '2' }) do
   out[#out + 1] = call('ZCARD', P .. 'deferred:' .. c)

@@ -360,6 +360,9 @@ local function recovery_of(hop)
   return since, tonumber(strikes)
 end
 
+-- A hop of direct delivery. Sites come and go, as recipients' domains do.
+local function is_site(hop) return sub(hop, 1, 3) == 'mx:' end
+
 -- The end of a suspension, from its text in `suspended`: 0 is none; nil when it is over, or no text.
 local function suspended_till(text)
   local till = text and tonumber(string.match(text, '^%d+'))

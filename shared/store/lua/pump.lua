@@ -3,7 +3,7 @@
 -- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
 --   body:<b> ready:<c>:<hop> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
 --   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
---   suspended trouble pools
+--   suspended trouble pools; removes trouble recovering
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -168,6 +168,17 @@ local function expire_still(hops)
   end
 end
 
+-- Of a site that was in trouble and has no mail nothing is remembered.
+local function forget_sites(hops)
+  for i = 1, #hops do
+    local mail = 0
+    for c in pairs(CLASS) do mail = mail + call('LLEN', P .. 'ready:' .. c .. ':' .. hops[i]) end
+    if mail == 0 and is_site(hops[i]) and still_until(hops[i]) == 0 then
+      call('HDEL', P .. 'trouble', hops[i])
+    end
+  end
+end
+
 -- A ticket that is neither queued nor answered was lost on the way: it no longer counts.
 local function find_lost_tickets(c)
   local set, queue = P .. 'tickets:' .. c, 'dramatiq:' .. CLASS[c]
@@ -206,7 +217,10 @@ for _, c in ipairs({ '0', '1', '2' }) do
 end
 expire_due()
 expire_still(call('HRANDFIELD', P .. 'suspended', 20))
-expire_still(call('HRANDFIELD', P .. 'trouble', 20))
+local troubled = call('HRANDFIELD', P .. 'trouble', 20)
+expire_still(troubled)
+forget_sites(troubled)
+for _, hop in ipairs(call('HRANDFIELD', P .. 'recovering', 20)) do recovery_of(hop) end
 expire_still(call('HRANDFIELD', P .. 'pools', 20))
 forget()
 

@@ -210,6 +210,65 @@ def test_a_pool_with_a_source_of_its_own() -> None:
     assert dict(found.pools["pool:p"].members) == {"eu@p": 1, "bulk@p": 1}
 
 
+def test_a_direct_route_has_one_hop_until_dns_was_asked() -> None:
+    found = routes({"direct": True, "name": "mx"}, {"relay": "eu", "name": "rest"})
+    assert found.hops_of(head(), [0]) == ["mx:?"]
+    assert found.hops[-2:] == ("eu", "mx:?")
+    assert found.direct == {""}
+    found = routes({"direct": True, "name": "safe", "tls": "required"})
+    assert found.hops_of(head(), [0]) == ["mx:?@safe"]
+    assert found.direct == {"safe"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"direct": True, "relay": "eu"}, "or direct = true, not both"),
+        ({"direct": True, "weights": [1]}, "weights are for relays"),
+        ({"direct": True, "name": "n" * 33, "ehlo_name": "a.test"}, "32 characters at most"),
+        ({"relay": "eu", "tls": "required"}, "tls is for direct = true"),
+    ],
+)
+def test_a_wrong_direct_route_is_told_with_its_remedy(entry: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        routes(entry)
+
+
+def test_direct_delivery_in_the_readme_does_what_it_says() -> None:
+    found = outgoing_from(msgspec.convert(tomllib.loads(example("careful")), Settings))
+    hops = found.routes.hops_of
+    mail = head("a@bank.example", "a@b.example", message_class="transactional")
+    assert hops(mail, [0, 1]) == ["mx:?@careful", "mx:?"]
+    assert hops(head("a@b.example", message_class="bulk"), [0]) == ["relay"]
+    assert {name: each.tls for name, each in found.direct.items()} == {
+        "": "opportunistic",
+        "careful": "required",
+    }
+    assert {each.ehlo_name for each in found.direct.values()} == {"mail.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("direct", "told"),
+    [
+        ({"tls": "none"}, "direct.tls must be one of opportunistic, required"),
+        ({"port": 0}, "direct: port and mta_sts_port"),
+        ({"sessions": 0}, "direct: sessions is a number"),
+        ({"connections": 0}, "direct: connections is a number"),
+        ({"ehlo_name": "a b"}, "direct: ehlo_name must be"),
+        ({"dkim": "off"}, "which [direct] turns off"),
+    ],
+)
+def test_wrong_settings_of_direct_delivery_are_told(direct: dict[str, Any], told: str) -> None:
+    values = {
+        "relay": RELAYS,
+        "route": [{"name": "mx", "direct": True}],
+        "direct": direct,
+        "require_dkim": True,
+    }
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        outgoing_from(msgspec.convert(values, Settings))
+
+
 def test_a_source_of_the_other_ip_version_is_refused() -> None:
     entries = {"relay": RELAYS, "route": [{"name": "six", "relay": "eu", "source_address": "::1"}]}
     with pytest.raises(ConfigError, match="route six: source_address is IPv6"):
@@ -232,3 +291,14 @@ def test_route_show_tells_the_way_of_each_recipient(
     ]
     wrong = CliRunner().invoke(cli, [*call, "--to", "nobody"])
     assert isinstance(wrong.exception, ConfigError)
+
+
+def test_route_show_tells_what_goes_straight_to_mx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "posthaste.toml").write_text(example("careful"))
+    monkeypatch.setenv("POSTHASTE_CONFIG", str(tmp_path / "posthaste.toml"))
+    call = ["route", "show", "--from", "a@shop.test", "--to", "c@bank.example"]
+    shown = CliRunner().invoke(cli, call).output
+    way = "route careful, straight to the MX hosts of its domain"
+    assert shown == f"c@bank.example: mx:?@careful ({way})\n"

@@ -23,6 +23,8 @@ NEVER_ASIDE = {
     "refused",
     "connection refused",
     "certificate not valid for this relay",
+    "certificate not valid for this host",
+    "there is nowhere to connect to",
     "host name not found",
     "source address not on this machine",
     "no address of the host can be reached",

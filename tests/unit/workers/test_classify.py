@@ -167,3 +167,14 @@ def test_the_default_schedule_over_five_days() -> None:
     assert sum(each <= 3600 for each in tries) == 5
     assert all(later - earlier <= 7200 for earlier, later in pairwise(tries))
     assert 55 < len(tries) < 75
+
+
+def test_a_domains_own_host_refuses_a_recipient_where_a_relay_would_not_know_us() -> None:
+    denied = Reply(550, "5.7.1", "relaying denied")
+    told = Transaction(Stage.MESSAGE, OK, {0: denied, 1: OK}, OK, dot_sent=True, place="a [b]")
+    found = outcomes(told, (0, 1), direct=True)
+    assert [each.status for each in found.replies] == ["b", "d"]
+    assert (found.denied, found.relay_trouble, found.note) == (frozenset(), False, "by a [b]")
+    alone = Transaction(Stage.RCPT, OK, {0: denied})
+    assert not outcomes(alone, (0,), direct=True).relay_trouble
+    assert outcomes(alone, (0,)).relay_trouble
