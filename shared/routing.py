@@ -20,6 +20,7 @@ from shared.hosts import address, is_greeting
 from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import CLASSES, Head, Recipient
 from shared.model.status import Status
+from shared.model.turns import turn_name
 from shared.settings import RelaySettings, RouteSettings, Settings
 
 RELAY_HOP = "relay"
@@ -230,6 +231,7 @@ def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
     """The legs of a message: one a hop, of at most `MAX_RECIPIENTS` recipients each."""
     scheduled = head.send_at_ms is not None and head.send_at_ms > now_ms
     status = Status.SCHEDULED if scheduled else Status.QUEUED
+    application = turn_name(head.application)
     groups = grouped(range(len(head.recipients)), routes.hops_of(head, range(len(head.recipients))))
     return tuple(
         Leg(
@@ -242,6 +244,7 @@ def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
             due_ms=(head.send_at_ms or 0) if scheduled else 0,
             flags=LegFlag.HOLD if head.on_uncertain == "hold" else LegFlag(0),
             legs=len(groups),
+            application=application,
         )
         for hop, group in groups
     )

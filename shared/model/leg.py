@@ -12,7 +12,8 @@ Layout, big-endian, 29 fixed bytes, then the variable part:
     H  legs      how many legs the message has
     d  due_ms    waiting: when it is due; leased: when the lease ends; else 0
     d  give_up_ms
-    B  length, then the hop (the next hop's name)
+    B  length, then the hop (the next hop's name); behind it, after a `|`, the application, which
+       legs of a release before that do not have
     H  length, then one status letter a recipient
     H  length, then one H a recipient: its index in Head.recipients; empty: all, in order
     .. the history: the last attempts, msgpack, an array of `Attempt`; when there were more, before
@@ -40,9 +41,12 @@ from shared.model.message import (
     check_format,
 )
 from shared.model.status import BY_LETTER, OPEN, Status
+from shared.model.turns import hop_and_application, queue_at
 
 _FIXED = struct.Struct(">BBBBBIHHdd")
 FORMAT = 1
+MOST_PLACE_BYTES = 255
+"""Of a hop and an application: behind a site's long name there may be less of the latter."""
 KEPT_ATTEMPTS = 5
 """Attempts kept as they are; earlier ones are compressed: servers repeat themselves."""
 MOST_EARLIER = 500
@@ -121,6 +125,8 @@ class Leg(msgspec.Struct, frozen=True):
     """The last attempts."""
     earlier: bytes = b""
     """Those before them; see `all_attempts`."""
+    application: str = ""
+    """Whose turn it takes at the hop (`shared.model.turns`)."""
 
     def indices(self) -> tuple[int, ...]:
         """For each status, the recipient's index in `Head.recipients`."""
@@ -193,7 +199,7 @@ def pack_statuses(statuses: tuple[Status, ...]) -> bytes:
 
 def pack_leg(leg: Leg) -> bytes:
     """The record as stored."""
-    hop = leg.hop.encode()
+    hop = queue_at(leg.hop, leg.application).encode()[:MOST_PLACE_BYTES]
     statuses = pack_statuses(leg.statuses)
     indices = struct.pack(f">{len(leg.recipients)}H", *leg.recipients)
     return b"".join(
@@ -250,7 +256,8 @@ def _unpack(packed: bytes, tail: Tail) -> Leg:
     )
     at = _FIXED.size
     hop_end = at + 1 + packed[at]
-    hop = packed[at + 1 : hop_end].decode(errors="replace")
+    place = packed[at + 1 : hop_end].decode(errors="replace")
+    hop, application = hop_and_application(place)
     (count,) = struct.unpack_from(">H", packed, hop_end)
     letters = packed[hop_end + 2 : hop_end + 2 + count].decode()
     at = hop_end + 2 + count
@@ -276,6 +283,7 @@ def _unpack(packed: bytes, tail: Tail) -> Leg:
         legs=legs,
         history=history,
         earlier=earlier,
+        application=application,
     )
 
 

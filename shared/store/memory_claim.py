@@ -10,6 +10,7 @@ import msgspec
 from shared.hops import DestinationLimit, leased_by, shared_part
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
+from shared.model.turns import hop_and_application, queue_at
 from shared.store.memory_state import State, resting
 from shared.store.unreadable import Row
 
@@ -17,6 +18,8 @@ INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
 MOST_EXPIRED = 200
 MOST_WOKEN = 100
+SHARERS = 10
+"""Among so many queues of the ring one claim is shared at least."""
 YIELD_MS = 20
 """How soon the other classes look again after class critical."""
 RAMP_FIRST = 10
@@ -45,35 +48,119 @@ class ClaimRun:
         self._bytes = 0
         self._over = False
         self._expired = 0
+        self._turn = quantum
+        self._careful = bool(
+            state.limits or state.suspended or state.trouble or state.recovering or state.weights
+        )
+        self._name = self._home = self._app = self._via = ""
+        self._shut: dict[str, int] = {}
+        self._emptied: set[str] = set()
         self.legs: list[Row] = []
         self.alone = False
 
     def go(self) -> None:
-        """Take from the ring's destinations in turn."""
+        """Take from the ring's queues in turn."""
         state, ring = self._state, self._state.ring[self._class]
         ring.extend(state.due_wakes(self._class, MOST_WOKEN))
-        for _ in range(len(ring)):
+        turns = len(ring)
+        share = math.ceil(self._limit / min(max(turns, 1), SHARERS))
+        self._turn = min(self._quantum, max(1, share))
+        for _ in range(turns):
             if len(self.legs) >= self._limit or self._over:
-                return
+                break
             self._visit(ring.popleft())
+        for name in self._emptied:
+            if name in ring:
+                ring.remove(name)
 
-    def _visit(self, queue_hop: str) -> None:
+    def _visit(self, name: str) -> None:
         """One queue of the ring: by its hop, or a pool's by the first of its members that may."""
         state = self._state
-        queue = state.ready[self._class, queue_hop]
-        apart, wake, still = self._serve(queue_hop, queue)
+        queue = state.ready[self._class, name]
+        self._name = name
+        self._home, self._app = hop_and_application(name)
+        self._emptied.discard(name)
+        apart, still, wake = False, True, self._shut.get(self._home)
+        if wake is None:
+            apart, wake, still = self._serve(self._home, queue)
+            if wake is not None:
+                self._shut[self._home] = wake
+        self._over = self._over or apart
         if not queue:
-            state.turns.pop((self._class, queue_hop), None)
-            return
-        if apart:
-            state.ring[self._class].appendleft(queue_hop)
-            self._over = True
+            self._leave(self._app)
+            if (self._class, self._home) not in state.apps:
+                state.turns.pop((self._class, self._home), None)
+        elif apart:
+            state.ring[self._class].appendleft(name)
         elif wake:
-            state.wake[self._class][queue_hop] = wake
+            state.wake[self._class][name] = wake
+            self._enrol()
             if not still:
                 state.bump("permits_refused")
         else:
-            state.ring[self._class].append(queue_hop)
+            state.ring[self._class].append(name)
+
+    def _leave(self, application: str) -> None:
+        if self._careful:
+            self._state.leave(self._class, self._home, application)
+
+    def _weight(self, application: str) -> int:
+        return self._state.weights.get(application, 1)
+
+    def _enrol(self) -> None:
+        """Note an application among those that share the hop: behind whoever is next."""
+        apps = self._state.apps.setdefault((self._class, self._home), {})
+        if self._app not in apps:
+            first = min(apps.values(), default=0.0)
+            apps[self._app] = first + 0.5 / self._weight(self._app)
+
+    def _take_turns(
+        self, queue: deque[bytes], room: int, *, newest: bool, shared: bool
+    ) -> tuple[int, bool]:
+        """From the queue that has its turn, or from those of all applications there."""
+        if shared:
+            ranks = [each for _, each in self._state.ranks(self._class, self._home)]
+            if ranks != [self._app] and (ranks or self._state.weights):
+                return self._share_out(room, newest=newest)
+        if newest:
+            queue.rotate(1)
+        return self._take_from(queue, room)
+
+    def _share_out(self, room: int, *, newest: bool) -> tuple[int, bool]:
+        """Who has been given the least for its weight is first, whosever turn it was."""
+        state, taken = self._state, 0
+        self._enrol()
+        ranks = state.ranks(self._class, self._home)
+        while ranks and taken < room and not self._over:
+            (at, app), *others = ranks
+            share = room - taken
+            if others:
+                ahead = (others[0][0] - at) * self._weight(app)
+                share = min(share, max(1, math.floor(ahead)))
+            count, apart = self._share(app, share, newest=newest)
+            taken += count
+            if count and others:
+                state.apps[self._class, self._home][app] = at + count / self._weight(app)
+            if apart:
+                return taken, True
+            self._look_after(app)
+            ranks = state.ranks(self._class, self._home)
+        return taken, False
+
+    def _share(self, app: str, share: int, *, newest: bool) -> tuple[int, bool]:
+        queue = self._state.ready[self._class, queue_at(self._home, app)]
+        if newest:
+            queue.rotate(1)
+        return self._take_from(queue, share)
+
+    def _look_after(self, app: str) -> None:
+        """Forget the turn of an application whose queue has run empty."""
+        state, name = self._state, queue_at(self._home, app)
+        if state.ready[self._class, name]:
+            return
+        self._leave(app)
+        if name != self._name and state.wake[self._class].pop(name, None) is None:
+            self._emptied.add(name)
 
     def _serve(self, queue_hop: str, queue: deque[bytes]) -> tuple[bool, int | None, bool]:
         """Whether a leg must be claimed alone; until when nothing can be taken; whether all stand
@@ -117,21 +204,19 @@ class ClaimRun:
         """Let one hop take what it may: how many, whether one must be claimed alone, until when it
         can take no more, whether it stands still."""
         state = self._state
-        room, wake = min(self._quantum, self._limit - len(self.legs)), None
         until = state.still_until(hop)
         probing = not until and hop in state.trouble
-        if until:
-            room, wake = 0, until
-        elif probing:
-            room, wake = 1, state.now() + 1000
-        else:
-            room, wake = self._ramped(hop, room)
+        room, wake, scarce = self._opening(hop, until, probing=probing)
         booked = False
         if room > 0:
             room, later, booked = self._permitted(hop, queue_hop, room)
             wake = wake or later
-        self._choose_probe(hop, queue, room if probing else 0)
-        taken, apart = self._take_from(queue, room, leased_by(hop, queue_hop))
+            scarce = scarce or shared_part(hop) in state.limits
+        self._via, taken, apart = leased_by(hop, queue_hop), 0, False
+        if room > 0:
+            newest = probing and state.trouble[hop].strikes % 2 == 0
+            shared = scarce or bool(state.weights)
+            taken, apart = self._take_turns(queue, room, newest=newest, shared=shared)
         if probing and taken:
             state.probes[hop] = self.legs[-1].leg_id
         permit = self._book(hop, taken) if booked else None
@@ -143,6 +228,16 @@ class ClaimRun:
             wake = max(wake or 0, permit or 0)
         return taken, apart, wake, bool(until) or probing
 
+    def _opening(self, hop: str, until: int, *, probing: bool) -> tuple[int, int | None, bool]:
+        """How many legs a hop may take, but for its limits; until when; whether that is little."""
+        wanted = min(self._turn, self._limit - len(self.legs))
+        if until:
+            return 0, until, True
+        if probing:
+            return 1, self._state.now() + 1000, True
+        room, wake = self._ramped(hop, wanted)
+        return room, wake, room < wanted
+
     def _ramped(self, hop: str, room: int) -> tuple[int, int | None]:
         """A hop that comes back from trouble gets little at first."""
         state, recovery = self._state, self._state.recovery(hop)
@@ -152,20 +247,13 @@ class ClaimRun:
         left = max(0, min(room, most - state.flying(shared_part(hop))))
         return left, state.now() + 250 if left < room else None
 
-    def _choose_probe(self, hop: str, queue: deque[bytes], room: int) -> None:
-        """Every other probe is the newest."""
-        if room > 0 and self._state.trouble[hop].strikes % 2 == 0:
-            queue.rotate(1)
-
     def _permitted(self, hop: str, queue_hop: str, room: int) -> tuple[int, int | None, bool]:
         """How many may go now; when the next one may; whether permits are to be booked."""
         state, wake = self._state, None
         limit = state.limits.get(shared_part(hop))
         if limit is None:
             return room, None, False
-        if self._class != "critical" and any(
-            state.ready.get(("critical", each)) for each in (hop, queue_hop)
-        ):
+        if self._class != "critical" and self._critical_at({hop, queue_hop}):
             return 0, state.now() + YIELD_MS, False
         if limit.concurrency:
             free = limit.concurrency - state.flying(shared_part(hop))
@@ -176,6 +264,13 @@ class ClaimRun:
             if allowed < room:
                 room, wake = allowed, None
         return room, wake, limit.per_second > 0
+
+    def _critical_at(self, hops: set[str]) -> bool:
+        """Whether class critical has mail for one of these."""
+        return any(
+            queue and name == "critical" and hop_and_application(each)[0] in hops
+            for (name, each), queue in self._state.ready.items()
+        )
 
     def _allowed(self, part: str, limit: DestinationLimit) -> int:
         """Permits that there are now."""
@@ -199,7 +294,7 @@ class ClaimRun:
         permit = math.ceil(after - (limit.burst - some) * interval - 1e-6)
         return max(state.now() + 1, permit)
 
-    def _take_from(self, queue: deque[bytes], room: int, hop: str) -> tuple[int, bool]:
+    def _take_from(self, queue: deque[bytes], room: int) -> tuple[int, bool]:
         before = len(self.legs)
         while queue and len(self.legs) - before < room and not self._over:
             leg = self._state.legs.get(queue[0])
@@ -215,7 +310,7 @@ class ClaimRun:
                 if self.legs:
                     return len(self.legs) - before, True
                 self.alone = self._over = True
-            self._take(queue.popleft(), _replace(leg, hop=hop))
+            self._take(queue.popleft(), _replace(leg, hop=self._via))
         return len(self.legs) - before, False
 
     def _take(self, identifier: bytes, leg: Leg) -> None:

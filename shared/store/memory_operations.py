@@ -11,8 +11,9 @@ from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, Status
+from shared.model.turns import hop_and_application
 from shared.store.memory_state import State
-from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
+from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
 from shared.store.ports import Pause
 from shared.store.unreadable import shown
 
@@ -29,7 +30,11 @@ class MemoryOperations:
         """See the port."""
         state = self._state
         with state.lock:
-            places = {place for place, queue in state.ready.items() if queue}
+            places = {
+                (name, hop_and_application(each)[0])
+                for (name, each), queue in state.ready.items()
+                if queue
+            }
             places |= {place for place, legs in state.waiting.items() if legs}
             places |= {place for place, count in state.inflight.items() if count}
             places |= {(name, hop) for at, name, hop in state.answered if self._lately(at)}
@@ -47,20 +52,27 @@ class MemoryOperations:
 
     def _destination(self, name: MessageClass, hop: str) -> Destination:
         state, place = self._state, (name, hop)
-        queue, waiting = state.ready.get(place), state.waiting.get(place, set())
-        first = [*([queue[0]] if queue else []), *sorted(waiting)[:1]]
+        queues = {
+            hop_and_application(each)[1]: queue
+            for (of, each), queue in state.ready.items()
+            if queue and (of, hop_and_application(each)[0]) == place
+        }
+        waiting = state.waiting.get(place, set())
+        first = [*(queue[0] for queue in queues.values()), *sorted(waiting)[:1]]
+        wakes = [at for each, at in state.wake[name].items() if hop_and_application(each)[0] == hop]
         limit = state.limits.get(shared_part(hop))
         return Destination(
             hop,
             name,
-            len(queue or ()),
+            sum(len(queue) for queue in queues.values()),
             len(waiting),
             state.inflight.get(place, 0),
             state.now() - min(accepted_ms(each) for each in first) if first else None,
             sum(1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]),
             limit.per_second if limit else 0.0,
-            state.wake[name].get(hop),
+            min(wakes, default=None),
             state.pause(hop),
+            deepest({each: len(queue) for each, queue in queues.items()}),
         )
 
     def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:

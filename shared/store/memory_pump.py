@@ -10,6 +10,7 @@ from shared.hops import mx_hop
 from shared.model.leg import Leg, LegFlag, LegState, leg_id
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
+from shared.model.turns import hop_and_application
 from shared.store.memory_state import LIVE_MS, State, resting
 from shared.store.ports import Pumped
 
@@ -122,25 +123,33 @@ class PumpRun:
         for hop in [*state.suspended, *state.trouble, *state.pools]:
             state.still_until(hop)  # Removes a suspension whose time is over.
             for name in CLASSES:
-                queue, popped = state.ready.get((name, hop), deque()), False
-                for _ in range(100):
-                    leg = state.legs.get(queue[0]) if queue else None
-                    gone = leg is None or leg.state is not LegState.READY
-                    if not queue or (leg and not gone and not 0 < leg.give_up_ms <= state.now()):
-                        break
-                    identifier, popped = queue.popleft(), True
-                    if leg is not None and not gone:
-                        state.expire(identifier, leg)
-                if popped and not queue:
-                    state.wake[name].pop(hop, None)
-                    while hop in state.ring[name]:
-                        state.ring[name].remove(hop)
+                for queue in state.queues_at(name, hop):
+                    self._expire_head(name, queue)
+
+    def _expire_head(self, name: MessageClass, queue_name: str) -> None:
+        state = self._state
+        queue, popped = state.ready.get((name, queue_name), deque()), False
+        for _ in range(100):
+            leg = state.legs.get(queue[0]) if queue else None
+            gone = leg is None or leg.state is not LegState.READY
+            if not queue or (leg and not gone and not 0 < leg.give_up_ms <= state.now()):
+                break
+            identifier, popped = queue.popleft(), True
+            if leg is not None and not gone:
+                state.expire(identifier, leg)
+        if popped and not queue:
+            state.wake[name].pop(queue_name, None)
+            while queue_name in state.ring[name]:
+                state.ring[name].remove(queue_name)
+            state.leave(name, *hop_and_application(queue_name))
 
     def _forget_sites(self) -> None:
         """Of a site that was in trouble and has no mail nothing is remembered."""
         state = self._state
         for hop in list(state.trouble):
-            mail = any(state.ready.get((name, hop)) for name in CLASSES)
+            mail = any(
+                state.ready.get((name, hop)) or state.apps.get((name, hop)) for name in CLASSES
+            )
             if mx_hop(hop) and not mail and not state.still_until(hop):
                 del state.trouble[hop]
 

@@ -286,6 +286,10 @@ class MemoryQueue:
         if limit.per_second or limit.concurrency:
             self._state.limits[hop] = limit
 
+    async def weights(self, weights: Mapping[str, int]) -> None:
+        """See the port."""
+        self._state.weights = {name: weight for name, weight in weights.items() if weight != 1}
+
     async def pools(self, pools: Mapping[str, PoolMembers]) -> None:
         """See the port."""
         self._state.pools = dict(pools)

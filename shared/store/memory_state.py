@@ -13,10 +13,17 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
-from shared.hops import DestinationLimit, PoolMembers, member_of, queue_of, shared_part
+from shared.hops import (
+    DestinationLimit,
+    PoolMembers,
+    member_of,
+    queue_of,
+    shared_part,
+)
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
+from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
 from shared.store.pools import pause_of_pool
 from shared.store.ports import Event, Idempotency, Pause
@@ -47,6 +54,7 @@ class State:
         self.legs: dict[bytes, Leg] = {}
         self.open_legs: dict[bytes, int] = {}
         self.ready: dict[tuple[MessageClass, str], deque[bytes]] = {}
+        """By class and queue, which is an application's at a hop; so are the next two."""
         self.ring: dict[MessageClass, deque[str]] = {name: deque() for name in CLASSES}
         self.wake: dict[MessageClass, dict[str, int]] = {name: {} for name in CLASSES}
         self.deferred: dict[MessageClass, dict[bytes, int]] = {name: {} for name in CLASSES}
@@ -65,6 +73,9 @@ class State:
         """By window and application: when the window began, and recipients."""
         self.limits: dict[str, DestinationLimit] = {}
         self.pools: dict[str, PoolMembers] = {}
+        self.weights: dict[str, int] = {}
+        self.apps: dict[tuple[MessageClass, str], dict[str, float]] = {}
+        """By class and hop: application -> the end of its turn."""
         self.turns: dict[tuple[MessageClass, str], int] = {}
         """When a hop last had a permit of a limit."""
         self.served: dict[str, dict[str, float]] = {}
@@ -132,9 +143,10 @@ class State:
 
     def push_ready(self, leg_id: bytes, leg: Leg, *, at_head: bool = False) -> None:
         """Queue a leg; a queue that was empty gets its place in the ring."""
-        queue = self.ready.setdefault((leg.message_class, leg.hop), deque())
+        name = queue_at(leg.hop, leg.application)
+        queue = self.ready.setdefault((leg.message_class, name), deque())
         if not queue:
-            self.ring[leg.message_class].append(leg.hop)
+            self.ring[leg.message_class].append(name)
         if at_head:
             queue.appendleft(leg_id)
         else:
@@ -223,26 +235,48 @@ class State:
 
     def postpone(self, hop: str) -> None:
         """A hop that waits goes on waiting until it stands still no longer."""
+        till = self.still_until(hop)
         for name in CLASSES:
-            if hop in self.wake[name]:
-                self.wake[name][hop] = self.still_until(hop)
+            for queue in self.queues_at(name, hop):
+                if queue in self.wake[name]:
+                    self.wake[name][queue] = till
 
     def due_wakes(self, name: MessageClass, most: int) -> list[str]:
-        """Hops whose time has come, taken out of those that wait.
+        """Queues whose time has come, taken out of those that wait.
 
         First those whose last permit is the longest ago.
         """
         wake = self.wake[name]
-        due = sorted((at, hop) for hop, at in wake.items() if at <= self.now())[:most]
-        for _, hop in due:
-            del wake[hop]
-        return sorted((hop for _, hop in due), key=lambda hop: self.turns.get((name, hop), 0))
+        due = sorted((at, queue) for queue, at in wake.items() if at <= self.now())[:most]
+        for _, queue in due:
+            del wake[queue]
+
+        def last_permit(queue: str) -> int:
+            return self.turns.get((name, hop_and_application(queue)[0]), 0)
+
+        return sorted((queue for _, queue in due), key=last_permit)
+
+    def ranks(self, name: MessageClass, hop: str) -> list[tuple[float, str]]:
+        """The applications that share a hop, the one that is next first."""
+        return sorted((at, each) for each, at in self.apps.get((name, hop), {}).items())
+
+    def queues_at(self, name: MessageClass, hop: str) -> list[str]:
+        """The queues of a hop that may wait for a time."""
+        return [hop, *(queue_at(hop, each) for _, each in self.ranks(name, hop) if each)]
+
+    def leave(self, name: MessageClass, hop: str, application: str) -> None:
+        """An application's queue has run empty."""
+        apps = self.apps.get((name, hop), {})
+        apps.pop(application, None)
+        if not apps:
+            self.apps.pop((name, hop), None)
 
     def to_ring(self, hop: str) -> None:
         """A hop that waits for a time goes to the ring's tail, in every class."""
         for name in CLASSES:
-            if self.wake[name].pop(hop, None) is not None:
-                self.ring[name].append(hop)
+            for queue in self.queues_at(name, hop):
+                if self.wake[name].pop(queue, None) is not None:
+                    self.ring[name].append(queue)
 
     def stir(self, hop: str) -> None:
         """A hop stands still no longer; nor may the pools that it is a member of."""

@@ -5,7 +5,7 @@ Any method may raise the `StoreError` family and nothing else. Times are millise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -40,6 +40,8 @@ class Destination(msgspec.Struct, frozen=True):
     wakes_ms: int | None = None
     """When its next leg may go, when that is not now."""
     pause: Pause | None = None
+    applications: tuple[tuple[str, int], ...] = ()
+    """(application, ready legs) of those that have any, the deepest first; '': from before."""
 
     def state(self, now_ms: int) -> State:
         """What it does; `suspended`, `backing_off` and `probing` say that it stands still."""
@@ -50,6 +52,12 @@ class Destination(msgspec.Struct, frozen=True):
         if self.wakes_ms is not None and self.wakes_ms > now_ms and self.ready:
             return "limited"
         return "active" if self.ready or self.in_flight else "idle"
+
+
+def deepest(ready: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Applications with ready legs, the deepest first."""
+    found = [(each, count) for each, count in ready.items() if count]
+    return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
 
 class SetAside(msgspec.Struct, frozen=True):

@@ -364,6 +364,10 @@ class Queue(Protocol):
         """Set the limits of a hop."""
         ...
 
+    async def weights(self, weights: Mapping[str, int]) -> None:
+        """Set the weights of all applications, by `turn_name`; who is not in it has 1."""
+        ...
+
     async def pools(self, pools: Mapping[str, PoolMembers]) -> None:
         """Set all pools, by their hops; those that are not in it are pools no longer."""
         ...

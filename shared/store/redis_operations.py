@@ -18,10 +18,11 @@ from shared.ids import accepted_ms
 from shared.model.leg import counted, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import Status
+from shared.model.turns import hop_and_application
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
-from shared.store.operations import Aside, Destination, Place, SetAside, Vitals
+from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
 from shared.store.pools import members_in, pause_of_pool
 from shared.store.ports import Pause
 from shared.store.scripts import PREFIX, SCRIPTS
@@ -204,66 +205,81 @@ class _View:
         (self._suspended, self._trouble, self._limits, self._pools, self._inflight, self._waiting,
          self._this, self._last) = [_table(each) for each in hashes]  # fmt: skip
         self._rings = [
-            {hop.decode() for hop in each}
+            {queue.decode() for queue in each}
             for each in redis.commands(
                 [("LRANGE", f"{PREFIX}ring:{c}", 0, -1) for c in range(len(CLASSES))]
             )
         ]
         self._wakes = [
-            {hop.decode(): int(at) for hop, at in _pairs(each)}
+            {queue.decode(): int(at) for queue, at in _pairs(each)}
             for each in redis.commands(
                 [("ZRANGE", f"{PREFIX}wake:{c}", 0, -1, "WITHSCORES") for c in range(len(CLASSES))]
             )
         ]
-        self._queues = self._read_queues()
+        self._queues = self._queue_names()
+        self._ready = self._read_ready()
+        self._oldest_deferred = self._read_deferred()
 
     def places(self) -> list[tuple[int, str]]:
         """(class, hop) of every destination."""
         named = self._inflight.keys() | self._waiting.keys() | self._this.keys() | self._last.keys()
-        found = {(int(each[0]), each[1:]) for each in named}
-        for c in range(len(CLASSES)):
-            found |= {(c, hop) for hop in self._rings[c] | self._wakes[c].keys()}
+        found = {(int(each[0]), each[1:]) for each in named} | self._queues.keys()
         still = (self._suspended.keys() | self._trouble.keys()) - {hop for _, hop in found}
         return sorted(found | {(1, hop) for hop in still})
 
-    def _read_queues(self) -> dict[tuple[int, str], tuple[int, bytes | None, bytes | None]]:
-        """(class, hop) -> ready legs, the first of them, and the longest deferred one."""
-        found = {}
-        for places in _batches(self.places()):
+    def _queue_names(self) -> dict[tuple[int, str], set[str]]:
+        """(class, hop) -> the queues of its applications that have ready mail."""
+        found: dict[tuple[int, str], set[str]] = {}
+        for c in range(len(CLASSES)):
+            for queue in self._rings[c] | self._wakes[c].keys():
+                found.setdefault((c, hop_and_application(queue)[0]), set()).add(queue)
+        return found
+
+    def _read_ready(self) -> dict[tuple[int, str], tuple[int, bytes | None]]:
+        """(class, queue) -> ready legs, and the first of them."""
+        queues = [(c, each) for (c, _), names in self._queues.items() for each in sorted(names)]
+        found: dict[tuple[int, str], tuple[int, bytes | None]] = {}
+        for part in _batches(queues):
+            keys = [f"{PREFIX}ready:{c}:{queue}" for c, queue in part]
             answers = self._redis.commands(
-                [
-                    command
-                    for c, hop in places
-                    for command in (
-                        ("LLEN", f"{PREFIX}ready:{c}:{hop}"),
-                        ("LINDEX", f"{PREFIX}ready:{c}:{hop}", 0),
-                        ("ZRANGE", f"{PREFIX}waiting:{c}:{hop}", 0, 0),
-                    )
-                ]
+                [command for key in keys for command in (("LLEN", key), ("LINDEX", key, 0))]
             )
-            for at, place in enumerate(places):
-                ready, head, waiting = answers[3 * at : 3 * at + 3]
-                found[place] = (ready, head, waiting[0] if waiting else None)
+            found.update(zip(part, zip(answers[::2], answers[1::2], strict=True), strict=True))
+        return found
+
+    def _read_deferred(self) -> dict[tuple[int, str], bytes]:
+        """(class, hop) -> the longest deferred leg."""
+        places = [(int(each[0]), each[1:]) for each in self._waiting]
+        found: dict[tuple[int, str], bytes] = {}
+        for part in _batches(places):
+            answers = self._redis.commands(
+                [("ZRANGE", f"{PREFIX}waiting:{c}:{hop}", 0, 0) for c, hop in part]
+            )
+            found |= {place: each[0] for place, each in zip(part, answers, strict=True) if each}
         return found
 
     def destination(self, c: int, hop: str) -> Destination:
         """One of them."""
-        ready, *first = self._queues[c, hop]
+        queues = sorted(self._queues.get((c, hop), ()))
+        ready = {hop_and_application(each)[1]: self._ready[c, each][0] for each in queues}
+        first = [self._ready[c, each][1] for each in queues] + [self._oldest_deferred.get((c, hop))]
         accepted = [accepted_ms(each) for each in first if each is not None]
+        wakes = [self._wakes[c][each] for each in queues if each in self._wakes[c]]
         key = f"{c}{hop}"
         share = 1 - self._now_ms % 60_000 / 60_000
         interval = float((self._limits.get(shared_part(hop)) or b"0").split(b"|")[0])
         return Destination(
             hop,
             CLASSES[c],
-            ready,
+            sum(ready.values()),
             int(self._waiting.get(key, 0)),
             int(self._inflight.get(key, 0)),
             self._now_ms - min(accepted) if accepted else None,
             int(self._this.get(key, 0)) + share * int(self._last.get(key, 0)),
             1000 / interval if interval else 0.0,
-            self._wakes[c].get(hop),
+            min(wakes, default=None),
             self._pause(hop),
+            deepest(ready),
         )
 
     def _pause(self, hop: str) -> Pause | None:

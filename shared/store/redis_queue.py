@@ -188,6 +188,16 @@ class RedisQueue:
         text = f"{interval!r}|{limit.burst!r}|{limit.concurrency}"
         await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
 
+    async def weights(self, weights: Mapping[str, int]) -> None:
+        """See the port."""
+        wanted = {name: weight for name, weight in weights.items() if weight != 1}
+        known = await self._redis.command("HKEYS", f"{PREFIX}weights")
+        gone = {name.decode() for name in known} - wanted.keys()
+        for name, weight in wanted.items():
+            await self._redis.command("HSET", f"{PREFIX}weights", name, weight)
+        for name in gone:
+            await self._redis.command("HDEL", f"{PREFIX}weights", name)
+
     async def pools(self, pools: Mapping[str, PoolMembers]) -> None:
         """See the port."""
         known = await self._redis.command("HKEYS", f"{PREFIX}pools")

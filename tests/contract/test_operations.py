@@ -97,6 +97,7 @@ def test_the_trouble_of_a_site_is_none_of_ours_and_forgotten_with_its_mail(store
     store.accept(hops=("mx:ill.test",))
     assert [store.trouble(hop) for hop in ("mx:ill.test", "mx:gone.test", "ill")] == [1000] * 3
     assert store.spool.depth().troubled_hops == 1
+    assert store.claim().legs == ()
     store.pump_for(1.5)
     (probe,) = store.claim().legs
     store.pump_for(0.5)

@@ -32,6 +32,7 @@ POOLS = {
     "pool:w": PoolMembers("weighted", (("b", 1), ("a", 3), ("c@x", 2))),
 }
 QUEUES = (*HOPS, *POOLS)
+APPLICATIONS = ("app", "shop", "zoo", "")
 NAMES: tuple[MessageClass, ...] = ("transactional", "critical")
 OUTCOMES = (Status.DELIVERED, Status.DEFERRED, Status.DEFERRED, Status.BOUNCED, Status.UNCERTAIN,
             Status.DEAD)  # fmt: skip
@@ -39,7 +40,7 @@ OUTCOMES = (Status.DELIVERED, Status.DEFERRED, Status.DEFERRED, Status.BOUNCED, 
 accept = st.tuples(
     st.just("accept"), st.sampled_from(QUEUES), st.sampled_from(NAMES), st.integers(1, 3),
     st.sampled_from((False, False, False, True)), st.booleans(),
-    st.sampled_from((False, False, True)),
+    st.sampled_from((False, False, True)), st.sampled_from(APPLICATIONS),
 )  # fmt: skip
 claim = st.tuples(
     st.just("claim"),
@@ -64,6 +65,7 @@ seldom = st.one_of(
     st.tuples(st.just("drop"), st.sampled_from(("dead", "uncertain"))),
     st.tuples(st.just("ration"), st.sampled_from(HOPS), st.lists(st.integers(1, 3), max_size=4),
               st.sampled_from((Quota(minute=4), Quota(2, 9, 12), Quota(day=6))), st.booleans()),
+    st.tuples(st.just("weigh"), st.sampled_from(({}, {}, {"app": 3}, {"shop": 2, "zoo": 50}))),
     st.tuples(st.just("limit"), st.sampled_from(HOPS), st.sampled_from((0.0, 2.0, 50.0)),
               st.integers(0, 2)),
 )  # fmt: skip
@@ -97,12 +99,13 @@ class Pair:
         getattr(self, f"do_{step[0]}")(*step[1:])
 
     def do_accept(
-        self, hop: str, name: str, recipients: int, scheduled: bool, hold: bool, soon: bool
-    ) -> None:
+        self, hop: str, name: str, recipients: int, scheduled: bool, hold: bool, soon: bool,
+        application: str = "app",
+    ) -> None:  # fmt: skip
         when = 3000 if scheduled else None
         options: dict[str, Any] = {
             "hops": (hop, "d"), "message_class": name, "recipients": recipients, "hold": hold,
-            "deliver_by_in_ms": 7000 if soon else None,
+            "deliver_by_in_ms": 7000 if soon else None, "application": application,
         }  # fmt: skip
         self.ids.append(self.both("accept", **options, send_in_ms=when))
 
@@ -214,6 +217,10 @@ class Pair:
     def do_damage(self, at: int, packed: bytes | None) -> None:
         if self.ids:
             self.both("put_head", self.ids[at % len(self.ids)], packed)
+
+    def do_weigh(self, weights: dict[str, int]) -> None:
+        for store in self.stores:
+            store.run(store.queue().weights(weights))
 
     def do_limit(self, hop: str, rate: float, concurrency: int) -> None:
         for store in self.stores:

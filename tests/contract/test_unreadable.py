@@ -152,19 +152,20 @@ def spoil(store: RedisTestStore, identifier: bytes, kind: str) -> None:
 def damaged(good: bytes) -> dict[str, bytes]:
     """A packed leg without history in pieces."""
     at = good.index(b"relay")
+    end = 30 + good[29]
     return {
         "empty": b"",
         "one byte": b"\x01",
         "first byte": b"\xff" + good[1:],
         "cut in what is fixed": good[:20],
         "cut in the hop": good[: at + 2],
-        "cut in the statuses": good[: at + 6],
+        "cut in the statuses": good[: end + 1],
         "no history": good[:-1],
         "state": good[:1] + b"\x09" + good[2:],
         "class": good[:2] + b"\x09" + good[3:],
         "times": good[:13] + b"\xff" * 16 + good[29:],
         "hop's length": good[:29] + b"\xff" + good[30:],
-        "status": good[: at + 7] + b"!" + good[at + 8 :],
+        "status": good[: end + 2] + b"!" + good[end + 3 :],
         "kind of history": good[:-1] + b"\x01",
         "history": good[:-1] + b"\x91\xc1",
         "long history": good[:-1] + b"\xdc",

@@ -101,10 +101,14 @@ class Store:
         idempotency: Idempotency | None = None,
         quota: Quota | None = None,
         application: str = "app",
+        named: bool = True,
         identifier: bytes | None = None,
         text: str = "hello",
     ) -> Submission:
-        """A message with `recipients` for each hop, one leg a hop."""
+        """A message with `recipients` for each hop, one leg a hop.
+
+        Without `named` the legs are as a release before applications took turns stored them.
+        """
         self._counter += 1
         now = self.clock.now_ms()
         identifier = identifier or _uuid7(now, self._counter)
@@ -132,6 +136,7 @@ class Store:
                 due_ms=send_at or 0,
                 flags=LegFlag.HOLD if hold else LegFlag(0),
                 legs=len(hops),
+                application=application if named else "",
             )
             for at, hop in enumerate(hops)
         )

@@ -1,7 +1,7 @@
 #!lua
 -- accept: store submissions, each atomically. Not allow-oom: a full store refuses new mail first.
--- KEYS[1] prefix. Writes head:<b> body:<b> leg:<b> ready:<c>:<hop> ring:<c> deferred:<c> open
---   expiry idem:<n> quota:<window>:<start> events counters tickets:<c> dramatiq:<class>[.msgs]
+-- KEYS[1] prefix. Writes head:<b> body:<b> leg:<b> ready:<c>:<queue> ring:<c> deferred:<c> open
+--   urgent:<hop> expiry idem:<n> quota:<window>:<start> events counters tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] width of an idempotency hash in ms, ARGV[5] how many hashes to look in, then for each
 --   submission: message id, head, body, idempotency key ('' for none), fingerprint, '1' when
 --   scheduled, '1' when it has a deliver_by, its quota ('' for none, else '<recipients>

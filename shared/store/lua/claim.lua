@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- claim: lease legs of one class, a quantum from each destination of the ring in turn.
--- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<hop> leg:<b> leases:<c>
+-- claim: lease legs of one class, a quantum from each queue of the ring in turn.
+-- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
 --   inflight flying gcra served:<pool> counters tickets:<c> deferred:<c> trouble recovering
---   suspended finished events; reads head:<b> body:<b> limits pools
+--   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> limits
+--   pools weights
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
 -- Returns {more, alone, damaged legs, legs of a newer release, ms until the next hop that waits for
@@ -15,12 +16,19 @@ local inline, most = tonumber(ARGV[7]), tonumber(ARGV[8])
 local ring = P .. 'ring:' .. c
 for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 
-local limited = call('HLEN', P .. 'limits') > 0
-local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
-local recovering = call('HLEN', P .. 'recovering') > 0
+-- Whether hops need a closer look; without any, nobody is in `apps` either.
+local limited, pauses, recovering, weighted = false, false, false, false
+local careful = call('EXISTS', P .. 'limits', P .. 'suspended', P .. 'trouble', P .. 'recovering',
+  P .. 'weights') > 0
+if careful then
+  limited, recovering = call('EXISTS', P .. 'limits') > 0, call('EXISTS', P .. 'recovering') > 0
+  pauses = call('EXISTS', P .. 'suspended', P .. 'trouble') > 0
+  weighted = call('EXISTS', P .. 'weights') > 0
+end
 local YIELD_MS = 20  -- How soon the other classes look again after class critical.
 local out, got, bytes, alone, over, expired = { 0, 0, 0, 0, -1 }, 0, 0, 0, false, 0
-local visited  -- The hop that is being claimed from.
+local visited, home, app  -- The queue that has its turn, its hop and its application.
+local serving  -- The queue that legs are taken from.
 local via  -- The member that takes its legs, where it is a pool.
 
 -- One that cannot be read is left to the pump, which looks again in a minute where a newer release
@@ -28,35 +36,43 @@ local via  -- The member that takes its legs, where it is a pool.
 local function lay_aside(id, rec)
   local newer = is_newer(rec)
   if not newer then bump('r:' .. c, -1) end
-  defer(id, { c = c, hop = visited, due = newer and now + 60000 or now })
+  defer(id, { c = c, hop = home, app = app, due = newer and now + 60000 or now })
   local at = newer and 4 or 3
   out[at] = out[at] + 1
 end
 
--- Whether class critical has mail for a hop, or for the queue that is being served.
-local function critical_waits(hop)
+-- Whether class critical has mail for a hop, or for the pool that is being served.
+local function critical_at(hop)
   local list = P .. 'ready:0:'
-  return call('LLEN', list .. hop) > 0
-    or visited ~= hop and call('LLEN', list .. visited) > 0
+  if call('LLEN', list .. hop) > 0 then return true end
+  local apps = call('SMEMBERS', P .. 'urgent:' .. hop)
+  for i = 1, #apps do
+    if call('LLEN', list .. queue_at(hop, apps[i])) > 0 then return true end
+    call('SREM', P .. 'urgent:' .. hop, apps[i])
+  end
+  return false
+end
+local function critical_waits(hop)
+  return critical_at(hop) or home ~= hop and critical_at(home)
 end
 
--- GCRA: how many legs may go now; when it is short, the time of the next permit; a closure that
--- books what was taken. Permits that class critical waits for are its own. The time is that of half
+-- GCRA: how many legs may go now; when it is short, the time of the next permit; whether there is a
+-- limit; a closure that books what was taken. Permits that class critical waits for are its own. The time is that of half
 -- a burst, so that a high rate is not claimed leg by leg.
 local function permitted(hop, room)
   local interval, burst, concurrency = limit_of(hop)
   if interval == 0 and concurrency == 0 then return room end
-  if c ~= '0' and critical_waits(hop) then return 0, now + YIELD_MS end
+  if c ~= '0' and critical_waits(hop) then return 0, now + YIELD_MS, true end
   local wake
   if concurrency > 0 then
     local free = concurrency - in_flight(hop)
     if free < room then room, wake = math.max(0, free), now + 1000 end
   end
-  if interval == 0 then return room, wake end
+  if interval == 0 then return room, wake, true end
   local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', shared_part(hop)) or '0'))
   local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
   if allowed < room then room, wake = allowed, nil end  -- The next permit comes sooner.
-  return room, wake, function(taken)
+  return room, wake, true, function(taken)
     local after = tat + taken * interval
     if taken > 0 then call('HSET', P .. 'gcra', shared_part(hop), string.format('%.17g', after)) end
     if taken < allowed then return nil end
@@ -74,25 +90,26 @@ local function ramped(hop, room)
 end
 
 -- What a hop may take now: how many legs; when it is short, until when; whether it stands still;
--- its trouble, when this is a probe; and what books the permits that were used.
+-- its trouble, when this is a probe; what books the permits that were used; and whether it is a
+-- hop that does not take whatever comes.
 local function opening(hop, room)
-  local wake, trouble, book
+  local wake, trouble, book, scarce
   if pauses then
     local till
     till, trouble = still_until(hop)
     if till > 0 then return 0, till, true end
-    if trouble then room, wake = 1, now + 1000 end
+    if trouble then room, wake, scarce = 1, now + 1000, true end
   end
   if recovering and not trouble then
     local most = ramped(hop, room)
-    if most < room then room, wake = most, now + 250 end
+    if most < room then room, wake, scarce = most, now + 250, true end
   end
   if limited and room > 0 then
-    local later
-    room, later, book = permitted(hop, room)
-    wake = wake or later
+    local later, has_limit
+    room, later, has_limit, book = permitted(hop, room)
+    wake, scarce = wake or later, scarce or has_limit
   end
-  return room, wake, trouble ~= nil, trouble, book
+  return room, wake, trouble ~= nil, trouble, book, scarce
 end
 
 -- The members of a pool in the order in which they are asked, or the hop itself; and for a weighted
@@ -153,7 +170,7 @@ local function take(id)
   flags = has(flags, HOLD) and HOLD or 0
   local rest = sub(rec, 30)
   if via then
-    local hop = via .. '<' .. visited
+    local hop = via .. '<' .. serving
     rest = string.char(#hop) .. hop .. sub(rec, 31 + byte(rec, 30))
   end
   rec = struct.pack(FIXED, 1, LEASED, class, crashes, flags, fence + 1, attempts, legs,
@@ -192,18 +209,105 @@ local function take_from(list, room)
   return got - before, false
 end
 
+local function apps_key() return P .. 'apps:' .. c .. ':' .. home end
+
+-- A queue has run empty.
+local function leave(queue_app)
+  if careful then call('ZREM', apps_key(), queue_app) end
+  if c == '0' and queue_app ~= '' then call('SREM', P .. 'urgent:' .. home, queue_app) end
+end
+
+-- What shares a hop between applications: two functions, made for the first queue that needs them,
+-- so that the others pay nothing.
+local emptied, enrolled = {}, {}
+local function sharing()
+  local known = {}
+  local function weight_of(name)
+    if not weighted then return 1 end
+    known[name] = known[name] or tonumber(call('HGET', P .. 'weights', name) or '1')
+    return known[name]
+  end
+
+  local function turn_ends(name, at) call('ZADD', apps_key(), string.format('%.17g', at), name) end
+
+  -- Note an application among those that share the hop: behind whoever is next, by half of what one
+  -- leg is, so that one that comes and goes is not always the first.
+  local function enrol()
+    if enrolled[visited] then return end
+    enrolled[visited] = true
+    if call('ZSCORE', apps_key(), app) then return end
+    local first = call('ZRANGE', apps_key(), 0, 0, 'WITHSCORES')
+    turn_ends(app, tonumber(first[2] or '0') + 0.5 / weight_of(app))
+  end
+
+  -- Who has been given the least for its weight is first, whosever turn it was in the ring
+  -- (self-clocked fair queueing). Returns what `take_from` does.
+  local function share_out(room, newest)
+    local taken, key = 0, apps_key()
+    enrol()
+    local ranks = call('ZRANGE', key, 0, 1, 'WITHSCORES')
+    while ranks[1] and taken < room and not over do
+      local name, at, share = ranks[1], tonumber(ranks[2]), room - taken
+      if ranks[3] then
+        local ahead = (tonumber(ranks[4]) - at) * weight_of(name)
+        share = math.min(share, math.max(1, math.floor(ahead)))
+      end
+      serving = queue_at(home, name)
+      local list = P .. 'ready:' .. c .. ':' .. serving
+      if newest then call('RPOPLPUSH', list, list) end
+      local n, apart = take_from(list, share)
+      taken = taken + n
+      if n > 0 and ranks[3] then turn_ends(name, at + n / weight_of(name)) end
+      if apart then return taken, true end
+      if call('LLEN', list) == 0 then
+        leave(name)
+        if serving ~= visited and call('ZREM', P .. 'wake:' .. c, serving) == 0 then
+          emptied[serving] = true
+        end
+      end
+      if taken < room then ranks = call('ZRANGE', key, 0, 1, 'WITHSCORES') end
+    end
+    return taken, false
+  end
+
+  return enrol, share_out
+end
+local enrol, share_out
+
+-- Take from the queue that has its turn; or, where the hop may not take all that comes, from those
+-- of all applications there. Every other probe is the newest: what the hop objects to may stand at
+-- the head in numbers.
+local function take_turns(list, room, newest, shared)
+  if shared then
+    local ranks = call('ZRANGE', apps_key(), 0, 1)
+    local alone_there = ranks[1] == app and not ranks[2]
+    if not alone_there and (ranks[1] or weighted) then
+      if not enrol then enrol, share_out = sharing() end
+      return share_out(room, newest)
+    end
+    enrolled[visited] = alone_there
+  end
+  serving = visited
+  if newest then call('RPOPLPUSH', list, list) end
+  return take_from(list, room)
+end
+
+-- How many legs a turn is: of many queues each gets some in one claim.
+local turn
+
 -- Let one hop take what it may of a queue. Returns how many it took, whether a leg must be claimed
 -- alone, until when it can take no more (nil: it can), and whether it stands still.
 local function visit(hop, list)
-  local room, wake, still, trouble, book = opening(hop, math.min(quantum, limit - got))
-  -- Every other probe is the newest: what the hop objects to may stand at the head in numbers.
-  if room > 0 and trouble and trouble.strikes % 2 == 0 then call('RPOPLPUSH', list, list) end
+  local room, wake, still, trouble, book, scarce = opening(hop, math.min(turn, limit - got))
   local taken, apart = 0, false
-  if room > 0 then taken, apart = take_from(list, room) end
+  if room > 0 then
+    local newest = trouble and trouble.strikes % 2 == 0
+    taken, apart = take_turns(list, room, newest, scarce or weighted)
+  end
   local permit = book and book(taken)
   if taken < room then wake = nil end
   if taken > 0 then fly(c, hop, taken) end
-  if taken > 0 and book then call('HSET', P .. 'turns', c .. visited, now) end
+  if taken > 0 and book then call('HSET', P .. 'turns', c .. home, now) end
   if trouble and taken > 0 then
     trouble.probe = out[#out - 3]
     save_trouble(hop, trouble)
@@ -214,13 +318,13 @@ end
 
 -- The same for a queue: by its hop, or where it is a pool's by the first of its members that may.
 local function serve(list)
-  local members, note = takers(visited)
-  if pauses and members[1] ~= visited and suspended_till(call('HGET', P .. 'suspended', visited)) then
-    members, note = { visited }, nil
+  local members, note = takers(home)
+  if pauses and members[1] ~= home and suspended_till(call('HGET', P .. 'suspended', home)) then
+    members, note = { home }, nil
   end
   local soonest, all_still = nil, true
   for i = 1, #members do
-    via = members[i] ~= visited and members[i] or nil
+    via = members[i] ~= home and members[i] or nil
     local taken, apart, wake, still = visit(members[i], list)
     if taken > 0 and note then note(members[i], taken) end
     if apart then return true end
@@ -232,26 +336,40 @@ local function serve(list)
 end
 
 wake_due(c, 100)
+local shut = {}  -- Hop -> until when it takes no more: its other queues need not ask.
 local turns = call('LLEN', ring)
+turn = math.min(quantum, math.max(1, math.ceil(limit / math.min(math.max(turns, 1), 10))))
 while turns > 0 and got < limit and not over do
   turns = turns - 1
   visited, via = call('LPOP', ring), nil
+  home, app = hop_and_app(visited)
+  emptied[visited] = nil
   local list = P .. 'ready:' .. c .. ':' .. visited
-  local apart, wake, still = serve(list)
+  local apart, wake, still = false, shut[home], true
+  if not wake then
+    apart, wake, still = serve(list)
+    shut[home] = wake
+  end
+  over = over or apart
   if call('LLEN', list) > 0 then
     if apart then
       call('LPUSH', ring, visited)
-      over = true
     elseif wake then
       call('ZADD', P .. 'wake:' .. c, wake, visited)
+      if not enrolled[visited] then
+        if not enrol then enrol, share_out = sharing() end
+        enrol()
+      end
       if not still then bump('permits_refused', 1) end
     else
       call('RPUSH', ring, visited)
     end
-  elseif limited then
-    call('HDEL', P .. 'turns', c .. visited)
+  else
+    leave(app)
+    if limited and call('EXISTS', apps_key()) == 0 then call('HDEL', P .. 'turns', c .. home) end
   end
 end
+for queue in pairs(emptied) do call('LREM', ring, 1, queue) end
 bump('r:' .. c, -got)
 commit()
 out[1] = call('LLEN', ring) > 0 and 1 or 0

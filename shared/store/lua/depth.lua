@@ -2,7 +2,7 @@
 -- depth: the numbers for metrics and status, read in one step so that they agree. A server that
 -- cannot write, or is a replica, must still tell them.
 -- KEYS[1] prefix. Reads counters workers events finished dead held suspended trouble deferred:<c>
---   leases:<c> ring:<c> ready:<c>:<hop>
+--   leases:<c> ring:<c> ready:<c>:<queue>
 -- Returns {counters as a flat list, workers seen in the last 3 s (the last one to go is forgotten by
 -- nobody), events, finished, dead, held, suspended, relays in trouble, then
 -- for each class: deferred, leased, age in ms of the oldest head among the first 100 ready queues

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- flush: deferred legs of a destination are due now, those accepted first before the others.
--- KEYS[1] prefix. Reads and writes waiting[:<c>:<hop>] deferred:<c> leg:<b> ready:<c>:<hop>
+-- KEYS[1] prefix. Reads and writes waiting[:<c>:<hop>] deferred:<c> leg:<b> ready:<c>:<queue>
 --   ring:<c> counters tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] class, [5] hop, [6] most legs.
 -- Returns how many.

@@ -2,8 +2,11 @@
 -- KEYS[1] is the prefix of every key. ARGV[1] is the time in ms, or '' for the server's own;
 -- ARGV[2] the text of a ticket, with @ID@ and @CLASS@ in it; ARGV[3] the quantum.
 -- KEYS that the functions below touch, each behind the prefix:
---   counters HASH field -> number        ring:<c> LIST of hops      wake:<c> ZSET hop -> ms
---   ready:<c>:<hop> LIST of leg ids      deferred:<c> leases:<c> ZSET leg id -> ms
+--   counters HASH field -> number        ring:<c> LIST of queues    wake:<c> ZSET queue -> ms
+--   ready:<c>:<queue> LIST of leg ids    deferred:<c> leases:<c> ZSET leg id -> ms
+--   apps:<c>:<hop> ZSET application -> the end of its turn, of those whose queue has been in `wake`
+--   urgent:<hop> SET of applications that may have ready mail of class critical
+--   weights HASH application -> its weight, where that is not 1
 --   leg:<b> head:<b> body:<b> HASH       open HASH message id -> legs not final
 --   finished LIST of message id and ms   events STREAM              inflight HASH <c><hop> -> legs
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
@@ -17,7 +20,9 @@
 --   tickets:<c> ZSET id -> ms  live STRING
 --   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
--- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte.
+-- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte. <queue> is
+-- '<hop>|<application>': each application has a queue of its own at a hop. What a release before
+-- that has stored has no application: its queue is the hop's name alone.
 
 local P = KEYS[1]
 local call = redis.call
@@ -87,7 +92,9 @@ local function decode(rec)
   _, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts, l.legs, l.due, l.give_up =
     struct.unpack(FIXED, rec)
   if not is_time(l.due) or not is_time(l.give_up) then return nil end
-  l.hop = sub(rec, 31, statuses - 3)
+  l.hop, l.app = sub(rec, 31, statuses - 3), ''
+  local bar = string.find(l.hop, '|', 1, true)
+  if bar then l.hop, l.app = sub(l.hop, 1, bar - 1), sub(l.hop, bar + 1) end
   l.statuses = sub(rec, statuses, indices - 1)
   l.indices = sub(rec, indices, tail - 1)
   l.tail = sub(rec, tail)
@@ -95,10 +102,19 @@ local function decode(rec)
   return l
 end
 
+-- The name of an application's queue at a hop, and back.
+local function queue_at(hop, app) return app == '' and hop or hop .. '|' .. app end
+local function hop_and_app(queue)
+  local bar = string.find(queue, '|', 1, true)
+  if not bar then return queue, '' end
+  return sub(queue, 1, bar - 1), sub(queue, bar + 1)
+end
+
 local function encode(l)
+  local place = queue_at(l.hop, l.app)
   return struct.pack(FIXED, 1, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts,
     l.legs, l.due, l.give_up)
-    .. string.char(#l.hop) .. l.hop
+    .. string.char(#place) .. place
     .. struct.pack('>H', #l.statuses) .. l.statuses .. l.indices .. l.tail
 end
 
@@ -184,8 +200,12 @@ end
 
 -- Put a leg on its ready queue; a queue that was empty gets its place in the ring.
 local function push_ready(id, l, at_head)
-  local n = call(at_head and 'LPUSH' or 'RPUSH', P .. 'ready:' .. l.c .. ':' .. l.hop, id)
-  if n == 1 then call('RPUSH', P .. 'ring:' .. l.c, l.hop) end
+  local queue = queue_at(l.hop, l.app)
+  local n = call(at_head and 'LPUSH' or 'RPUSH', P .. 'ready:' .. l.c .. ':' .. queue, id)
+  if n == 1 then
+    call('RPUSH', P .. 'ring:' .. l.c, queue)
+    if l.c == '0' and l.app ~= '' then call('SADD', P .. 'urgent:' .. l.hop, l.app) end
+  end
   bump('r:' .. l.c, 1)
   touched[l.c] = true
 end
@@ -312,7 +332,7 @@ local function bury(id, c, hop, from)
     if not c and name == head[2] then c = class end
   end
   local l = { state = FINAL, c = c or '1', crashes = 0, fence = 2147483648, attempts = 0, due = 0,
-    flags = head[12] == 'hold' and HOLD or 0, hop = hop or 'unknown', tail = '\144',
+    flags = head[12] == 'hold' and HOLD or 0, hop = hop or 'unknown', app = '', tail = '\144',
     give_up = tonumber(head[11]) or 0 }
   if not is_time(l.give_up) then l.give_up = 0 end
   l.class = tonumber(l.c)
@@ -395,14 +415,14 @@ local function limit_of(hop)
   return tonumber(interval), tonumber(burst), tonumber(concurrency)
 end
 
--- Hops whose time has come go to the ring's tail; how many. Where several share a limit, the one
--- whose last permit is the longest ago is before the others.
+-- Queues whose time has come go to the ring's tail; how many. Where several hops share a limit, the
+-- one whose last permit is the longest ago is before the others.
 local function wake_due(c, most)
   local set = P .. 'wake:' .. c
   local hops = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, most)
   if #hops > 1 and call('HLEN', P .. 'turns') > 0 then
     local fields, place = {}, {}
-    for i = 1, #hops do fields[i] = c .. hops[i] end
+    for i = 1, #hops do fields[i] = c .. hop_and_app(hops[i]) end
     for i, at in ipairs(call('HMGET', P .. 'turns', unpack(fields))) do
       place[hops[i]] = { tonumber(at or '0'), i }
     end
@@ -419,12 +439,35 @@ local function wake_due(c, most)
   return #hops
 end
 
+-- The queues of a hop that may be in `wake`.
+local function queues_at(c, hop)
+  local queues = { hop }
+  local apps = call('ZRANGE', P .. 'apps:' .. c .. ':' .. hop, 0, -1)
+  for i = 1, #apps do
+    if apps[i] ~= '' then queues[#queues + 1] = queue_at(hop, apps[i]) end
+  end
+  return queues
+end
+
 -- A hop that waits for a time goes to the ring's tail, in every class.
 local function to_ring(hop)
   for c in pairs(CLASS) do
-    if call('ZREM', P .. 'wake:' .. c, hop) == 1 then
-      call('RPUSH', P .. 'ring:' .. c, hop)
-      touched[c] = true
+    for _, queue in ipairs(queues_at(c, hop)) do
+      if call('ZREM', P .. 'wake:' .. c, queue) == 1 then
+        call('RPUSH', P .. 'ring:' .. c, queue)
+        touched[c] = true
+      end
+    end
+  end
+end
+
+-- One that waits goes on waiting until it stands still no longer. What is in the ring is put aside
+-- by the next claim.
+local function postpone(hop)
+  local till = still_until(hop)
+  for c in pairs(CLASS) do
+    for _, queue in ipairs(queues_at(c, hop)) do
+      call('ZADD', P .. 'wake:' .. c, 'XX', till, queue)
     end
   end
 end

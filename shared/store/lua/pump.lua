@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- pump: the one backward arrow, deferred -> ready; also reaps leases, mints tickets, forgets.
 -- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
---   body:<b> ready:<c>:<hop> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
+--   body:<b> ready:<c>:<queue> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
 --   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
---   suspended trouble pools; removes trouble recovering
+--   suspended trouble pools apps:<c>:<hop>; removes trouble recovering
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -137,32 +137,43 @@ local function expire_due()
   if #ids >= most then more = 1 end
 end
 
--- On a hop that stands still, or a pool all of whose members do, nobody claims: what has had its
--- time is at the head of its queues.
+-- What has had its time is at the head of a queue.
+local function expire_head(c, hop, app)
+  local queue = queue_at(hop, app)
+  local list, popped = P .. 'ready:' .. c .. ':' .. queue, false
+  for _ = 1, 100 do
+    local id = call('LINDEX', list, 0)
+    if not id then break end
+    local rec = call('HGET', leg_key(id), id)
+    local l = rec and decode(rec)
+    local gone = not l or l.state ~= READY
+    if rec and not l and is_newer(rec) then break end
+    if not gone and (l.give_up == 0 or l.give_up > now) then break end
+    call('LPOP', list)
+    popped = true
+    if rec and not l then
+      bump('r:' .. c, -1)
+      bury(id, c, hop)
+    end
+    if not gone then expire(id, l) end
+  end
+  if popped and call('LLEN', list) == 0 then
+    call('ZREM', P .. 'wake:' .. c, queue)
+    call('LREM', P .. 'ring:' .. c, 0, queue)
+    call('ZREM', P .. 'apps:' .. c .. ':' .. hop, app)
+  end
+end
+
+-- On a hop that stands still, or a pool all of whose members do, nobody claims. Of many
+-- applications some have their turn in each run.
 local function expire_still(hops)
   for i = 1, #hops do
     still_until(hops[i])  -- Removes a suspension whose time is over.
     for c in pairs(CLASS) do
-      local list, popped = P .. 'ready:' .. c .. ':' .. hops[i], false
-      for _ = 1, 100 do
-        local id = call('LINDEX', list, 0)
-        if not id then break end
-        local rec = call('HGET', leg_key(id), id)
-        local l = rec and decode(rec)
-        local gone = not l or l.state ~= READY
-        if rec and not l and is_newer(rec) then break end
-        if not gone and (l.give_up == 0 or l.give_up > now) then break end
-        call('LPOP', list)
-        popped = true
-        if rec and not l then
-          bump('r:' .. c, -1)
-          bury(id, c, hops[i])
-        end
-        if not gone then expire(id, l) end
-      end
-      if popped and call('LLEN', list) == 0 then
-        call('ZREM', P .. 'wake:' .. c, hops[i])
-        call('LREM', P .. 'ring:' .. c, 0, hops[i])
+      expire_head(c, hops[i], '')
+      local apps = call('ZRANDMEMBER', P .. 'apps:' .. c .. ':' .. hops[i], 20)
+      for j = 1, #apps do
+        if apps[j] ~= '' then expire_head(c, hops[i], apps[j]) end
       end
     end
   end
@@ -172,7 +183,10 @@ end
 local function forget_sites(hops)
   for i = 1, #hops do
     local mail = 0
-    for c in pairs(CLASS) do mail = mail + call('LLEN', P .. 'ready:' .. c .. ':' .. hops[i]) end
+    for c in pairs(CLASS) do
+      mail = mail + call('LLEN', P .. 'ready:' .. c .. ':' .. hops[i])
+        + call('ZCARD', P .. 'apps:' .. c .. ':' .. hops[i])
+    end
     if mail == 0 and is_site(hops[i]) and still_until(hops[i]) == 0 then
       call('HDEL', P .. 'trouble', hops[i])
     end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- redrive: what an operator decides about legs that are dead letters or held as uncertain.
--- KEYS[1] prefix. Reads and writes dead held leg:<b> head:<b> ready:<c>:<hop> ring:<c> open body:<b>
+-- KEYS[1] prefix. Reads and writes dead held leg:<b> head:<b> ready:<c>:<queue> ring:<c> open body:<b>
 --   finished events expiry counters tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] 'q' to queue them again or 'c' to drop them, then leg id, give-up ms, ...
 -- Returns one 0 or 1 each: 0 means that the leg is neither, or not any more.

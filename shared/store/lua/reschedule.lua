@@ -1,6 +1,6 @@
 #!lua
 -- reschedule: a new time for a message that was never attempted.
--- KEYS[1] prefix. Reads and writes head:<b> leg:<b> deferred:<c> ready:<c>:<hop> ring:<c> expiry
+-- KEYS[1] prefix. Reads and writes head:<b> leg:<b> deferred:<c> ready:<c>:<queue> ring:<c> expiry
 --   events counters tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] message id, [5] the head as read, [6] the new head, [7] send_at ms, [8] give up ms.
 -- Returns 'c' changed, 'f' in flight, 't' too late, 'n' not known, 'a' again: the head changed.

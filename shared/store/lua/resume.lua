@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- resume: lift a hop's suspension, and the back-off of its trouble.
 -- KEYS[1] prefix. Writes suspended trouble wake:<c> ring:<c> counters tickets:<c>
---   dramatiq:<class>[.msgs]
+--   dramatiq:<class>[.msgs]; reads pools apps:<c>:<hop>
 -- ARGV[4] hop. Returns 1 when it stood still: a suspension whose time is over does not count.
 
 local hop = ARGV[4]

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
--- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<hop> ring:<c>
+-- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<queue> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
 --   trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits pools suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,

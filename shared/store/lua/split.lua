@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- split: replace a held leg by legs to other destinations.
--- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> ready:<c>:<hop> ring:<c> open events
+-- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> ready:<c>:<queue> ring:<c> open events
 --   counters inflight tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] leg id, [5] fence, then for each new leg: hop, statuses, packed indices.
 -- Returns 1, or 0 when the lease is lost.
@@ -25,9 +25,11 @@ if added > 0 then
   l.legs = first.legs
   if id ~= zero then save_leg(zero, first) end
 end
+local app = l.app
 for i = 0, added do
   local at = 6 + 3 * i
   l.hop, l.statuses, l.indices = queue_of(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  l.app = sub(app, 1, math.max(0, 254 - #l.hop))  -- The record has 255 bytes for both.
   local target = i == 0 and id or m .. struct.pack('>H', total + i - 1)
   save_leg(target, l)
   push_ready(target, l)

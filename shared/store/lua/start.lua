@@ -8,6 +8,7 @@
 local pauses = call('HLEN', P .. 'suspended') + call('HLEN', P .. 'trouble') > 0
 local function may_start(id, rec)
   local whole = sub(rec, 31, 30 + byte(rec, 30))
+  whole = hop_and_app(whole)
   local hop, queue = member_of(whole), queue_of(whole)
   local t = trouble_of(hop)
   if t and t.probe ~= id then return false end

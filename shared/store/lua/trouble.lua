@@ -2,6 +2,7 @@
 -- trouble: a hop could not be used: it stands still for a while, twice as long each time, and is
 -- then probed by one leg. Transactions that broke together count once.
 -- KEYS[1] prefix. Writes trouble recovering wake:<c> counters; reads suspended rate:<minute>
+--   apps:<c>:<hop>
 -- ARGV[4] hop, [5] the reason, [6] the first and [7] the longest time in ms, [8] '1' when it
 -- objected to one envelope: where it has answered another lately, that is no reason to stand still.
 -- Returns for how many ms it stands still from now; 0 when it did already, or does not.
@@ -32,7 +33,7 @@ local wait = math.min(tonumber(ARGV[7]), tonumber(ARGV[6]) * 2 ^ t.strikes)
 t.strikes = math.min(255, t.strikes + 1)
 t.till, t.probe, t.reason = now + wait, NOBODY, ARGV[5]
 save_trouble(hop, t)
-for c in pairs(CLASS) do call('ZADD', P .. 'wake:' .. c, 'XX', still_until(hop), hop) end
+postpone(hop)
 bump('relay_troubles', 1)
 commit()
 return wait

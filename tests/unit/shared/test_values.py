@@ -46,6 +46,7 @@ from shared.model.message import (
     unpack_head,
 )
 from shared.model.status import FINAL, FOLLOWS, OPEN, Status
+from shared.model.turns import turn_name
 from shared.routing import Routes, legs_of
 from shared.settings import Settings
 
@@ -63,7 +64,8 @@ legs = st.builds(
     Leg,
     state=st.sampled_from(LegState),
     message_class=st.sampled_from(CLASSES),
-    hop=st.text(max_size=50),
+    hop=st.text(max_size=20).map(lambda text: text.replace("|", "")),
+    application=st.text(max_size=20).map(turn_name),
     statuses=st.lists(st.sampled_from(Status), min_size=1, max_size=5).map(tuple),
     recipients=st.sampled_from([(), (0, 7, 300, 301, 65535)]),
     give_up_ms=st.integers(0, LAST_MS - 1),
