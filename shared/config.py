@@ -32,6 +32,8 @@ _LOG_CHOICES = {
 }
 _LONGEST_WAIT = 7 * 86_400
 _LONGEST_QUESTION = 60.0
+MOST_WEIGHT = 100
+"""Of an application: one that has more than a hundred times the share of another starves it."""
 _QUOTAS = ("quota_per_minute", "quota_per_day", "quota_per_month")
 _REPEATED = ("relay", "route", "dkim")
 """Sections that are lists of tables."""
@@ -123,6 +125,8 @@ def _check_applications(settings: Settings) -> None:
     for name, application in settings.application.items():
         if application.return_path and not _ADDRESS.match(application.return_path):
             raise ConfigError(f"application.{name}.return_path must be an address, such as b@x.com")
+        if not 1 <= application.weight <= MOST_WEIGHT:
+            raise ConfigError(f"application.{name}.weight is a number from 1 to {MOST_WEIGHT}")
         for quota in _QUOTAS:
             if getattr(application, quota) < 0:
                 raise ConfigError(f"application.{name}.{quota} must be 0 (no limit) or more")

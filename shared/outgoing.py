@@ -11,6 +11,7 @@ import msgspec
 from shared.direct import direct_from
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
+from shared.model.turns import turn_name
 from shared.relays import Relay, relays_from, sources_from
 from shared.routing import Routes
 from shared.settings import Settings
@@ -27,6 +28,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     keys: Keys
     direct: dict[str, Relay] = {}
     """How sessions straight to MX hosts are, by the name of the route; empty: none."""
+    weights: dict[str, int] = {}
+    """Of applications, by the names by which they take turns."""
 
 
 def outgoing_from(settings: Settings) -> Outgoing:
@@ -54,4 +57,5 @@ def unchecked(settings: Settings) -> Outgoing:
         Routes(settings),
         keys_from(settings.dkim),
         direct_from(settings),
+        {turn_name(name): each.weight for name, each in settings.application.items()},
     )

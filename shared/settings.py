@@ -210,6 +210,8 @@ class ApplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     return_path: str = ""
     """MAIL FROM of messages that do not say; empty: the From address."""
+    weight: int = 1
+    """Its share of what a destination takes, beside other applications' there: 1 to 100."""
     quota_per_minute: int = 0
     """Recipients accepted in each minute of the clock; 0: no limit."""
     quota_per_day: int = 0

@@ -124,7 +124,8 @@ class Worker:
         self._reload_wanted = False
 
     async def limit(self) -> None:
-        """Tell the store each relay's rate, and the pools. Raises `StoreError`."""
+        """Tell the store each relay's rate, the pools and the weights. Raises `StoreError`."""
+        await self.queue.weights(self._outgoing.weights)
         await self.queue.pools(self._outgoing.routes.pools)
         for relay in self._outgoing.relays:
             await self.queue.limit(relay.name, DestinationLimit(relay.rate))

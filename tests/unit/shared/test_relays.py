@@ -209,6 +209,8 @@ def test_the_environment_sets_lists_with_commas() -> None:
         ("[application.shop]\nreturn_path = 'nobody'\n", ["application.shop.return_path"]),
         ("[application.shop]\nquota_per_day = -1\n", ["application.shop.quota_per_day"]),
         ("[application.shop]\nquota_per_minute = 'x'\n", ["quota_per_minute"]),
+        ("[application.shop]\nweight = 0\n", ["application.shop.weight", "1 to 100"]),
+        ("[application.shop]\nweight = 101\n", ["application.shop.weight", "1 to 100"]),
         (
             "[application.shop]\nquota_per_hour = 1\n",
             ["application.quota_per_hour", "did you mean"],
