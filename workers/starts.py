@@ -4,6 +4,7 @@ That a delivery starts is committed before it does (`Queue.start`), for a group 
 that have a slot, and some that will have one soon. A leg whose lease is lost, or for which nobody
 answered, is let go. Legs that have crashed a worker do not come here: they must not be marked
 before their turn. Critical legs have slots beyond those of the others, so that they wait for none.
+Applications take turns here too: what one has in hand must not stand before another's mail.
 """
 
 from __future__ import annotations
@@ -31,12 +32,36 @@ Leg = tuple[Claimed, Lease]
 _log = structlog.get_logger(__name__)
 
 
+class _Turns:
+    """Legs of one application in order; applications take turns, a leg each."""
+
+    def __init__(self) -> None:
+        self._legs: dict[str, deque[Leg]] = {}
+        """The application that is next comes first."""
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, leg: Leg) -> None:
+        self._legs.setdefault(leg[0].leg.application, deque()).append(leg)
+        self._count += 1
+
+    def pop(self) -> Leg:
+        application = next(iter(self._legs))
+        legs = self._legs.pop(application)
+        leg = legs.popleft()
+        if legs:
+            self._legs[application] = legs
+        self._count -= 1
+        return leg
+
+
 class _Line:
     """Legs in order, the critical ones before all others."""
 
     def __init__(self) -> None:
-        self.critical: deque[Leg] = deque()
-        self.others: deque[Leg] = deque()
+        self.critical, self.others = _Turns(), _Turns()
 
     def __len__(self) -> int:
         return len(self.critical) + len(self.others)
@@ -45,7 +70,7 @@ class _Line:
         (self.critical if is_critical(leg[0]) else self.others).append(leg)
 
     def pop(self) -> Leg:
-        return (self.critical or self.others).popleft()
+        return (self.critical or self.others).pop()
 
 
 def is_critical(claimed: Claimed) -> bool:

@@ -43,12 +43,12 @@ class Store:
         return [leg_id not in self.lost for leg_id, _ in legs]
 
 
-def claimed(number: int, message_class: Any = "bulk") -> Claimed:
+def claimed(number: int, message_class: Any = "bulk", application: str = "app") -> Claimed:
     head = Head(
         "app", message_class, "<1@a.test>", Address("a@a.test"), "a@a.test",
         (Recipient("to", "b@b.test"),), "x", 0,
     )  # fmt: skip
-    leg = Leg(LegState.LEASED, message_class, "relay", (Status.QUEUED,))
+    leg = Leg(LegState.LEASED, message_class, "relay", (Status.QUEUED,), application=application)
     return Claimed(number.to_bytes(18, "big"), 1, leg, head, None)
 
 
@@ -67,10 +67,12 @@ class Bench:
             lambda leg: self.let_go.append(int.from_bytes(leg.leg_id, "big")),
         )
 
-    def put(self, *numbers: int, message_class: str = "bulk") -> list[Any]:
+    def put(
+        self, *numbers: int, message_class: str = "bulk", application: str = "app"
+    ) -> list[Any]:
         leases: list[Any] = [Held() for _ in numbers]
         for number, lease in zip(numbers, leases, strict=True):
-            self.starts.put(claimed(number, message_class), lease)
+            self.starts.put(claimed(number, message_class, application), lease)
         return leases
 
 
@@ -103,6 +105,22 @@ def test_legs_are_started_in_groups_and_worked_in_order() -> None:
         assert sum(bench.store.groups) == 300
         assert len(bench.store.groups) < 15
         assert max(bench.store.groups) <= GROUP
+
+    run(work)
+
+
+def test_applications_take_turns() -> None:
+    async def work(bench: Bench) -> None:
+        bench.put(*range(300), application="big")
+        await settle()
+        bench.put(1000, 1001, application="small")
+        bench.put(2000, application="other")
+        for _ in range(200):
+            bench.starts.freed()
+            await settle()
+        places = [bench.working.index(number) for number in (1000, 2000, 1001)]
+        assert max(places) < 2 * LEAST_AHEAD  # Not behind what is in hand, only what is started.
+        assert [each for each in bench.working if each < 300] == list(range(201))
 
     run(work)
 
