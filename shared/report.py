@@ -37,6 +37,10 @@ REASONS = {
 """Causes, in words for whoever has to decide."""
 
 
+MOST_APPLICATIONS = 20
+"""Of a destination those with the most ready mail are told."""
+
+
 def message(stored: Stored) -> dict[str, Any]:
     """The whole message."""
     head = stored.head
@@ -179,6 +183,10 @@ def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
         "oldest_seconds": None if each.oldest_ms is None else max(0, each.oldest_ms // 1000),
         "per_minute": round(each.per_minute, 1),
         "rate_limit": each.rate or None,
+        "applications": [
+            {"application": name, "ready": ready}
+            for name, ready in each.applications[:MOST_APPLICATIONS]
+        ],
     }
 
 
