@@ -41,77 +41,6 @@ local function lay_aside(id, rec)
   out[at] = out[at] + 1
 end
 
--- Whether class critical has mail for a hop, or for the pool that is being served.
-local function critical_at(hop)
-  local list = P .. 'ready:0:'
-  if call('LLEN', list .. hop) > 0 then return true end
-  local apps = call('SMEMBERS', P .. 'urgent:' .. hop)
-  for i = 1, #apps do
-    if call('LLEN', list .. queue_at(hop, apps[i])) > 0 then return true end
-    call('SREM', P .. 'urgent:' .. hop, apps[i])
-  end
-  return false
-end
-local function critical_waits(hop)
-  return critical_at(hop) or home ~= hop and critical_at(home)
-end
-
--- GCRA: how many legs may go now; when it is short, the time of the next permit; whether there is a
--- limit; a closure that books what was taken. Permits that class critical waits for are its own. The time is that of half
--- a burst, so that a high rate is not claimed leg by leg.
-local function permitted(hop, room)
-  local interval, burst, concurrency = limit_of(hop)
-  if interval == 0 and concurrency == 0 then return room end
-  if c ~= '0' and critical_waits(hop) then return 0, now + YIELD_MS, true end
-  local wake
-  if concurrency > 0 then
-    local free = concurrency - in_flight(hop)
-    if free < room then room, wake = math.max(0, free), now + 1000 end
-  end
-  if interval == 0 then return room, wake, true end
-  local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', shared_part(hop)) or '0'))
-  local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
-  if allowed < room then room, wake = allowed, nil end  -- The next permit comes sooner.
-  return room, wake, true, function(taken)
-    local after = tat + taken * interval
-    if taken > 0 then call('HSET', P .. 'gcra', shared_part(hop), string.format('%.17g', after)) end
-    if taken < allowed then return nil end
-    local some = math.max(1, math.floor(burst / 2))
-    return math.max(now + 1, math.ceil(after - (burst - some) * interval - 1e-6))
-  end
-end
-
--- A hop that comes back from trouble gets little at first: how many legs it may have more.
-local function ramped(hop, room)
-  local since = recovery_of(hop)
-  if not since or now - since > RAMP_MS then return room end
-  local most = RAMP_FIRST * 2 ^ math.floor((now - since) / 1000)
-  return math.max(0, math.min(room, most - in_flight(hop)))
-end
-
--- What a hop may take now: how many legs; when it is short, until when; whether it stands still;
--- its trouble, when this is a probe; what books the permits that were used; and whether it is a
--- hop that does not take whatever comes.
-local function opening(hop, room)
-  local wake, trouble, book, scarce
-  if pauses then
-    local till
-    till, trouble = still_until(hop)
-    if till > 0 then return 0, till, true end
-    if trouble then room, wake, scarce = 1, now + 1000, true end
-  end
-  if recovering and not trouble then
-    local most = ramped(hop, room)
-    if most < room then room, wake, scarce = most, now + 250, true end
-  end
-  if limited and room > 0 then
-    local later, has_limit
-    room, later, has_limit, book = permitted(hop, room)
-    wake, scarce = wake or later, scarce or has_limit
-  end
-  return room, wake, trouble ~= nil, trouble, book, scarce
-end
-
 -- The members of a pool in the order in which they are asked, or the hop itself; and for a weighted
 -- pool what notes that one of them was given legs. Of an ordered pool the first that does not stand
 -- still gets them. Of a weighted one first who has been given the least for its weight, counted so
@@ -209,18 +138,83 @@ local function take_from(list, room)
   return got - before, false
 end
 
-local function apps_key() return P .. 'apps:' .. c .. ':' .. home end
-
--- A queue has run empty.
-local function leave(queue_app)
-  if careful then call('ZREM', apps_key(), queue_app) end
-  if c == '0' and queue_app ~= '' then call('SREM', P .. 'urgent:' .. home, queue_app) end
-end
-
--- What shares a hop between applications: two functions, made for the first queue that needs them,
--- so that the others pay nothing.
 local emptied, enrolled = {}, {}
-local function sharing()
+
+-- What only hops need that stand still, are limited or are shared by weight: made where there are
+-- any, because each function costs every claim half a microsecond.
+local function looking_closer()
+  local function queue_at(hop, name) return name == '' and hop or hop .. '|' .. name end
+
+  -- Whether class critical has mail for a hop.
+  local function critical_at(hop)
+    local apps = call('SMEMBERS', P .. 'urgent:' .. hop)
+    for i = 1, #apps do
+      if call('LLEN', P .. 'ready:0:' .. queue_at(hop, apps[i])) > 0 then return true end
+      call('SREM', P .. 'urgent:' .. hop, apps[i])
+    end
+    return false
+  end
+
+  -- GCRA: how many legs may go now; when it is short, the time of the next permit; whether there
+  -- is a limit; a closure that books what was taken. Permits that class critical waits for are its
+  -- own. The time is that of half a burst, so that a high rate is not claimed leg by leg.
+  local function permitted(hop, room)
+    local interval, burst, concurrency = limit_of(hop)
+    if interval == 0 and concurrency == 0 then return room end
+    if c ~= '0' and (critical_at(hop) or home ~= hop and critical_at(home)) then
+      return 0, now + YIELD_MS, true
+    end
+    local wake
+    if concurrency > 0 then
+      local free = concurrency - in_flight(hop)
+      if free < room then room, wake = math.max(0, free), now + 1000 end
+    end
+    if interval == 0 then return room, wake, true end
+    local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', shared_part(hop)) or '0'))
+    local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
+    if allowed < room then room, wake = allowed, nil end  -- The next permit comes sooner.
+    return room, wake, true, function(taken)
+      local after = tat + taken * interval
+      if taken > 0 then call('HSET', P .. 'gcra', shared_part(hop), string.format('%.17g', after)) end
+      if taken < allowed then return nil end
+      local some = math.max(1, math.floor(burst / 2))
+      return math.max(now + 1, math.ceil(after - (burst - some) * interval - 1e-6))
+    end
+  end
+
+  -- A hop that comes back from trouble gets little at first: how many legs it may have more.
+  local function ramped(hop, room)
+    local since = recovery_of(hop)
+    if not since or now - since > RAMP_MS then return room end
+    local most = RAMP_FIRST * 2 ^ math.floor((now - since) / 1000)
+    return math.max(0, math.min(room, most - in_flight(hop)))
+  end
+
+  -- What a hop may take now: how many legs; when it is short, until when; whether it stands still;
+  -- its trouble, when this is a probe; what books the permits that were used; and whether it is a
+  -- hop that does not take whatever comes.
+  local function opening(hop, room)
+    local wake, trouble, book, scarce
+    if pauses then
+      local till
+      till, trouble = still_until(hop)
+      if till > 0 then return 0, till, true end
+      if trouble then room, wake, scarce = 1, now + 1000, true end
+    end
+    if recovering and not trouble then
+      local most = ramped(hop, room)
+      if most < room then room, wake, scarce = most, now + 250, true end
+    end
+    if limited and room > 0 then
+      local later, has_limit
+      room, later, has_limit, book = permitted(hop, room)
+      wake, scarce = wake or later, scarce or has_limit
+    end
+    return room, wake, trouble ~= nil, trouble, book, scarce
+  end
+
+  local function apps_key() return P .. 'apps:' .. c .. ':' .. home end
+
   local known = {}
   local function weight_of(name)
     if not weighted then return 1 end
@@ -260,7 +254,7 @@ local function sharing()
       if n > 0 and ranks[3] then turn_ends(name, at + n / weight_of(name)) end
       if apart then return taken, true end
       if call('LLEN', list) == 0 then
-        leave(name)
+        call('ZREM', key, name)
         if serving ~= visited and call('ZREM', P .. 'wake:' .. c, serving) == 0 then
           emptied[serving] = true
         end
@@ -270,27 +264,21 @@ local function sharing()
     return taken, false
   end
 
-  return enrol, share_out
-end
-local enrol, share_out
-
--- Take from the queue that has its turn; or, where the hop may not take all that comes, from those
--- of all applications there. Every other probe is the newest: what the hop objects to may stand at
--- the head in numbers.
-local function take_turns(list, room, newest, shared)
-  if shared then
+  -- Take from the queues of all applications that share the hop, or from the only one. Every other
+  -- probe is the newest: what the hop objects to may stand at the head in numbers.
+  local function take_turns(list, room, newest)
     local ranks = call('ZRANGE', apps_key(), 0, 1)
     local alone_there = ranks[1] == app and not ranks[2]
-    if not alone_there and (ranks[1] or weighted) then
-      if not enrol then enrol, share_out = sharing() end
-      return share_out(room, newest)
-    end
-    enrolled[visited] = alone_there
+    if not alone_there and (ranks[1] or weighted) then return share_out(room, newest) end
+    enrolled[visited], serving = alone_there, visited
+    if newest then call('RPOPLPUSH', list, list) end
+    return take_from(list, room)
   end
-  serving = visited
-  if newest then call('RPOPLPUSH', list, list) end
-  return take_from(list, room)
+
+  return opening, take_turns, enrol
 end
+local opening, take_turns, enrol
+if careful then opening, take_turns, enrol = looking_closer() end
 
 -- How many legs a turn is: of many queues each gets some in one claim.
 local turn
@@ -298,11 +286,14 @@ local turn
 -- Let one hop take what it may of a queue. Returns how many it took, whether a leg must be claimed
 -- alone, until when it can take no more (nil: it can), and whether it stands still.
 local function visit(hop, list)
-  local room, wake, still, trouble, book, scarce = opening(hop, math.min(turn, limit - got))
+  local room, wake, still, trouble, book, scarce = math.min(turn, limit - got)
+  if careful then room, wake, still, trouble, book, scarce = opening(hop, room) end
   local taken, apart = 0, false
-  if room > 0 then
-    local newest = trouble and trouble.strikes % 2 == 0
-    taken, apart = take_turns(list, room, newest, scarce or weighted)
+  if room > 0 and (scarce or weighted) then
+    taken, apart = take_turns(list, room, trouble and trouble.strikes % 2 == 0)
+  elseif room > 0 then
+    serving = visited
+    taken, apart = take_from(list, room)
   end
   local permit = book and book(taken)
   if taken < room then wake = nil end
@@ -356,17 +347,15 @@ while turns > 0 and got < limit and not over do
       call('LPUSH', ring, visited)
     elseif wake then
       call('ZADD', P .. 'wake:' .. c, wake, visited)
-      if not enrolled[visited] then
-        if not enrol then enrol, share_out = sharing() end
-        enrol()
-      end
+      enrol()
       if not still then bump('permits_refused', 1) end
     else
       call('RPUSH', ring, visited)
     end
   else
-    leave(app)
-    if limited and call('EXISTS', apps_key()) == 0 then call('HDEL', P .. 'turns', c .. home) end
+    if careful then call('ZREM', P .. 'apps:' .. c .. ':' .. home, app) end
+    if c == '0' then call('SREM', P .. 'urgent:' .. home, app) end
+    if limited and call('EXISTS', P .. 'apps:' .. c .. ':' .. home) == 0 then call('HDEL', P .. 'turns', c .. home) end
   end
 end
 for queue in pairs(emptied) do call('LREM', ring, 1, queue) end

@@ -83,6 +83,13 @@ local function parts_of(rec)
   return at, at + n, tail
 end
 
+-- The hop and the application of a queue.
+local function hop_and_app(queue)
+  local bar = string.find(queue, '|', 1, true)
+  if not bar then return queue, '' end
+  return sub(queue, 1, bar - 1), sub(queue, bar + 1)
+end
+
 -- The record as a table; nil when it is one that this release cannot read.
 local function decode(rec)
   local statuses, indices, tail = parts_of(rec)
@@ -92,9 +99,7 @@ local function decode(rec)
   _, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts, l.legs, l.due, l.give_up =
     struct.unpack(FIXED, rec)
   if not is_time(l.due) or not is_time(l.give_up) then return nil end
-  l.hop, l.app = sub(rec, 31, statuses - 3), ''
-  local bar = string.find(l.hop, '|', 1, true)
-  if bar then l.hop, l.app = sub(l.hop, 1, bar - 1), sub(l.hop, bar + 1) end
+  l.hop, l.app = hop_and_app(sub(rec, 31, statuses - 3))
   l.statuses = sub(rec, statuses, indices - 1)
   l.indices = sub(rec, indices, tail - 1)
   l.tail = sub(rec, tail)
@@ -102,16 +107,8 @@ local function decode(rec)
   return l
 end
 
--- The name of an application's queue at a hop, and back.
-local function queue_at(hop, app) return app == '' and hop or hop .. '|' .. app end
-local function hop_and_app(queue)
-  local bar = string.find(queue, '|', 1, true)
-  if not bar then return queue, '' end
-  return sub(queue, 1, bar - 1), sub(queue, bar + 1)
-end
-
 local function encode(l)
-  local place = queue_at(l.hop, l.app)
+  local place = l.app == '' and l.hop or l.hop .. '|' .. l.app
   return struct.pack(FIXED, 1, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts,
     l.legs, l.due, l.give_up)
     .. string.char(#place) .. place
@@ -200,11 +197,11 @@ end
 
 -- Put a leg on its ready queue; a queue that was empty gets its place in the ring.
 local function push_ready(id, l, at_head)
-  local queue = queue_at(l.hop, l.app)
+  local queue = l.app == '' and l.hop or l.hop .. '|' .. l.app
   local n = call(at_head and 'LPUSH' or 'RPUSH', P .. 'ready:' .. l.c .. ':' .. queue, id)
   if n == 1 then
     call('RPUSH', P .. 'ring:' .. l.c, queue)
-    if l.c == '0' and l.app ~= '' then call('SADD', P .. 'urgent:' .. l.hop, l.app) end
+    if l.c == '0' then call('SADD', P .. 'urgent:' .. l.hop, l.app) end
   end
   bump('r:' .. l.c, 1)
   touched[l.c] = true
@@ -439,35 +436,19 @@ local function wake_due(c, most)
   return #hops
 end
 
--- The queues of a hop that may be in `wake`.
-local function queues_at(c, hop)
-  local queues = { hop }
-  local apps = call('ZRANGE', P .. 'apps:' .. c .. ':' .. hop, 0, -1)
-  for i = 1, #apps do
-    if apps[i] ~= '' then queues[#queues + 1] = queue_at(hop, apps[i]) end
-  end
-  return queues
-end
-
--- A hop that waits for a time goes to the ring's tail, in every class.
-local function to_ring(hop)
+-- A hop that waits for a time goes to the ring's tail, in every class; with `till` it goes on waiting
+-- until then. What is in the ring is put aside by the next claim.
+local function to_ring(hop, till)
   for c in pairs(CLASS) do
-    for _, queue in ipairs(queues_at(c, hop)) do
-      if call('ZREM', P .. 'wake:' .. c, queue) == 1 then
+    local queues = call('ZRANGE', P .. 'apps:' .. c .. ':' .. hop, 0, -1)
+    for i = 0, #queues do
+      local queue = (i == 0 or queues[i] == '') and hop or hop .. '|' .. queues[i]
+      if till then
+        call('ZADD', P .. 'wake:' .. c, 'XX', till, queue)
+      elseif call('ZREM', P .. 'wake:' .. c, queue) == 1 then
         call('RPUSH', P .. 'ring:' .. c, queue)
         touched[c] = true
       end
-    end
-  end
-end
-
--- One that waits goes on waiting until it stands still no longer. What is in the ring is put aside
--- by the next claim.
-local function postpone(hop)
-  local till = still_until(hop)
-  for c in pairs(CLASS) do
-    for _, queue in ipairs(queues_at(c, hop)) do
-      call('ZADD', P .. 'wake:' .. c, 'XX', till, queue)
     end
   end
 end

@@ -5,5 +5,5 @@
 
 local hop, till = ARGV[4], tonumber(ARGV[5])
 call('HSET', P .. 'suspended', hop, string.format('%d', till) .. '|' .. ARGV[6])
-postpone(hop)
+to_ring(hop, still_until(hop))
 return 1

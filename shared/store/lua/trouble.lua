@@ -33,7 +33,7 @@ local wait = math.min(tonumber(ARGV[7]), tonumber(ARGV[6]) * 2 ^ t.strikes)
 t.strikes = math.min(255, t.strikes + 1)
 t.till, t.probe, t.reason = now + wait, NOBODY, ARGV[5]
 save_trouble(hop, t)
-postpone(hop)
+to_ring(hop, still_until(hop))
 bump('relay_troubles', 1)
 commit()
 return wait
