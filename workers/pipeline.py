@@ -197,6 +197,7 @@ class Pipeline:
             utf8,
             not signed.message.isascii(),
             message_of(claimed.leg_id).hex(),
+            claimed.leg.application,
         )
         if LegFlag.HOLD in claimed.leg.flags:
             lease.at_dot = lambda so_far: self._at_dot(claimed, indices, so_far, next_hop.direct)

@@ -10,7 +10,6 @@ Applications take turns here too: what one has in hand must not stand before ano
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -19,6 +18,7 @@ from shared.errors import StoreError
 from shared.metrics.worker import WorkerMetrics
 from shared.store.ports import Claimed, Queue
 from workers.leases import Lease
+from workers.turns import Turns
 
 GROUP = 100
 """Legs of one start script."""
@@ -32,36 +32,15 @@ Leg = tuple[Claimed, Lease]
 _log = structlog.get_logger(__name__)
 
 
-class _Turns:
-    """Legs of one application in order; applications take turns, a leg each."""
-
-    def __init__(self) -> None:
-        self._legs: dict[str, deque[Leg]] = {}
-        """The application that is next comes first."""
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def append(self, leg: Leg) -> None:
-        self._legs.setdefault(leg[0].leg.application, deque()).append(leg)
-        self._count += 1
-
-    def pop(self) -> Leg:
-        application = next(iter(self._legs))
-        legs = self._legs.pop(application)
-        leg = legs.popleft()
-        if legs:
-            self._legs[application] = legs
-        self._count -= 1
-        return leg
+def _whose(leg: Leg) -> str:
+    return leg[0].leg.application
 
 
 class _Line:
     """Legs in order, the critical ones before all others."""
 
     def __init__(self) -> None:
-        self.critical, self.others = _Turns(), _Turns()
+        self.critical, self.others = Turns(_whose), Turns(_whose)
 
     def __len__(self) -> int:
         return len(self.critical) + len(self.others)
@@ -70,7 +49,7 @@ class _Line:
         (self.critical if is_critical(leg[0]) else self.others).append(leg)
 
     def pop(self) -> Leg:
-        return (self.critical or self.others).pop()
+        return (self.critical or self.others).popleft()
 
 
 def is_critical(claimed: Claimed) -> bool:

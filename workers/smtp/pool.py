@@ -1,15 +1,15 @@
 """The sessions of one relay or site in one process, shared by every leg that goes there.
 
-`send` queues a delivery; sessions take them, class critical first, and carry on with the next one
-as soon as a message's data is out. At most `connections` are open, a share of them is kept for
-critical, new ones are set up along a `Ramp`. A delivery whose session was lost before the server
-said anything about it moves to another session, unseen. Only cancellation is raised.
+`send` queues a delivery; sessions take them, class critical first and applications in turn, and
+carry on with the next one as soon as a message's data is out. At most `connections` are open, a
+share of them is kept for critical, new ones are set up along a `Ramp`. A delivery whose session was
+lost before the server said anything about it moves to another session, unseen. Only cancellation is
+raised.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
@@ -19,6 +19,11 @@ from workers.smtp.own_name import OwnName
 from workers.smtp.places import OnePlace, Places
 from workers.smtp.ramp import Ramp
 from workers.smtp.types import Delivery, Envelope, Lease, Stage, Transaction
+from workers.turns import Turns
+
+
+def _whose(delivery: Delivery) -> str:
+    return delivery.envelope.application
 
 
 class Pool:
@@ -41,8 +46,8 @@ class Pool:
         self._tokens = Tokens(relay)
         self._own_name = OwnName()
         self._ramp = Ramp()
-        self._urgent: deque[Delivery] = deque()
-        self._ordinary: deque[Delivery] = deque()
+        self._urgent: Turns[Delivery] = Turns(_whose)
+        self._ordinary: Turns[Delivery] = Turns(_whose)
         self._ordinary_busy = 0
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -70,7 +75,7 @@ class Pool:
                 raise
             return so_far
 
-    def _queue(self, delivery: Delivery) -> deque[Delivery]:
+    def _queue(self, delivery: Delivery) -> Turns[Delivery]:
         return self._urgent if delivery.urgent else self._ordinary
 
     def _withdraw(self, delivery: Delivery) -> Transaction | None:

@@ -30,6 +30,8 @@ class Envelope(msgspec.Struct, frozen=True):
     """Whether the message has 8-bit lines (RFC 6152)."""
     envid: str = ""
     """The envelope's name in delivery status notifications (RFC 3461 section 4.4)."""
+    application: str = ""
+    """Whose mail it is: applications take turns for sessions."""
 
 
 class Reply(msgspec.Struct, frozen=True):
