@@ -20,7 +20,8 @@ import msgspec
 from shared.errors import ConfigError
 from shared.hosts import address, network
 from shared.model.message import CLASSES
-from shared.settings import DnsSettings, Settings
+from shared.outgoing_settings import DnsSettings
+from shared.settings import Settings
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")

@@ -7,10 +7,11 @@ is a `Relay` without a host: where a session goes is found in DNS, for each site
 from __future__ import annotations
 
 from shared.errors import ConfigError
+from shared.outgoing_settings import DirectSettings, RouteSettings
 from shared.relay_checks import check_numbers, check_texts
 from shared.relays import Relay
 from shared.routing import own_name
-from shared.settings import DirectSettings, RouteSettings, Settings
+from shared.settings import Settings
 from shared.tls import client_context
 
 TLS_MODES = ("opportunistic", "required")

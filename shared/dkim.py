@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from shared.domains import domain_of
 from shared.errors import ConfigError
-from shared.settings import DkimSettings
+from shared.outgoing_settings import DkimSettings
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.errors import ConfigError
 from shared.hosts import address, host, is_greeting, is_loopback
-from shared.settings import RelaySettings, TimeoutSettings
+from shared.outgoing_settings import RelaySettings, TimeoutSettings
 
 MODES = ("implicit", "required", "opportunistic", "none")
 MECHANISMS = ("plain", "login", "cram-md5", "xoauth2")

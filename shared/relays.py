@@ -16,10 +16,11 @@ from shared.errors import ConfigError
 from shared.hops import Path
 from shared.hosts import host as host_of
 from shared.hosts import is_loopback
+from shared.outgoing_settings import RelaySettings
 from shared.relay_checks import check_numbers, check_place, check_sign_in, check_texts
 from shared.routing import relay_names
 from shared.secret_files import read_secret
-from shared.settings import RelaySettings, Settings
+from shared.settings import Settings
 from shared.tls import client_context
 
 

@@ -21,7 +21,8 @@ from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import CLASSES, Head, Recipient
 from shared.model.status import Status
 from shared.model.turns import turn_name
-from shared.settings import RelaySettings, RouteSettings, Settings
+from shared.outgoing_settings import RelaySettings, RouteSettings
+from shared.settings import Settings
 
 RELAY_HOP = "relay"
 """The first relay's name, unless its entry says otherwise."""

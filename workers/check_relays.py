@@ -13,8 +13,8 @@ import sys
 import msgspec
 
 from shared.errors import ConfigError
+from shared.outgoing_settings import RelaySettings, TimeoutSettings
 from shared.relays import Relay, relays_from
-from shared.settings import RelaySettings, TimeoutSettings
 from workers.smtp.auth import Tokens
 from workers.smtp.own_name import OwnName
 from workers.smtp.session import Session

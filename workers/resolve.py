@@ -17,12 +17,11 @@ from shared.hosts import address
 from shared.model.leg import Leg, RecipientReply
 from shared.model.message import Head
 from shared.model.status import Status
-from shared.routing import grouped
 from workers.classify import Verdict
 from workers.dns.mx import Family
 from workers.dns.routes import Bounce, Deferral
 from workers.dns.ways import Found, Way, Ways
-from workers.route import NextHop
+from workers.route import NextHop, parted
 from workers.sites import Sites
 from workers.smtp.types import Transaction
 
@@ -122,18 +121,8 @@ def _hop(hop: MxHop, found: Found) -> str:
 
 def _legs(leg: Leg, hops: Mapping[int, str]) -> tuple[Leg, ...]:
     """The leg by the hops of its open recipients; the others stay with the first of these."""
-    status = dict(zip(leg.indices(), leg.statuses, strict=True))
     first = next(iter(hops.values()))
-    placed = [hops.get(index, first) for index in status]
-    return tuple(
-        msgspec.structs.replace(
-            leg,
-            hop=hop,
-            recipients=tuple(group),
-            statuses=tuple(status[index] for index in group),
-        )
-        for hop, group in grouped(tuple(status), placed)
-    )
+    return parted(leg, [hops.get(index, first) for index in leg.indices()])
 
 
 def _settled(found: Mapping[int, Found]) -> Verdict:

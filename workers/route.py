@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -53,8 +54,12 @@ class NextHops(Protocol):
 
 def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
     """The legs that replace one, each with its hop as the routes have it."""
+    return parted(leg, routes.hops_of(head, leg.indices()))
+
+
+def parted(leg: Leg, hops: Sequence[str]) -> tuple[Leg, ...]:
+    """The legs that replace one, by the hop of each of its recipients."""
     status = dict(zip(leg.indices(), leg.statuses, strict=True))
-    indices = tuple(status)
     return tuple(
         msgspec.structs.replace(
             leg,
@@ -62,5 +67,5 @@ def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
             recipients=tuple(group),
             statuses=tuple(status[index] for index in group),
         )
-        for hop, group in grouped(indices, routes.hops_of(head, indices))
+        for hop, group in grouped(tuple(status), hops)
     )

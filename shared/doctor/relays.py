@@ -17,7 +17,7 @@ from shared.doctor.finding import Finding, ok
 from shared.doctor.patient import Patient
 from shared.hosts import is_loopback
 from shared.outgoing import Outgoing
-from shared.settings import RelaySettings
+from shared.outgoing_settings import RelaySettings
 from shared.supervisor.plan import module_command
 
 MARGIN_SECONDS = 5.0

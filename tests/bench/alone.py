@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from shared.clock import SystemClock
 from shared.dkim import Key, generate
 from shared.model.message import Address, Content, Head, Recipient
-from shared.settings import TimeoutSettings
+from shared.outgoing_settings import TimeoutSettings
 from tests.bench.effort import Effort
 from tests.bench.figure import Figure, Peer
 from tests.bench.http_load import message

@@ -18,14 +18,8 @@ from shared.dkim import to_pem
 from shared.doctor.finding import Finding
 from shared.doctor.patient import Options, Patient
 from shared.doctor.run import CHECKS, examine
-from shared.settings import (
-    ApplicationSettings,
-    DkimSettings,
-    RelaySettings,
-    SentrySettings,
-    Settings,
-    StoreSettings,
-)
+from shared.outgoing_settings import DkimSettings, RelaySettings
+from shared.settings import ApplicationSettings, SentrySettings, Settings, StoreSettings
 from tests.support.certificates import Authority
 from tests.support.dkim_keys import ed25519_key, rsa_key
 from tests.support.dns_server import DnsServer, txt

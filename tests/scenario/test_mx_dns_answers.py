@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.clock import ManualClock
-from shared.settings import DnsSettings
+from shared.outgoing_settings import DnsSettings
 from tests.support.dns_server import DnsServer, txt
 from workers.dns.answers import Found, Kind, NoData, NoSuchName, Temporary, Told
 from workers.dns.resolver import Resolver

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.clock import ManualClock
-from shared.settings import DnsSettings
+from shared.outgoing_settings import DnsSettings
 from tests.support.certificates import Authority
 from tests.support.dns_server import DnsServer, txt
 from tests.support.policy_server import PolicyServer, plain

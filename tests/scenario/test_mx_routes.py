@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from shared.clock import ManualClock
-from shared.settings import DnsSettings
+from shared.outgoing_settings import DnsSettings
 from tests.support.dns_server import DnsServer
 from workers.dns.addresses import AddressRules
 from workers.dns.mx import MxRouter, OwnHost

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from shared.settings import TimeoutSettings
+from shared.outgoing_settings import TimeoutSettings
 from tests.support.smtp_client import (
     MESSAGE,
     Held,

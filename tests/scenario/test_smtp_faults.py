@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.settings import TimeoutSettings
+from shared.outgoing_settings import TimeoutSettings
 from tests.support.certificates import Authority
 from tests.support.smtp_client import (
     MESSAGE,

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from shared.settings import TimeoutSettings
+from shared.outgoing_settings import TimeoutSettings
 from tests.support.smtp_client import MESSAGE, SHORT, Held, envelope, with_pool
 from tests.support.smtp_sink import BINARY, SmtpSink
 from workers.classify import outcomes

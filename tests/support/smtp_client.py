@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shared.outgoing_settings import TimeoutSettings
 from shared.relays import Relay
-from shared.settings import TimeoutSettings
 from workers.classify import outcomes
 from workers.smtp import Envelope, Pool, Transaction
 

@@ -13,7 +13,7 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 
-from shared.settings import DnsSettings
+from shared.outgoing_settings import DnsSettings
 from workers.dns.answers import Found, Kind, NoData, NoSuchName, Temporary, Told
 
 _TRIES = 3

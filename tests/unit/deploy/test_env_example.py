@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from shared.config import _variables, load
-from shared.settings import DkimSettings, RelaySettings, RouteSettings, Settings
+from shared.outgoing_settings import DkimSettings, RelaySettings, RouteSettings
+from shared.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / ".env.example").read_text().splitlines()

@@ -10,8 +10,9 @@ import pytest
 from shared.config import load
 from shared.errors import ConfigError
 from shared.outgoing import outgoing_from
+from shared.outgoing_settings import RelaySettings, TimeoutSettings
 from shared.relays import relays_from
-from shared.settings import RelaySettings, Settings, TimeoutSettings
+from shared.settings import Settings
 
 
 def entry(**fields: Any) -> RelaySettings:

@@ -10,7 +10,8 @@ import structlog
 
 from shared.errors import ConfigError, StoreUnavailable
 from shared.outgoing import Outgoing, outgoing_from
-from shared.settings import RelaySettings, Settings
+from shared.outgoing_settings import RelaySettings
+from shared.settings import Settings
 from tests.support.smtp_client import until
 from workers import main
 from workers.main import Worker

@@ -21,7 +21,7 @@ from shared.clock import SystemClock
 from shared.dkim import Key, generate, keys_from, nearest, to_pem, zone_line
 from shared.errors import ConfigError
 from shared.model.message import Address, Attachment, Content, Head, Recipient
-from shared.settings import DkimSettings
+from shared.outgoing_settings import DkimSettings
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
 from workers.render import render
 from workers.sign import Dkim, relaxed_body, relaxed_header
