@@ -22,6 +22,8 @@ POOL = "pool:"
 MX = "mx:"
 UNRESOLVED = "?"
 """In place of a site: a character that no host name, and so no site, has."""
+ANY_SITE = f"{MX}*"
+"""What the limits are called that every site has which has none of its own."""
 _POLICY_MARK = "+"
 LONGEST_DIRECT_NAME = 32
 """Characters of a route's name in a hop of a site: the record has room for 255 in all."""
@@ -78,11 +80,21 @@ class PoolMembers(msgspec.Struct, frozen=True):
 
 
 class DestinationLimit(msgspec.Struct, frozen=True):
-    """Limits of one hop, shared by its classes and by all workers; 0 means none."""
+    """Limits of a relay, a site or a route, shared by its classes and all workers; 0 means none."""
 
     per_second: float = 0.0
+    """Legs a second, evenly; so are the next three, of any minute, hour or day, as they come."""
     concurrency: int = 0
     """Legs under lease at once."""
+    per_minute: int = 0
+    per_hour: int = 0
+    per_day: int = 0
+    connections: int = 0
+    """SMTP sessions open at once."""
+    connections_per_second: float = 0.0
+    """Sessions begun."""
+    weight: int = 1
+    """Its share of the workers beside other destinations'."""
 
     @property
     def burst(self) -> float:
@@ -109,3 +121,10 @@ def leased_by(member: str, queue: str) -> str:
 def shared_part(hop: str) -> str:
     """The relay or site of a hop: whose limits it has, from whichever address it is reached."""
     return member_of(hop).partition(_SOURCE_MARK)[0]
+
+
+def limit_keys(hop: str) -> tuple[str, ...]:
+    """What limits of a hop belong to: its relay or site, and the route it is named after."""
+    route = member_of(hop).partition(_SOURCE_MARK)[2].partition(_POLICY_MARK)[0]
+    part = shared_part(hop)
+    return (part, f"{_SOURCE_MARK}{route}") if route else (part,)

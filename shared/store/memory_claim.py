@@ -7,10 +7,11 @@ from collections import deque
 
 import msgspec
 
-from shared.hops import DestinationLimit, leased_by, shared_part
+from shared.hops import leased_by, limit_keys, shared_part
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.model.turns import hop_and_application, queue_at
+from shared.store.memory_limits import is_bound
 from shared.store.memory_state import State, resting
 from shared.store.unreadable import Row
 
@@ -209,9 +210,9 @@ class ClaimRun:
         room, wake, scarce = self._opening(hop, until, probing=probing)
         booked = False
         if room > 0:
-            room, later, booked = self._permitted(hop, queue_hop, room)
+            room, later, few, booked = self._permitted(hop, queue_hop, room)
             wake = wake or later
-            scarce = scarce or shared_part(hop) in state.limits
+            scarce = scarce or few
         self._via, taken, apart = leased_by(hop, queue_hop), 0, False
         if room > 0:
             newest = probing and state.trouble[hop].strikes % 2 == 0
@@ -247,23 +248,26 @@ class ClaimRun:
         left = max(0, min(room, most - state.flying(shared_part(hop))))
         return left, state.now() + 250 if left < room else None
 
-    def _permitted(self, hop: str, queue_hop: str, room: int) -> tuple[int, int | None, bool]:
-        """How many may go now; when the next one may; whether permits are to be booked."""
-        state, wake = self._state, None
-        limit = state.limits.get(shared_part(hop))
-        if limit is None:
-            return room, None, False
-        if self._class != "critical" and self._critical_at({hop, queue_hop}):
-            return 0, state.now() + YIELD_MS, False
-        if limit.concurrency:
-            free = limit.concurrency - state.flying(shared_part(hop))
-            if free < room:
-                room, wake = max(0, free), state.now() + 1000
-        if limit.per_second:
-            allowed = self._allowed(shared_part(hop), limit)
-            if allowed < room:
+    def _permitted(self, hop: str, queue_hop: str, room: int) -> tuple[int, int | None, bool, bool]:
+        """How many may go now; when the next one may; whether there are few permits; whether they
+        are to be booked."""
+        state, wake, wanted = self._state, None, room
+        found = [(key, limit) for key in limit_keys(hop) if (limit := state.limits.of(key))]
+        if not any(is_bound(limit) for _, limit in found):
+            return room, None, False, False
+        booked = False
+        for key, limit in found:
+            if limit.concurrency:
+                free = limit.concurrency - state.flying(key)
+                if free < room:
+                    room, wake = max(0, free), state.now() + 1000
+            allowed = state.limits.allowed(key, limit)
+            booked = booked or allowed is not None
+            if allowed is not None and allowed < room:
                 room, wake = allowed, None
-        return room, wake, limit.per_second > 0
+        if self._class != "critical" and self._critical_at({hop, queue_hop}):
+            return 0, state.now() + YIELD_MS, True, False
+        return room, wake, booked or room < wanted, booked
 
     def _critical_at(self, hops: set[str]) -> bool:
         """Whether class critical has mail for one of these."""
@@ -272,27 +276,12 @@ class ClaimRun:
             for (name, each), queue in self._state.ready.items()
         )
 
-    def _allowed(self, part: str, limit: DestinationLimit) -> int:
-        """Permits that there are now."""
-        state, interval = self._state, 1000 / limit.per_second
-        tat = max(float(state.now()), state.gcra.get(part, 0.0))
-        return max(0, math.floor((state.now() - tat) / interval + limit.burst + 1e-6))
-
     def _book(self, hop: str, taken: int) -> int | None:
-        """Count permits; when they are used up, the time of half a burst."""
-        state, part = self._state, shared_part(hop)
-        limit = state.limits.get(part)
-        if limit is None or not limit.per_second:
-            return None
-        interval, allowed = 1000 / limit.per_second, self._allowed(part, limit)
-        after = max(float(state.now()), state.gcra.get(part, 0.0)) + taken * interval
-        if taken:
-            state.gcra[part] = after
-        if taken < allowed:
-            return None
-        some = max(1, math.floor(limit.burst / 2))
-        permit = math.ceil(after - (limit.burst - some) * interval - 1e-6)
-        return max(state.now() + 1, permit)
+        """Count permits; when they are used up, the time of the next ones."""
+        limits = self._state.limits
+        found = [(key, limit) for key in limit_keys(hop) if (limit := limits.of(key))]
+        ends = [limits.book(key, limit, taken) for key, limit in found]
+        return max((each for each in ends if each is not None), default=None)
 
     def _take_from(self, queue: deque[bytes], room: int) -> tuple[int, bool]:
         before = len(self.legs)

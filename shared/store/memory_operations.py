@@ -12,6 +12,7 @@ from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, Status
 from shared.model.turns import hop_and_application
+from shared.store.limits import Override
 from shared.store.memory_state import State
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
 from shared.store.ports import Pause
@@ -60,7 +61,7 @@ class MemoryOperations:
         waiting = state.waiting.get(place, set())
         first = [*(queue[0] for queue in queues.values()), *sorted(waiting)[:1]]
         wakes = [at for each, at in state.wake[name].items() if hop_and_application(each)[0] == hop]
-        limit = state.limits.get(shared_part(hop))
+        limits = state.limits.effective(shared_part(hop))
         return Destination(
             hop,
             name,
@@ -69,10 +70,13 @@ class MemoryOperations:
             state.inflight.get(place, 0),
             state.now() - min(accepted_ms(each) for each in first) if first else None,
             sum(1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]),
-            limit.per_second if limit else 0.0,
+            limits.limit,
             min(wakes, default=None),
             state.pause(hop),
             deepest({each: len(queue) for each, queue in queues.items()}),
+            limits.override,
+            limits.slowed,
+            state.limits.used(shared_part(hop)),
         )
 
     def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:
@@ -91,6 +95,19 @@ class MemoryOperations:
             state.stir(hop)
             state.top_up()
             return any(pause is not None for pause in lifted)
+
+    def set_limit(self, key: str, override: Override) -> None:
+        """See the port."""
+        with self._state.lock:
+            self._state.limits.overrides[key] = override
+            self._state.ask_again(key)
+
+    def clear_limit(self, key: str) -> bool:
+        """See the port."""
+        with self._state.lock:
+            gone = self._state.limits.overrides.pop(key, None)
+            self._state.ask_again(key)
+            return gone is not None
 
     def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
         """See the port."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from shared.hops import DestinationLimit, PoolMembers, member_of, queue_of, shared_part
+from shared.hops import DestinationLimit, PoolMembers, limit_keys, member_of, queue_of, shared_part
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
@@ -171,21 +171,23 @@ class MemoryQueue:
         """The next hop has answered a transaction: its trouble is over."""
         state = self._state
         state.answered.append((state.now(), leg.message_class, via))
-        state.probes.pop(via, None)
-        trouble = state.trouble.pop(via, None)
+        trouble = state.trouble.get(via)
         if trouble is None:
             return
+        if (trouble.until_ms or 0) > state.now() and shared_part(via) in state.limits.slowing:
+            return  # What was under way is no sign that it takes mail again: its probe is.
+        del state.trouble[via]
+        state.probes.pop(via, None)
         state.recovering[via] = (state.now(), trouble.strikes)
         if not state.still_until(via):
             state.stir(via)
 
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state
-        hop = shared_part(leg.hop)
+        via = leg.hop
         leg = state.withdraw(given.leg_id, leg)
-        limit = state.limits.get(hop)
-        if limit is not None and limit.per_second and hop in state.gcra:
-            state.gcra[hop] -= 1000 / limit.per_second
+        for key in limit_keys(via):
+            state.limits.give_back(key)
         leg = state.heed(leg)
         if given.history:
             history, earlier = unpack_history(given.history)
@@ -241,12 +243,20 @@ class MemoryQueue:
         self._state.bump("late_refused")
         self._state.event("late", given.leg_id, given.event)
 
-    async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
+    async def split(
+        self,
+        leg_id: bytes,
+        fence: int,
+        legs: Sequence[Leg],
+        limits: Mapping[str, DestinationLimit] | None = None,
+    ) -> bool:
         """See the port."""
         with self._state.lock:
             leg = self._state.legs.get(leg_id)
             if leg is None or leg.state is not LegState.LEASED or leg.fence != fence:
                 return False
+            for hop, limit in (limits or {}).items():
+                self._state.limits.configure(hop, limit)
             self._split(leg_id, leg, legs)
             self._state.top_up()
         return True
@@ -282,9 +292,9 @@ class MemoryQueue:
 
     async def limit(self, hop: str, limit: DestinationLimit) -> None:
         """See the port."""
-        self._state.limits.pop(hop, None)
-        if limit.per_second or limit.concurrency:
-            self._state.limits[hop] = limit
+        with self._state.lock:
+            if self._state.limits.configure(hop, limit):
+                self._state.ask_again(hop)
 
     async def weights(self, weights: Mapping[str, int]) -> None:
         """See the port."""
@@ -302,8 +312,22 @@ class MemoryQueue:
         answered = self._state.answered
         return any(of == hop and at // 60_000 >= minute - 1 for at, _, of in answered)
 
+    def _pace(self, hop: str) -> float:
+        """The milliseconds from leg to leg of what it has answered over the last minute; or 0."""
+        now = self._state.now()
+        ages = [now // 60_000 - at // 60_000 for at, _, of in self._state.answered if of == hop]
+        count = ages.count(0) + (1 - now % 60_000 / 60_000) * ages.count(1)
+        return 60_000 / count if count else 0.0
+
     async def trouble(
-        self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
+        self,
+        hop: str,
+        reason: str,
+        first_ms: int,
+        longest_ms: int,
+        *,
+        own_commands: bool = False,
+        slow: bool = False,
     ) -> int:
         """See the port."""
         state = self._state
@@ -321,6 +345,8 @@ class MemoryQueue:
             )
             state.probes.pop(hop, None)
             state.recovering.pop(hop, None)
+            if slow:
+                state.limits.slow_down(shared_part(hop), state.now() + wait, self._pace(hop))
             state.postpone(hop)
             state.bump("relay_troubles")
             return wait

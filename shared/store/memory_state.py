@@ -13,18 +13,13 @@ from collections import deque
 import msgspec
 
 from shared.clock import Clock
-from shared.hops import (
-    DestinationLimit,
-    PoolMembers,
-    member_of,
-    queue_of,
-    shared_part,
-)
+from shared.hops import ANY_SITE, PoolMembers, limit_keys, member_of, mx_hop, queue_of
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
+from shared.store.memory_limits import Limits
 from shared.store.pools import pause_of_pool
 from shared.store.ports import Event, Idempotency, Pause
 from shared.store.quotas import Window
@@ -71,7 +66,7 @@ class State:
         self.idempotency: dict[bytes, tuple[Idempotency, bytes, bool, int]] = {}
         self.quotas: dict[tuple[Window, str], tuple[int, int]] = {}
         """By window and application: when the window began, and recipients."""
-        self.limits: dict[str, DestinationLimit] = {}
+        self.limits = Limits(self.now)
         self.pools: dict[str, PoolMembers] = {}
         self.weights: dict[str, int] = {}
         self.apps: dict[tuple[MessageClass, str], dict[str, float]] = {}
@@ -85,7 +80,6 @@ class State:
         self.suspended: dict[str, Pause] = {}
         self.trouble: dict[str, Pause] = {}
         self.probes: dict[str, bytes] = {}
-        self.gcra: dict[str, float] = {}
         self.inflight: dict[tuple[MessageClass, str], int] = {}
         self.answered: list[tuple[int, MessageClass, str]] = []
         self.workers: dict[str, int] = {}
@@ -298,15 +292,25 @@ class State:
         over = pause is None or (pause.until_ms is not None and pause.until_ms <= self.now())
         return None if over else pause
 
-    def flying(self, part: str) -> int:
-        """Legs in flight of all hops that share something."""
-        return sum(n for (_, hop), n in self.inflight.items() if shared_part(hop) == part)
+    def flying(self, key: str) -> int:
+        """Legs in flight of all hops that share a limit."""
+        return sum(n for (_, hop), n in self.inflight.items() if key in limit_keys(hop))
 
     def unblock(self, hop: str) -> None:
         """A leg of a hop with limited concurrency has ended."""
-        limit = self.limits.get(shared_part(hop))
-        if limit is not None and limit.concurrency and not self.still_until(hop):
+        limits = [self.limits.of(key) for key in limit_keys(hop)]
+        counted = any(each is not None and each.concurrency for each in limits)
+        if counted and not self.still_until(hop):
             self.to_ring(hop)
+
+    def ask_again(self, key: str) -> None:
+        """A limit has changed: what waits for a permit of it is asked again."""
+        for name in CLASSES:
+            for queue in list(self.wake[name]):
+                hop = hop_and_application(queue)[0]
+                if key in limit_keys(hop) or (key == ANY_SITE and mx_hop(hop)):
+                    del self.wake[name][queue]
+                    self.ring[name].append(queue)
 
     def due_in(self, leg: Leg, wait_ms: int) -> int:
         """When a leg is due: after the wait, yet not beyond its end."""

@@ -10,9 +10,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from shared.hops import DestinationLimit
 from shared.model.leg import Leg
 from shared.model.message import Head, MessageClass
 from shared.model.status import Status
+from shared.store.limits import Override, Slowed
 from shared.store.ports import Pause
 
 Aside = Literal["dead", "uncertain"]
@@ -35,13 +37,24 @@ class Destination(msgspec.Struct, frozen=True):
     """How long the oldest message that waits was accepted ago; None when none waits."""
     per_minute: float = 0.0
     """Legs that the hop has answered, over the last minute."""
-    rate: float = 0.0
-    """Legs a second that it may get; 0: no limit."""
+    limit: DestinationLimit = DestinationLimit()
+    """What it may get now, with the next two."""
     wakes_ms: int | None = None
     """When its next leg may go, when that is not now."""
     pause: Pause | None = None
     applications: tuple[tuple[str, int], ...] = ()
     """(application, ready legs) of those that have any, the deepest first; '': from before."""
+    override: Override | None = None
+    """What an operator has set."""
+    slowed: Slowed | None = None
+    """How far its replies have slowed it down."""
+    used: Mapping[str, int] = {}
+    """Window (minute, hour, day) -> legs that count for it, where it has a limit."""
+
+    @property
+    def rate(self) -> float:
+        """Legs a second that it may get; 0: no limit."""
+        return self.limit.per_second
 
     def state(self, now_ms: int) -> State:
         """What it does; `suspended`, `backing_off` and `probing` say that it stands still."""
@@ -115,6 +128,14 @@ class Operations(Protocol):
 
     def resume(self, hop: str) -> bool:
         """Lift a hop's suspension and its back-off; whether there was one."""
+        ...
+
+    def set_limit(self, key: str, override: Override) -> None:
+        """Limit a relay, `mx:SITE`, `mx:*` or `@ROUTE` otherwise than configured, from now on."""
+        ...
+
+    def clear_limit(self, key: str) -> bool:
+        """As configured again; whether it was not."""
         ...
 
     def flush(self, hop: str, message_class: MessageClass, most: int) -> int:

@@ -344,11 +344,18 @@ class Queue(Protocol):
         """Apply outcomes; the same settlement twice is harmless."""
         ...
 
-    async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
+    async def split(
+        self,
+        leg_id: bytes,
+        fence: int,
+        legs: Sequence[Leg],
+        limits: Mapping[str, DestinationLimit] | None = None,
+    ) -> bool:
         """Replace a held leg by `legs` (a DNS route was resolved, or its relay is gone).
 
-        The first replacement keeps the leg's number; further ones get new numbers. False when
-        the lease is lost.
+        The first replacement keeps the leg's number; further ones get new numbers. `limits` are
+        those of the sites they go to, by the shared part of their hops. False when the lease is
+        lost.
         """
         ...
 
@@ -361,7 +368,8 @@ class Queue(Protocol):
         ...
 
     async def limit(self, hop: str, limit: DestinationLimit) -> None:
-        """Set the limits of a hop."""
+        """Set what is configured for a relay, `mx:SITE`, `mx:*` (sites without one of their own)
+        or `@ROUTE`. What waits for a permit of it asks again when that is news."""
         ...
 
     async def weights(self, weights: Mapping[str, int]) -> None:
@@ -373,7 +381,14 @@ class Queue(Protocol):
         ...
 
     async def trouble(
-        self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
+        self,
+        hop: str,
+        reason: str,
+        first_ms: int,
+        longest_ms: int,
+        *,
+        own_commands: bool = False,
+        slow: bool = False,
     ) -> int:
         """A hop could not be used: its mail stays queued, twice as long each time.
 
@@ -381,7 +396,9 @@ class Queue(Protocol):
         the hop answers one (`Settlement.answered`). Gives how many ms it stands still from now; 0
         when it did already, so that transactions that broke together count once. With
         `own_commands` it objected to one envelope: it does not stand still for that where it has
-        answered another one in this minute or the one before.
+        answered another one in this minute or the one before. With `slow` it said that it gets too
+        much: it has half of its limits from then on, and of the rate it had, and once more half
+        each time; each minute without that takes one half back (`shared.store.limits`).
         """
         ...
 

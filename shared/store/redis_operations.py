@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
-from shared.hops import shared_part
+from shared.hops import DestinationLimit, shared_part
 from shared.ids import accepted_ms
 from shared.model.leg import counted, message_of
 from shared.model.message import CLASSES, MessageClass
@@ -22,6 +22,14 @@ from shared.model.turns import hop_and_application
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
+from shared.store.limits import (
+    BY_OPERATOR,
+    Fields,
+    Override,
+    in_window,
+    pack_override,
+    windows,
+)
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
 from shared.store.pools import members_in, pause_of_pool
 from shared.store.ports import Pause
@@ -74,6 +82,14 @@ class RedisOperations:
     def resume(self, hop: str) -> bool:
         """See the port."""
         return bool(self._run("resume", hop))
+
+    def set_limit(self, key: str, override: Override) -> None:
+        """See the port."""
+        self._run("limit", f"{BY_OPERATOR}{key}", pack_override(override))
+
+    def clear_limit(self, key: str) -> bool:
+        """See the port."""
+        return bool(self._run("limit", f"{BY_OPERATOR}{key}", ""))
 
     def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
         """See the port."""
@@ -202,8 +218,9 @@ class _View:
         names = ("suspended", "trouble", "limits", "pools", "inflight", "waiting",
                  f"rate:{minute}", f"rate:{minute - 1}")  # fmt: skip
         hashes = redis.commands([("HGETALL", f"{PREFIX}{name}") for name in names])
-        (self._suspended, self._trouble, self._limits, self._pools, self._inflight, self._waiting,
+        (self._suspended, self._trouble, limits, self._pools, self._inflight, self._waiting,
          self._this, self._last) = [_table(each) for each in hashes]  # fmt: skip
+        self._limits = Fields(limits)
         self._rings = [
             {queue.decode() for queue in each}
             for each in redis.commands(
@@ -267,7 +284,7 @@ class _View:
         wakes = [self._wakes[c][each] for each in queues if each in self._wakes[c]]
         key = f"{c}{hop}"
         share = 1 - self._now_ms % 60_000 / 60_000
-        interval = float((self._limits.get(shared_part(hop)) or b"0").split(b"|")[0])
+        limits = self._limits.effective(shared_part(hop), self._now_ms)
         return Destination(
             hop,
             CLASSES[c],
@@ -276,11 +293,22 @@ class _View:
             int(self._inflight.get(key, 0)),
             self._now_ms - min(accepted) if accepted else None,
             int(self._this.get(key, 0)) + share * int(self._last.get(key, 0)),
-            1000 / interval if interval else 0.0,
+            limits.limit,
             min(wakes, default=None),
             self._pause(hop),
             deepest(ready),
+            limits.override,
+            limits.slowed,
+            self._used(shared_part(hop), limits.limit),
         )
+
+    def _used(self, key: str, limit: DestinationLimit) -> dict[str, int]:
+        """Legs of each window that has a limit."""
+        found = {}
+        for window, _ in windows(limit):
+            parts = self._redis.command("HGETALL", f"{PREFIX}used:{window}:{key}")
+            found[window] = in_window(window, dict(_numbers(parts)), self._now_ms)
+        return found
 
     def _pause(self, hop: str) -> Pause | None:
         own = pause_of(self._suspended.get(hop), self._trouble.get(hop), self._now_ms)
@@ -290,6 +318,10 @@ class _View:
 
 def _table(flat: Sequence[bytes]) -> dict[str, bytes]:
     return {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)}
+
+
+def _numbers(flat: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    return ((int(flat[at]), int(flat[at + 1])) for at in range(0, len(flat), 2))
 
 
 def _batches(places: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:

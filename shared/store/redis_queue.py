@@ -20,6 +20,7 @@ from shared.model.status import Status
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
+from shared.store.limits import pack_limit
 from shared.store.pools import pack_pool
 from shared.store.ports import (
     Claim,
@@ -143,9 +144,17 @@ class RedisQueue:
             answers += [_SETTLED[letter] for letter in await self._run("settle", *flat)]
         return answers
 
-    async def split(self, leg_id: bytes, fence: int, legs: Sequence[Leg]) -> bool:
+    async def split(
+        self,
+        leg_id: bytes,
+        fence: int,
+        legs: Sequence[Leg],
+        limits: Mapping[str, DestinationLimit] | None = None,
+    ) -> bool:
         """See the port."""
-        flat: list[Value] = []
+        flat: list[Value] = [len(limits or {})]
+        for key, limit in (limits or {}).items():
+            flat += (key, pack_limit(limit))
         for leg in legs:
             count = len(leg.recipients)
             flat += (
@@ -181,12 +190,7 @@ class RedisQueue:
 
     async def limit(self, hop: str, limit: DestinationLimit) -> None:
         """See the port."""
-        if not limit.per_second and not limit.concurrency:
-            await self._redis.command("HDEL", f"{PREFIX}limits", hop)
-            return
-        interval = 1000 / limit.per_second if limit.per_second else 0
-        text = f"{interval!r}|{limit.burst!r}|{limit.concurrency}"
-        await self._redis.command("HSET", f"{PREFIX}limits", hop, text)
+        await self._run("limit", hop, pack_limit(limit))
 
     async def weights(self, weights: Mapping[str, int]) -> None:
         """See the port."""
@@ -209,11 +213,18 @@ class RedisQueue:
             await self._redis.command("DEL", f"{PREFIX}served:{hop}")
 
     async def trouble(
-        self, hop: str, reason: str, first_ms: int, longest_ms: int, *, own_commands: bool = False
+        self,
+        hop: str,
+        reason: str,
+        first_ms: int,
+        longest_ms: int,
+        *,
+        own_commands: bool = False,
+        slow: bool = False,
     ) -> int:
         """See the port."""
         wait_ms: int = await self._run(
-            "trouble", hop, reason, first_ms, longest_ms, 1 if own_commands else 0
+            "trouble", hop, reason, first_ms, longest_ms, int(own_commands), int(slow)
         )
         return wait_ms
 

@@ -1,12 +1,14 @@
 """The Lua scripts: their text, their digests, and the keys they stand on.
 
 Each script is its own first line (the flags), then `lua/prelude.lua`, then the rest of its file.
+There a line `-- include NAME` stands for `lua/parts/NAME.lua`.
 A script is sent by its digest; a server that does not know it (it was restarted) gets the text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ PREFIX = "ph:"
 
 _FOLDER = Path(__file__).parent / "lua"
 _PRELUDE = "prelude"
+_INCLUDE = re.compile(r"^ *-- include (\w+)$", re.MULTILINE)
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -29,8 +32,13 @@ class Script(msgspec.Struct, frozen=True):
 def _load(name: str) -> Script:
     first, _, rest = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
     prelude = (_FOLDER / f"{_PRELUDE}.lua").read_text(encoding="utf-8")
+    rest = _INCLUDE.sub(lambda found: _part(found[1]), rest)
     text = f"{first}\n{prelude}\n{rest}".encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+def _part(name: str) -> str:
+    return (_FOLDER / "parts" / f"{name}.lua").read_text(encoding="utf-8")
 
 
 SCRIPTS = {path.stem: _load(path.stem) for path in _FOLDER.glob("*.lua") if path.stem != _PRELUDE}

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- claim: lease legs of one class, a quantum from each queue of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
---   inflight flying gcra served:<pool> counters tickets:<c> deferred:<c> trouble recovering
+--   inflight flying gcra used:<window>:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
 --   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> limits
 --   pools weights
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
@@ -143,7 +143,7 @@ local emptied, enrolled = {}, {}
 -- What only hops need that stand still, are limited or are shared by weight: made where there are
 -- any, because each function costs every claim half a microsecond.
 local function looking_closer()
-  local function queue_at(hop, name) return name == '' and hop or hop .. '|' .. name end
+  -- include windows
 
   -- Whether class critical has mail for a hop.
   local function critical_at(hop)
@@ -155,30 +155,92 @@ local function looking_closer()
     return false
   end
 
-  -- GCRA: how many legs may go now; when it is short, the time of the next permit; whether there
-  -- is a limit; a closure that books what was taken. Permits that class critical waits for are its
-  -- own. The time is that of half a burst, so that a high rate is not claimed leg by leg.
-  local function permitted(hop, room)
-    local interval, burst, concurrency = limit_of(hop)
-    if interval == 0 and concurrency == 0 then return room end
-    if c ~= '0' and (critical_at(hop) or home ~= hop and critical_at(home)) then
-      return 0, now + YIELD_MS, true
-    end
-    local wake
-    if concurrency > 0 then
-      local free = concurrency - in_flight(hop)
-      if free < room then room, wake = math.max(0, free), now + 1000 end
-    end
-    if interval == 0 then return room, wake, true end
-    local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', shared_part(hop)) or '0'))
+  -- GCRA: how many legs may go now, and a closure that books what was taken and gives the time of the
+  -- next permit when they are used up: that of half a burst, so that a high rate is not claimed leg by
+  -- leg.
+  local function evenly(key, interval, burst)
+    local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', key) or '0'))
     local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
-    if allowed < room then room, wake = allowed, nil end  -- The next permit comes sooner.
-    return room, wake, true, function(taken)
+    return allowed, function(taken)
       local after = tat + taken * interval
-      if taken > 0 then call('HSET', P .. 'gcra', shared_part(hop), string.format('%.17g', after)) end
+      if taken > 0 then call('HSET', P .. 'gcra', key, string.format('%.17g', after)) end
       if taken < allowed then return nil end
       local some = math.max(1, math.floor(burst / 2))
       return math.max(now + 1, math.ceil(after - (burst - some) * interval - 1e-6))
+    end
+  end
+
+  -- The same of a window; the next permits come when its first part no longer counts.
+  local function of_window(key, window, most)
+    local used, part, width, at = used_of(key, window)
+    local allowed = most
+    for _, count in pairs(used) do allowed = allowed - count end
+    allowed = math.max(0, allowed)
+    return allowed, function(taken)
+      if taken > 0 then
+        call('HINCRBY', at, part, taken)
+        call('PEXPIRE', at, 62 * width)
+        used[part] = (used[part] or 0) + taken
+      end
+      if taken < allowed then return nil end
+      return math.ceil(((first_of(used) or part) + 61) * width)
+    end
+  end
+
+  -- Whether class critical has mail that waits for permits at all.
+  local urgent
+  local function is_critical_waiting()
+    if urgent == nil then urgent = call('EXISTS', P .. 'ring:0', P .. 'wake:0') > 0 end
+    return urgent
+  end
+
+  -- What one limit leaves of `room`: how many legs may go now; when that is less, the time of the next
+  -- permit, unless one of `books` tells.
+  local function permits(key, limit, room, books)
+    local wake
+    if limit.concurrency > 0 then
+      local free = limit.concurrency - in_flight(key)
+      if free < room then room, wake = math.max(0, free), now + 1000 end
+    end
+    local function booked(allowed, book)
+      if allowed < room then room, wake = allowed, nil end
+      books[#books + 1] = book
+    end
+    if limit.interval > 0 then booked(evenly(key, limit.interval, limit.burst)) end
+    for window in pairs(WINDOWS) do
+      if limit[window] > 0 then booked(of_window(key, window, limit[window])) end
+    end
+    return room, wake
+  end
+
+  -- By the limits of a hop: how many legs may go now; when it is short, the time of the next permit;
+  -- whether there are few permits; a closure that books what was taken. Permits that class critical
+  -- waits for are its own.
+  local function permitted(hop, room)
+    local wanted, wake, books, bound = room, nil, {}, false
+    local whose, route = limit_keys(hop)
+    for _, key in ipairs({ whose, route }) do
+      local limit = limit_of(key)
+      if limit then
+        bound = bound or limit.concurrency > 0 or limit.interval > 0 or limit.minute > 0
+          or limit.hour > 0 or limit.day > 0
+        local left, later = permits(key, limit, room, books)
+        if left < room then room, wake = left, later end
+      end
+    end
+    if not bound then return wanted end
+    if c ~= '0' and is_critical_waiting()
+      and (critical_at(hop) or home ~= hop and critical_at(home)) then
+      return 0, now + YIELD_MS, true
+    end
+    if #books == 0 then return room, wake, room < wanted end
+    return room, wake, true, function(taken)
+      local last
+      for i = 1, #books do
+        local at = books[i](taken)
+        if at then last = math.max(last or 0, at) end
+      end
+      return last
     end
   end
 
@@ -187,7 +249,7 @@ local function looking_closer()
     local since = recovery_of(hop)
     if not since or now - since > RAMP_MS then return room end
     local most = RAMP_FIRST * 2 ^ math.floor((now - since) / 1000)
-    return math.max(0, math.min(room, most - in_flight(hop)))
+    return math.max(0, math.min(room, most - in_flight(shared_part(hop))))
   end
 
   -- What a hop may take now: how many legs; when it is short, until when; whether it stands still;
@@ -206,9 +268,9 @@ local function looking_closer()
       if most < room then room, wake, scarce = most, now + 250, true end
     end
     if limited and room > 0 then
-      local later, has_limit
-      room, later, has_limit, book = permitted(hop, room)
-      wake, scarce = wake or later, scarce or has_limit
+      local later, few
+      room, later, few, book = permitted(hop, room)
+      wake, scarce = wake or later, scarce or few
     end
     return room, wake, trouble ~= nil, trouble, book, scarce
   end

@@ -12,11 +12,15 @@
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
 --   turns HASH <c><hop> -> when it last had a permit of a limit
---   flying HASH shared part of a hop -> legs under lease
+--   flying HASH key of a limit -> legs under lease
 --   pools HASH pool -> 'ordered' or 'weighted', then its members and their weights
 --   served:<pool> HASH member -> legs it was given
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
---   trouble recovering HASH by hop                  limits gcra HASH by shared part of a hop
+--   trouble recovering HASH by hop
+--   limits HASH key -> what is configured, '!' and key -> what an operator has set, '~' and key -> how
+--   far replies have slowed it down (shared/store/limits.py). A key is the shared part of a hop, '@'
+--   and a route's name, or 'mx:*' for the sites that have none of their own
+--   gcra HASH key -> ms                  used:<window>:<key> HASH part of the window -> legs
 --   tickets:<c> ZSET id -> ms  live STRING
 --   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
@@ -90,6 +94,8 @@ local function hop_and_app(queue)
   return sub(queue, 1, bar - 1), sub(queue, bar + 1)
 end
 
+local function queue_at(hop, app) return app == '' and hop or hop .. '|' .. app end
+
 -- The record as a table; nil when it is one that this release cannot read.
 local function decode(rec)
   local statuses, indices, tail = parts_of(rec)
@@ -108,7 +114,7 @@ local function decode(rec)
 end
 
 local function encode(l)
-  local place = l.app == '' and l.hop or l.hop .. '|' .. l.app
+  local place = queue_at(l.hop, l.app)
   return struct.pack(FIXED, 1, l.state, l.class, l.crashes, l.flags, l.fence, l.attempts,
     l.legs, l.due, l.give_up)
     .. string.char(#place) .. place
@@ -131,13 +137,20 @@ local function bump(field, by) counts[field] = (counts[field] or 0) + by end
 local function member_of(hop) return string.match(hop, '^[^<]*') end
 local function queue_of(hop) return string.match(hop, '<(.*)$') or hop end
 
--- What the limits of a hop belong to: the relay, from whichever address it is reached.
+-- The relay or site of a hop, from whichever address it is reached.
 local function shared_part(hop) return string.match(hop, '^[^@<]*') end
 
+-- What limits of a hop belong to: its relay or site, and the route it is named after, or nil.
+local function limit_keys(hop)
+  local route = string.match(hop, '^[^@<]*@([^+<]+)')
+  return shared_part(hop), route and '@' .. route
+end
+
 local function fly(c, hop, by)
-  local whose = shared_part(hop)
+  local whose, route = limit_keys(hop)
   flights[c .. hop] = (flights[c .. hop] or 0) + by
   aloft[whose] = (aloft[whose] or 0) + by
+  if route then aloft[route] = (aloft[route] or 0) + by end
 end
 
 -- A UUIDv7 begins with its time in ms, 48 bits (RFC 9562 section 5.7).
@@ -197,7 +210,7 @@ end
 
 -- Put a leg on its ready queue; a queue that was empty gets its place in the ring.
 local function push_ready(id, l, at_head)
-  local queue = l.app == '' and l.hop or l.hop .. '|' .. l.app
+  local queue = queue_at(l.hop, l.app)
   local n = call(at_head and 'LPUSH' or 'RPUSH', P .. 'ready:' .. l.c .. ':' .. queue, id)
   if n == 1 then
     call('RPUSH', P .. 'ring:' .. l.c, queue)
@@ -404,12 +417,54 @@ local function still_until(hop)
   return 0, t
 end
 
--- limits HASH: shared part of a hop -> '<interval ms>|<burst>|<concurrency>'.
-local function limit_of(hop)
-  local text = call('HGET', P .. 'limits', shared_part(hop))
-  if not text then return 0, 0, 0 end
-  local interval, burst, concurrency = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
-  return tonumber(interval), tonumber(burst), tonumber(concurrency)
+-- How many times a hop is to be halved, by what `slow_down` wrote: once less for each minute since.
+local SLOW_STEP_MS, SLOW_MOST_STEPS = 60000, 5
+local function slowed_by(text)
+  local till, steps, interval = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
+  local past = math.max(0, math.floor((now - tonumber(till)) / SLOW_STEP_MS))
+  return tonumber(steps) - past, tonumber(interval)
+end
+
+local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
+
+-- What holds for a key now: what is configured (the first releases wrote three numbers), what an
+-- operator has set over it, and half of that for each step that replies have slowed it down. nil: no
+-- limit. 0 is none.
+local function limit_of(key)
+  if key == 'mx:?' then return nil end
+  local site = is_site(key)
+  local found = call('HMGET', P .. 'limits', key, '!' .. key, '~' .. key, site and 'mx:*' or key,
+    site and '!mx:*' or '!' .. key)
+  local own, set, slow = found[1] or found[4], found[2] or found[5], found[3]
+  if not own and not set and not slow then return nil end
+  local n = { string.match((own or '') .. '||||||||', NINE) }
+  if set then
+    local till = string.match(set, '^%d+')
+    if till == '0' or tonumber(till) > now then
+      local said = { string.match(string.match(set, '|(.*)'), NINE) }
+      for i = 1, 8 do
+        if said[i] ~= '' then n[i] = said[i] end
+      end
+    else
+      call('HDEL', P .. 'limits', found[2] and '!' .. key or '!mx:*')
+    end
+  end
+  local function number(i, default) return tonumber(n[i]) or default end
+  local l = { interval = number(1, 0), burst = number(2, 1.5), concurrency = number(3, 0),
+    minute = number(4, 0), hour = number(5, 0), day = number(6, 0), connections = number(7, 0),
+    connection_interval = number(8, 0), weight = number(9, 1) }
+  local steps, interval = 0, 0
+  if slow then steps, interval = slowed_by(slow) end
+  if steps > 0 then
+    local factor = 2 ^ steps
+    l.interval = math.max(l.interval, interval) * factor
+    if l.interval > 0 then l.burst = math.max(1, 100 / l.interval) + 0.5 end
+    l.concurrency = math.ceil(l.concurrency / factor)
+    l.connections = math.ceil(l.connections / factor)
+  elseif slow then
+    call('HDEL', P .. 'limits', '~' .. key)
+  end
+  return l
 end
 
 -- Queues whose time has come go to the ring's tail; how many. Where several hops share a limit, the
@@ -442,7 +497,7 @@ local function to_ring(hop, till)
   for c in pairs(CLASS) do
     local queues = call('ZRANGE', P .. 'apps:' .. c .. ':' .. hop, 0, -1)
     for i = 0, #queues do
-      local queue = (i == 0 or queues[i] == '') and hop or hop .. '|' .. queues[i]
+      local queue = queue_at(hop, queues[i] or '')
       if till then
         call('ZADD', P .. 'wake:' .. c, 'XX', till, queue)
       elseif call('ZREM', P .. 'wake:' .. c, queue) == 1 then
@@ -462,18 +517,17 @@ local function stir(hop)
   end
 end
 
--- A leg of a hop with limited concurrency has ended: the hop's classes may try again.
-local function unblock(hop)
-  local _, _, concurrency = limit_of(hop)
-  if concurrency == 0 then return end
-  if still_until(hop) > 0 then return end
-  to_ring(hop)
+-- Legs under lease that a key of a limit has, of all classes and sources.
+local function in_flight(key)
+  return tonumber(call('HGET', P .. 'flying', key) or '0') + (aloft[key] or 0)
 end
 
--- Legs under lease of a relay, of all classes and sources.
-local function in_flight(hop)
-  local whose = shared_part(hop)
-  return tonumber(call('HGET', P .. 'flying', whose) or '0') + (aloft[whose] or 0)
+-- Legs of a hop have ended: where their number is limited, the hop's classes may try again.
+local function unblock(hop)
+  local whose, route = limit_keys(hop)
+  local limit, of_route = limit_of(whose), route and limit_of(route)
+  local counted = limit and limit.concurrency > 0 or of_route and of_route.concurrency > 0
+  if counted and still_until(hop) == 0 then to_ring(hop) end
 end
 
 -- Tickets: enough for the ready mail, no more than the workers can use, none for mail that may
@@ -519,21 +573,29 @@ local function quota_now(window)
   return P .. 'quota:' .. window .. ':' .. string.format('%d', start), ends
 end
 
+-- Whether any queue waits for a time.
+local function some_wait()
+  return call('EXISTS', P .. 'wake:0', P .. 'wake:1', P .. 'wake:2') > 0
+end
+
 -- The end of every script that changes something: write the numbers, then the tickets.
 local function commit()
   for field, by in pairs(counts) do
     if by ~= 0 then call('HINCRBY', P .. 'counters', field, by) end
   end
-  local limited = call('HLEN', P .. 'limits') > 0
   for place, by in pairs(flights) do
     if by ~= 0 and call('HINCRBY', P .. 'inflight', place, by) <= 0 then
       call('HDEL', P .. 'inflight', place)
     end
-    if by < 0 and limited then unblock(sub(place, 2)) end
   end
   for whose, by in pairs(aloft) do
     if by ~= 0 and call('HINCRBY', P .. 'flying', whose, by) <= 0 then
       call('HDEL', P .. 'flying', whose)
+    end
+  end
+  if next(flights) and some_wait() and call('EXISTS', P .. 'limits') == 1 then
+    for place, by in pairs(flights) do
+      if by < 0 then unblock(sub(place, 2)) end
     end
   end
   for place, by in pairs(waits) do

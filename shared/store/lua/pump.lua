@@ -139,7 +139,7 @@ end
 
 -- What has had its time is at the head of a queue.
 local function expire_head(c, hop, app)
-  local queue = app == '' and hop or hop .. '|' .. app
+  local queue = queue_at(hop, app)
   local list, popped = P .. 'ready:' .. c .. ':' .. queue, false
   for _ = 1, 100 do
     local id = call('LINDEX', list, 0)

@@ -2,7 +2,7 @@
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<queue> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
---   trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits pools suspended live
+--   used:<window>:<key> trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits pools suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
 --   counters to raise, separated by spaces, letters: 'a' the next hop has answered MAIL, 'p' the leg
 --   stays with the pool's member that had it.
@@ -11,6 +11,8 @@
 local UNDECIDED = { q = true, s = true, f = true, u = true }
 local ANY = { q = true, s = true, f = true, u = true, l = true }
 local troubles = call('HLEN', P .. 'trouble') > 0
+local limited = call('EXISTS', P .. 'limits') > 0
+-- include windows
 
 -- The next hop has answered a transaction: it is counted, and its trouble is over.
 local function answered(l)
@@ -18,6 +20,8 @@ local function answered(l)
   rates[l.c .. hop] = (rates[l.c .. hop] or 0) + 1
   local trouble = troubles and trouble_of(hop)
   if not trouble then return end
+  -- Where it is slowed down, what was under way is no sign that it takes mail again: its probe is.
+  if trouble.till > now and call('HEXISTS', P .. 'limits', '~' .. shared_part(hop)) == 1 then return end
   call('HDEL', P .. 'trouble', hop)
   call('HSET', P .. 'recovering', hop, string.format('%d|%d', now, trouble.strikes))
   if still_until(hop) == 0 then stir(hop) end
@@ -40,17 +44,27 @@ local function settled(id, l, i)
   if string.find(ARGV[i + 9], 'a', 1, true) then answered(l) end
 end
 
+-- A permit was not used. Of a window it is taken off the first part: no later one may count for less.
+local function give_back(key)
+  local limit = limited and limit_of(key)
+  if not limit then return end
+  local tat = limit.interval > 0 and call('HGET', P .. 'gcra', key)
+  if tat then
+    call('HSET', P .. 'gcra', key, string.format('%.17g', tonumber(tat) - limit.interval))
+  end
+  for window in pairs(WINDOWS) do
+    if limit[window] > 0 then
+      local used, _, _, at = used_of(key, window)
+      local first = first_of(used)
+      if first and call('HINCRBY', at, first, -1) <= 0 then call('HDEL', at, first) end
+    end
+  end
+end
+
 local function released(id, l, wait, tail)
   withdraw(id, l)
   if tail ~= '' then l.tail = tail end
-  local whose = shared_part(l.via or l.hop)
-  local interval = limit_of(whose)
-  if interval and interval > 0 then
-    local tat = call('HGET', P .. 'gcra', whose)
-    if tat then
-      call('HSET', P .. 'gcra', whose, string.format('%.17g', tonumber(tat) - interval))
-    end
-  end
+  for _, key in ipairs({ limit_keys(l.via or l.hop) }) do give_back(key) end
   heed(l)
   l.fence = l.fence + 1
   l.flags = has(l.flags, HOLD) and HOLD or 0

@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- split: replace a held leg by legs to other destinations.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> ready:<c>:<queue> ring:<c> open events
---   counters inflight tickets:<c> dramatiq:<class>[.msgs]
--- ARGV[4] leg id, [5] fence, then for each new leg: hop, statuses, packed indices.
+--   counters inflight limits tickets:<c> dramatiq:<class>[.msgs]
+-- ARGV[4] leg id, [5] fence, [6] how many limits, for each of these: the field of `limits`, its text,
+--   empty where there is none; then for each new leg: hop, statuses, packed indices.
 -- Returns 1, or 0 when the lease is lost.
 
 local id, fence = ARGV[4], tonumber(ARGV[5])
@@ -12,7 +13,8 @@ local m = sub(id, 1, 16)
 local zero = m .. '\0\0'
 local first = id == zero and l or load_leg(zero)
 local total = first.legs
-local added = (#ARGV - 5) / 3 - 1
+local legs_at = 7 + 2 * tonumber(ARGV[6])
+local added = (#ARGV - legs_at + 1) / 3 - 1
 withdraw(id, l)
 l.fence = l.fence + 1
 l.flags = has(l.flags, HOLD) and HOLD or 0
@@ -25,9 +27,16 @@ if added > 0 then
   l.legs = first.legs
   if id ~= zero then save_leg(zero, first) end
 end
+for at = 7, legs_at - 1, 2 do
+  if ARGV[at + 1] == '' then
+    call('HDEL', P .. 'limits', ARGV[at])
+  else
+    call('HSET', P .. 'limits', ARGV[at], ARGV[at + 1])
+  end
+end
 local app = l.app
 for i = 0, added do
-  local at = 6 + 3 * i
+  local at = legs_at + 3 * i
   l.hop, l.statuses, l.indices = queue_of(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   l.app = sub(app, 1, math.max(0, 254 - #l.hop))  -- The record has 255 bytes for both.
   local target = i == 0 and id or m .. struct.pack('>H', total + i - 1)

@@ -1,0 +1,150 @@
+"""Limits of the in-memory spool: the rules of `lua/prelude.lua` and `lua/parts/windows.lua`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from shared.hops import ANY_SITE, DestinationLimit, mx_hop
+from shared.store.limits import (
+    BUCKETS,
+    MOST_STEPS,
+    WINDOWS_MS,
+    Effective,
+    Override,
+    Slowing,
+    effective,
+    in_window,
+    pack_limit,
+    part_of,
+    windows,
+)
+
+_EPSILON = 1e-6
+
+
+class Limits:
+    """What holds for each key, and what has been used of it."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self.configured: dict[str, DestinationLimit] = {}
+        self.overrides: dict[str, Override] = {}
+        self.slowing: dict[str, Slowing] = {}
+        self._gcra: dict[str, float] = {}
+        self._used: dict[tuple[str, str], dict[int, int]] = {}
+        """By window and key: part of the window -> legs."""
+
+    def __bool__(self) -> bool:
+        return bool(self.configured or self.overrides or self.slowing)
+
+    def configure(self, key: str, limit: DestinationLimit) -> bool:
+        """What a key has by the settings; whether that is news."""
+        news = self.configured.get(key, DestinationLimit()) != limit
+        self.configured.pop(key, None)
+        if pack_limit(limit):
+            self.configured[key] = limit
+        return news
+
+    def effective(self, key: str) -> Effective:
+        """What holds now, and what it is made of."""
+        return effective(key, self.configured, self.overrides, self.slowing, self._now())
+
+    def of(self, key: str) -> DestinationLimit | None:
+        """What holds now; None where nothing was ever said. What is over is forgotten."""
+        kept = self._forget(key) if mx_hop(key) is None else self._forget(key) | self._forget_any()
+        return self.effective(key).limit if kept and key != "mx:?" else None
+
+    def _forget_any(self) -> bool:
+        return self._forget(ANY_SITE, slowed=False)
+
+    def _forget(self, key: str, *, slowed: bool = True) -> bool:
+        """Remove what is over; whether something was said of the key."""
+        override, slow = self.overrides.get(key), self.slowing.get(key) if slowed else None
+        if override is not None and override.is_over(self._now()):
+            del self.overrides[key]
+        if slow is not None and not slow.steps_at(self._now()):
+            del self.slowing[key]
+        return key in self.configured or override is not None or slow is not None
+
+    def slow_down(self, key: str, till_ms: int, pace: float) -> None:
+        """Half as much from `till_ms` on; `pace` is the milliseconds from leg to leg until now."""
+        before = self.slowing.get(key)
+        steps = before.steps_at(self._now()) if before is not None else 0
+        interval = before.interval if before is not None and steps else pace
+        self.slowing[key] = Slowing(till_ms, min(MOST_STEPS, steps + 1), interval)
+
+    def used(self, key: str) -> dict[str, int]:
+        """Legs of each window that has a limit."""
+        limit = self.effective(key).limit
+        return {
+            window: in_window(window, self._used.get((window, key), {}), self._now())
+            for window, _ in windows(limit)
+        }
+
+    def allowed(self, key: str, limit: DestinationLimit) -> int | None:
+        """How many legs may go now, by its rates; None: as many as there are."""
+        found = [most - sum(self._parts(each, key)[0].values()) for each, most in windows(limit)]
+        if limit.per_second:
+            found.append(self._evenly(key, limit))
+        return max(0, min(found)) if found else None
+
+    def _evenly(self, key: str, limit: DestinationLimit) -> int:
+        interval, now = 1000 / limit.per_second, self._now()
+        tat = max(float(now), self._gcra.get(key, 0.0))
+        return max(0, math.floor((now - tat) / interval + limit.burst + _EPSILON))
+
+    def book(self, key: str, limit: DestinationLimit, taken: int) -> int | None:
+        """Count legs; when permits are used up, the time of the next."""
+        ends = [self._book_window(key, window, most, taken) for window, most in windows(limit)]
+        if limit.per_second:
+            ends.append(self._book_evenly(key, limit, taken))
+        return max((each for each in ends if each is not None), default=None)
+
+    def _book_evenly(self, key: str, limit: DestinationLimit, taken: int) -> int | None:
+        interval, allowed, now = 1000 / limit.per_second, self._evenly(key, limit), self._now()
+        after = max(float(now), self._gcra.get(key, 0.0)) + taken * interval
+        if taken:
+            self._gcra[key] = after
+        if taken < allowed:
+            return None
+        some = max(1, math.floor(limit.burst / 2))
+        return max(now + 1, math.ceil(after - (limit.burst - some) * interval - _EPSILON))
+
+    def _book_window(self, key: str, window: str, most: int, taken: int) -> int | None:
+        used, part = self._parts(window, key)
+        allowed = max(0, most - sum(used.values()))
+        if taken:
+            used[part] = used.get(part, 0) + taken
+        if taken < allowed:
+            return None
+        width = WINDOWS_MS[window] / BUCKETS
+        return math.ceil((min(used, default=part) + BUCKETS + 1) * width)
+
+    def _parts(self, window: str, key: str) -> tuple[dict[int, int], int]:
+        """The parts of a window that still count, and the one that is now."""
+        part = part_of(window, self._now())
+        used = self._used.setdefault((window, key), {})
+        for over in [each for each in used if each < part - BUCKETS]:
+            del used[over]
+        return used, part
+
+    def give_back(self, key: str) -> None:
+        """A permit was not used."""
+        limit = self.of(key)
+        if limit is None:
+            return
+        if limit.per_second and key in self._gcra:
+            self._gcra[key] -= 1000 / limit.per_second
+        for window, _ in windows(limit):
+            used, _ = self._parts(window, key)
+            if used:
+                first = min(used)
+                used[first] -= 1
+                if not used[first]:
+                    del used[first]
+
+
+def is_bound(limit: DestinationLimit) -> bool:
+    """Whether it limits legs."""
+    return bool(limit.concurrency or limit.per_second or any(True for _ in windows(limit)))
