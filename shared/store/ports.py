@@ -353,9 +353,8 @@ class Queue(Protocol):
     ) -> bool:
         """Replace a held leg by `legs` (a DNS route was resolved, or its relay is gone).
 
-        The first replacement keeps the leg's number; further ones get new numbers. `limits` are
-        those of the sites they go to, by the shared part of their hops. False when the lease is
-        lost.
+        The first one keeps the leg's number. `limits`: those of the sites they go to, by their
+        hops' shared parts. False when the lease is lost.
         """
         ...
 
@@ -368,8 +367,7 @@ class Queue(Protocol):
         ...
 
     async def limit(self, hop: str, limit: DestinationLimit) -> None:
-        """Set what is configured for a relay, `mx:SITE`, `mx:*` (sites without one of their own)
-        or `@ROUTE`. What waits for a permit of it asks again when that is news."""
+        """Set what is configured for a relay, `mx:SITE`, `mx:*` (all other sites) or `@ROUTE`."""
         ...
 
     async def weights(self, weights: Mapping[str, int]) -> None:
