@@ -14,8 +14,9 @@ from shared.ids import external
 from shared.model.leg import Attempt, Leg, LegState
 from shared.model.status import BY_LETTER, OPEN, Status
 from shared.redrive import Redriven, cursor
+from shared.store.figures import Depth
 from shared.store.operations import Destination, SetAside
-from shared.store.ports import Depth, Pause, Stored
+from shared.store.ports import Pause, Stored
 from shared.store.quotas import Quota, Use
 from shared.times import shown
 

@@ -11,7 +11,8 @@ import threading
 import structlog
 
 from shared.errors import StoreError
-from shared.store.ports import Health, Spool
+from shared.store.figures import Health
+from shared.store.ports import Spool
 from web.errors import RETRY_AFTER_SECONDS, Problem
 
 REFRESH_SECONDS = 1.0

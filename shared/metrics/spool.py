@@ -17,8 +17,9 @@ from shared.errors import StoreError
 from shared.metrics.destinations import destinations
 from shared.model.message import CLASSES
 from shared.model.status import BY_LETTER
+from shared.store.figures import Depth, Health
 from shared.store.operations import Operations, Vitals
-from shared.store.ports import Depth, Health, Spool
+from shared.store.ports import Spool
 
 REASONS = (
     "store_unreachable",

@@ -12,7 +12,7 @@ from shared.model.message import CLASSES
 from shared.model.status import BY_LETTER
 from shared.settings import StoreSettings
 from shared.store.attempts import split_attempts
-from shared.store.ports import Depth, Health
+from shared.store.figures import Depth, Health
 
 
 def judged(facts: dict[str, str], backlog: int, store: StoreSettings) -> Health:

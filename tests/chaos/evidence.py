@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.store.ports import Depth
+from shared.store.figures import Depth
 from tests.bench.http_load import Connection
 from tests.chaos.accounts import Counts, Sent
 from tests.chaos.store import Store

@@ -17,7 +17,8 @@ from shared.model.leg import LegState, leg_id, message_of
 from shared.model.message import CLASSES
 from shared.model.status import OPEN, Status
 from shared.settings import Settings, StoreSettings
-from shared.store.ports import Depth, Stored
+from shared.store.figures import Depth
+from shared.store.ports import Stored
 from shared.store.redis_spool import RedisSpool
 from shared.store.scripts import PREFIX
 from tests.chaos.copies import Copy, Flight

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.store.ports import Health
+from shared.store.figures import Health
 from tests.support.system import poll
 from web import admission
 from web.admission import Admission

@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import OutcomeUnknown, StoreFull, StoreUnavailable
 from shared.settings import Settings, WebSettings
-from shared.store.ports import Health
+from shared.store.figures import Health
 from tests.support.api import Api
 from tests.support.system import message, samples_in
 from web.app import create_app
