@@ -261,6 +261,7 @@ class ClaimRun:
                 free = limit.concurrency - state.flying(key)
                 if free < room:
                     room, wake = max(0, free), state.now() + 1000
+                    state.blocked.setdefault(key, {}).setdefault(queue_hop, state.now())
             allowed = state.limits.allowed(key, limit)
             booked = booked or allowed is not None
             if allowed is not None and allowed < room:

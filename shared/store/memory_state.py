@@ -67,6 +67,8 @@ class State:
         self.quotas: dict[tuple[Window, str], tuple[int, int]] = {}
         """By window and application: when the window began, and recipients."""
         self.limits = Limits(self.now)
+        self.blocked: dict[str, dict[str, int]] = {}
+        """By key of a limit: hops that wait for a leg under lease to end, and since when."""
         self.pools: dict[str, PoolMembers] = {}
         self.weights: dict[str, int] = {}
         self.apps: dict[tuple[MessageClass, str], dict[str, float]] = {}
@@ -297,11 +299,14 @@ class State:
         return sum(n for (_, hop), n in self.inflight.items() if key in limit_keys(hop))
 
     def unblock(self, hop: str) -> None:
-        """A leg of a hop with limited concurrency has ended."""
-        limits = [self.limits.of(key) for key in limit_keys(hop)]
-        counted = any(each is not None and each.concurrency for each in limits)
-        if counted and not self.still_until(hop):
-            self.to_ring(hop)
+        """A leg of a hop has ended: another that its limits kept back may try again."""
+        waiting = any(self.wake.values())
+        for key in limit_keys(hop):
+            kept_back = self.blocked.get(key)
+            if waiting and kept_back:
+                _, first = min((at, each) for each, at in kept_back.items())
+                del kept_back[first]
+                self.to_ring(first)
 
     def ask_again(self, key: str) -> None:
         """A limit has changed: what waits for a permit of it is asked again."""

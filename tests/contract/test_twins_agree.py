@@ -13,6 +13,7 @@ from shared.clock import ManualClock
 from shared.hops import DestinationLimit, PoolMembers
 from shared.model.message import MessageClass
 from shared.model.status import Status
+from shared.store.limits import Override
 from shared.store.operations import Aside, Destination, Place, SetAside
 from shared.store.ports import Accepted, AcceptKind, Claimed, Idempotency
 from shared.store.quotas import Quota
@@ -31,7 +32,14 @@ POOLS = {
     "pool:o": PoolMembers("ordered", (("a", 1), ("b", 1))),
     "pool:w": PoolMembers("weighted", (("b", 1), ("a", 3), ("c@x", 2))),
 }
-QUEUES = (*HOPS, *POOLS)
+SITES = ("mx:s@r", "mx:t")
+QUEUES = (*HOPS, *SITES, *POOLS)
+LIMITED = ("a", "b", "@r", "mx:*", "mx:s")
+RATES = (DestinationLimit(), DestinationLimit(2.0, 1), DestinationLimit(50.0, 2),
+         DestinationLimit(concurrency=1), DestinationLimit(per_minute=3),
+         DestinationLimit(4.0, 3, 5, 9, 20))  # fmt: skip
+OVERRIDES = (Override(per_second=3.0), Override(per_minute=2, concurrency=0, until_ms=1),
+             Override(0, 1, 0, 4, 0))  # fmt: skip
 APPLICATIONS = ("app", "shop", "zoo", "")
 NAMES: tuple[MessageClass, ...] = ("transactional", "critical")
 OUTCOMES = (Status.DELIVERED, Status.DEFERRED, Status.DEFERRED, Status.BOUNCED, Status.UNCERTAIN,
@@ -58,7 +66,7 @@ seldom = st.one_of(
     st.tuples(st.just("reschedule"), st.integers(0, 9), st.integers(0, 9000)),
     st.tuples(st.just("suspend"), st.sampled_from(QUEUES), st.sampled_from((None, 4000))),
     st.tuples(st.just("resume"), st.sampled_from(QUEUES)),
-    st.tuples(st.just("trouble"), st.sampled_from(HOPS)),
+    st.tuples(st.just("trouble"), st.sampled_from((*HOPS, *SITES)), st.booleans()),
     st.tuples(st.just("flush"), st.sampled_from(QUEUES), st.sampled_from(NAMES)),
     st.tuples(st.just("requeue"), st.sampled_from(("dead", "uncertain"))),
     st.tuples(st.just("damage"), st.integers(0, 9), st.sampled_from((None, b"\x02", b"\x01\xc1"))),
@@ -66,8 +74,10 @@ seldom = st.one_of(
     st.tuples(st.just("ration"), st.sampled_from(HOPS), st.lists(st.integers(1, 3), max_size=4),
               st.sampled_from((Quota(minute=4), Quota(2, 9, 12), Quota(day=6))), st.booleans()),
     st.tuples(st.just("weigh"), st.sampled_from(({}, {}, {"app": 3}, {"shop": 2, "zoo": 50}))),
-    st.tuples(st.just("limit"), st.sampled_from(HOPS), st.sampled_from((0.0, 2.0, 50.0)),
-              st.integers(0, 2)),
+    st.tuples(st.just("limit"), st.sampled_from(LIMITED), st.sampled_from(RATES)),
+    st.tuples(st.just("set_limit"), st.sampled_from(LIMITED), st.sampled_from(OVERRIDES),
+              st.integers(0, 9000)),
+    st.tuples(st.just("clear_limit"), st.sampled_from(LIMITED)),
 )  # fmt: skip
 steps = st.lists(
     st.one_of(accept, claim, claim, settle, settle, pump, seldom, seldom), min_size=40, max_size=90
@@ -185,8 +195,8 @@ class Pair:
         first, second = (store.operations.resume(hop) for store in self.stores)
         assert first == second
 
-    def do_trouble(self, hop: str) -> None:
-        self.both("trouble", hop)
+    def do_trouble(self, hop: str, slow: bool) -> None:
+        self.both("trouble", hop, slow=slow)
 
     def do_flush(self, hop: str, name: Any) -> None:
         first, second = (store.operations.flush(hop, name, 3) for store in self.stores)
@@ -222,16 +232,26 @@ class Pair:
         for store in self.stores:
             store.run(store.queue().weights(weights))
 
-    def do_limit(self, hop: str, rate: float, concurrency: int) -> None:
+    def do_limit(self, key: str, limit: DestinationLimit) -> None:
         for store in self.stores:
-            store.run(store.queue().limit(hop, DestinationLimit(rate, concurrency)))
+            store.run(store.queue().limit(key, limit))
+
+    def do_set_limit(self, key: str, override: Override, wait: int) -> None:
+        if override.until_ms is not None:
+            override = msgspec.structs.replace(override, until_ms=self.clock.now_ms() + wait)
+        for store in self.stores:
+            store.operations.set_limit(key, override)
+
+    def do_clear_limit(self, key: str) -> None:
+        first, second = (store.operations.clear_limit(key) for store in self.stores)
+        assert first == second
 
     @staticmethod
     def seen(each: Destination | None) -> tuple[Any, ...]:
         """What must agree; of ready ids some may be tombstones, and rates are by the minute."""
         if each is None:
-            return (0, 0, None)
-        return (each.deferred, each.in_flight, each.pause)
+            return (0, 0, None, None, {})
+        return (each.deferred, each.in_flight, each.pause, each.override, each.used)
 
     def compare(self) -> None:
         """Everything that can be seen is the same, and nothing is unaccounted for."""
@@ -251,6 +271,7 @@ class Pair:
             assert self.seen(first_one) == self.seen(second_one), place
         SEEN.update(name for each in views[0].values() for name, there in (
             ("deferred", each.deferred), ("in flight", each.in_flight), ("pause", each.pause),
+            ("override", each.override), ("slowed", each.slowed), ("used", sum(each.used.values())),
         ) if there)  # fmt: skip
         SEEN.update(event.kind for event in self.stores[0].spool.events(limit=10_000))
         self.stores[1].reconcile()
@@ -298,5 +319,6 @@ def test_twins_agree(server: RedisServer) -> None:
     agree(server)
     assert {
         "deferred", "in flight", "pause", "accepted", "attempt", "cancelled", "rescheduled",
-        "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed",
+        "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed", "override",
+        "slowed", "used",
     } <= SEEN, "the histories are too tame"  # fmt: skip

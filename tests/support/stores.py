@@ -199,12 +199,19 @@ class Store:
         return self.run(work())
 
     def trouble(
-        self, hop: str, reason: str = "connection refused", *, own_commands: bool = False
+        self,
+        hop: str,
+        reason: str = "connection refused",
+        *,
+        own_commands: bool = False,
+        slow: bool = False,
     ) -> int:
         """A hop could not be used; for how long it stands still, in ms."""
 
         async def work() -> int:
-            return await self.queue().trouble(hop, reason, 1000, 60_000, own_commands=own_commands)
+            return await self.queue().trouble(
+                hop, reason, 1000, 60_000, own_commands=own_commands, slow=slow
+            )
 
         return self.run(work())
 

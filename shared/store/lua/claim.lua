@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- claim: lease legs of one class, a quantum from each queue of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
---   inflight flying gcra used:<window>:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
+--   inflight flying gcra used:<window>:<key> blocked:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
 --   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> limits
 --   pools weights
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
@@ -200,7 +200,10 @@ local function looking_closer()
     local wake
     if limit.concurrency > 0 then
       local free = limit.concurrency - in_flight(key)
-      if free < room then room, wake = math.max(0, free), now + 1000 end
+      if free < room then
+        room, wake = math.max(0, free), now + 1000
+        call('ZADD', P .. 'blocked:' .. key, 'NX', now, home)
+      end
     end
     local function booked(allowed, book)
       if allowed < room then room, wake = allowed, nil end

@@ -20,6 +20,7 @@
 --   limits HASH key -> what is configured, '!' and key -> what an operator has set, '~' and key -> how
 --   far replies have slowed it down (shared/store/limits.py). A key is the shared part of a hop, '@'
 --   and a route's name, or 'mx:*' for the sites that have none of their own
+--   blocked:<key> ZSET hop -> ms, of those that wait for a leg under lease to end
 --   gcra HASH key -> ms                  used:<window>:<key> HASH part of the window -> legs
 --   tickets:<c> ZSET id -> ms  live STRING
 --   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
@@ -522,12 +523,13 @@ local function in_flight(key)
   return tonumber(call('HGET', P .. 'flying', key) or '0') + (aloft[key] or 0)
 end
 
--- Legs of a hop have ended: where their number is limited, the hop's classes may try again.
-local function unblock(hop)
-  local whose, route = limit_keys(hop)
-  local limit, of_route = limit_of(whose), route and limit_of(route)
-  local counted = limit and limit.concurrency > 0 or of_route and of_route.concurrency > 0
-  if counted and still_until(hop) == 0 then to_ring(hop) end
+-- Legs of a hop have ended: as many hops may try again that its limits of concurrency kept back, the
+-- first ones first.
+local function unblock(hop, ended)
+  for _, key in ipairs({ limit_keys(hop) }) do
+    local kept_back = call('ZPOPMIN', P .. 'blocked:' .. key, ended)
+    for i = 1, #kept_back, 2 do to_ring(kept_back[i]) end
+  end
 end
 
 -- Tickets: enough for the ready mail, no more than the workers can use, none for mail that may
@@ -593,9 +595,9 @@ local function commit()
       call('HDEL', P .. 'flying', whose)
     end
   end
-  if next(flights) and some_wait() and call('EXISTS', P .. 'limits') == 1 then
+  if next(flights) and some_wait() then
     for place, by in pairs(flights) do
-      if by < 0 then unblock(sub(place, 2)) end
+      if by < 0 then unblock(sub(place, 2), -by) end
     end
   end
   for place, by in pairs(waits) do
