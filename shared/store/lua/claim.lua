@@ -143,6 +143,7 @@ local emptied, enrolled = {}, {}
 -- What only hops need that stand still, are limited or are shared by weight: made where there are
 -- any, because each function costs every claim half a microsecond.
 local function looking_closer()
+  -- include limits
   -- include windows
 
   -- Whether class critical has mail for a hop.

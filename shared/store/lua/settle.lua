@@ -12,6 +12,7 @@ local UNDECIDED = { q = true, s = true, f = true, u = true }
 local ANY = { q = true, s = true, f = true, u = true, l = true }
 local troubles = call('HLEN', P .. 'trouble') > 0
 local limited = call('EXISTS', P .. 'limits') > 0
+-- include limits
 -- include windows
 
 -- The next hop has answered a transaction: it is counted, and its trouble is over.

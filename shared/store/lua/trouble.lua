@@ -21,6 +21,8 @@ local function has_answered()
   return false
 end
 
+-- include limits
+
 -- The milliseconds from leg to leg of what it has answered over the last minute; 0: it has not.
 local function pace()
   local minute, count = math.floor(now / 60000), 0

@@ -1,0 +1,49 @@
+-- How many times a hop is to be halved, by what `slow_down` wrote: once less for each minute since.
+local SLOW_STEP_MS, SLOW_MOST_STEPS = 60000, 5
+local function slowed_by(text)
+  local till, steps, interval = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
+  local past = math.max(0, math.floor((now - tonumber(till)) / SLOW_STEP_MS))
+  return tonumber(steps) - past, tonumber(interval)
+end
+
+local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
+
+-- What holds for a key now: what is configured (the first releases wrote three numbers), what an
+-- operator has set over it, and half of that for each step that replies have slowed it down. nil: no
+-- limit. 0 is none.
+local function limit_of(key)
+  if key == 'mx:?' then return nil end
+  local site = is_site(key)
+  local found = call('HMGET', P .. 'limits', key, '!' .. key, '~' .. key, site and 'mx:*' or key,
+    site and '!mx:*' or '!' .. key)
+  local own, set, slow = found[1] or found[4], found[2] or found[5], found[3]
+  if not own and not set and not slow then return nil end
+  local n = { string.match((own or '') .. '||||||||', NINE) }
+  if set then
+    local till = string.match(set, '^%d+')
+    if till == '0' or tonumber(till) > now then
+      local said = { string.match(string.match(set, '|(.*)'), NINE) }
+      for i = 1, 8 do
+        if said[i] ~= '' then n[i] = said[i] end
+      end
+    else
+      call('HDEL', P .. 'limits', found[2] and '!' .. key or '!mx:*')
+    end
+  end
+  local function number(i, default) return tonumber(n[i]) or default end
+  local l = { interval = number(1, 0), burst = number(2, 1.5), concurrency = number(3, 0),
+    minute = number(4, 0), hour = number(5, 0), day = number(6, 0), connections = number(7, 0),
+    connection_interval = number(8, 0), weight = number(9, 1) }
+  local steps, interval = 0, 0
+  if slow then steps, interval = slowed_by(slow) end
+  if steps > 0 then
+    local factor = 2 ^ steps
+    l.interval = math.max(l.interval, interval) * factor
+    if l.interval > 0 then l.burst = math.max(1, 100 / l.interval) + 0.5 end
+    l.concurrency = math.ceil(l.concurrency / factor)
+    l.connections = math.ceil(l.connections / factor)
+  elseif slow then
+    call('HDEL', P .. 'limits', '~' .. key)
+  end
+  return l
+end
