@@ -1,5 +1,4 @@
-"""How mail leaves, as far as it can be changed while workers run: relays, routes,
-shaping and DKIM keys.
+"""How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys.
 
 `outgoing_from` checks all of it and reads the secrets; a wrong entry is a `ConfigError` with the
 remedy. Workers call it at their start and on SIGHUP, `posthaste up` and `posthaste reload` before.

@@ -49,8 +49,7 @@ def relays_from(entries: Sequence[RelaySettings]) -> tuple[Relay, ...]:
 
 
 def sources_from(settings: Settings) -> tuple[Relay, ...]:
-    """The relays again, as routes reach them that have a source address, a greeting or limits of
-    their own.
+    """The relays again, as routes with an address, a greeting or limits of their own reach them.
 
     Each is named by its hop. Raises `ConfigError`.
     """

@@ -13,14 +13,23 @@ from click.testing import CliRunner
 
 from shared.cli.main import cli
 from shared.settings import Settings
+from shared.shaping.settings import RelayShape, RouteShape, RuleSettings, SiteShape
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {
     field.name: kind
     for field in msgspec.structs.fields(Settings)
     for kind in (field.type, *get_args(field.type))
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and field.name != "shaping"
 }
+SHAPING = sorted(
+    {
+        field.name
+        for kind in (SiteShape, RelayShape, RouteShape, RuleSettings)
+        for field in msgspec.structs.fields(kind)
+    }
+)
+"""What stands in shaping.toml, a file of its own."""
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -28,6 +37,13 @@ def test_every_setting_is_in_the_readme(section: str) -> None:
     readme = (ROOT / "README.md").read_text()
     for field in msgspec.structs.fields(SECTIONS[section]):
         assert f"`{section}.{field.name}`" in readme
+
+
+@pytest.mark.parametrize("name", SHAPING)
+def test_every_field_of_shaping_is_in_the_readme(name: str) -> None:
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("\n## Shaping\n") :].partition("\n## ")[2].partition("\n## ")[0]
+    assert f"| `{name}` |" in section
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
