@@ -35,9 +35,14 @@ _FULL = re.compile(
     | \bquota\ (?:is\ )?full\b | \b(?:mailbox|inbox|account)\ .{0,30}\bfull\b
     | \b(?:mailbox|inbox)\ .{0,30}\bquota\b
     | \bout\ of\ storage\ space\b | \bstorage\ .{0,20}\bexceeded\b
-    | \b(?:user|recipient)\ you\ are\ trying\ to\ contact\b    # Google, Proofpoint: gets too much.
-    | \bmessages?\ (?:to|for)\ \S{1,64}@                      # Apple: the same.
-    | \brecipient\ thread\ limit\b                            # Exchange.
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_BUSY_MAILBOX = re.compile(
+    r"""
+    \b(?:user|recipient)\ you\ are\ trying\ to\ contact\b  # Google, Proofpoint: it gets too much.
+    | \bmessages?\ (?:to|for)\ \S{1,64}@                    # Apple: the same.
+    | \brecipient\ thread\ limit\b                          # Exchange.
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -48,8 +53,10 @@ _TOO_MANY = re.compile(
 )
 """About this transaction, or this recipient's domain among others of the site. What some servers
 count by the hour is a limit, and not among these."""
-_LIMIT = re.compile(r"\brate\b|throttl|\btoo (?:many|much|fast)\b", re.IGNORECASE)
-"""Words of who counts what we send, which greylisting does not have."""
+_LIMIT = re.compile(
+    r"\brate\b|throttl|\btoo (?:many|much|fast)\b|\b(?:hourly|daily|sending)\b", re.IGNORECASE
+)
+"""Words of who counts what we send: neither greylisting nor a full mailbox has them."""
 _SAYS_NOTHING = frozenset({"", "4.7.0", "4.7.1", "4.3.0", "4.3.2", "4.0.0"})
 """Enhanced codes that greylisting and limits have in common."""
 
@@ -58,7 +65,10 @@ def about_recipient(code: int, enhanced: str, text: str, *, at_rcpt: bool) -> st
     """What makes a reply one about a recipient alone, in words; empty when it may be about more."""
     text = text[:LONGEST_TEXT]
     subject = enhanced[2:]
-    if subject.startswith("2.") or (code == 552 and at_rcpt) or _FULL.search(text):
+    if subject.startswith("2.") or (code == 552 and at_rcpt) or _BUSY_MAILBOX.search(text):
+        return "about a mailbox"
+    counts = _LIMIT.search(text) is not None
+    if _FULL.search(text) and not counts:
         return "about a mailbox"
     if subject in ("1.1", "1.2", "1.3", "1.6", "1.10"):
         return "about an address"
@@ -66,8 +76,7 @@ def about_recipient(code: int, enhanced: str, text: str, *, at_rcpt: bool) -> st
         return "about the recipients of one transaction"
     if _GREYLISTING.search(text):
         return "greylisting"
-    asks_again = at_rcpt and code in (450, 451) and _COME_BACK.search(text)
-    if asks_again and not _LIMIT.search(text):
+    if at_rcpt and code in (450, 451) and _COME_BACK.search(text) and not counts:
         return "greylisting, by its wish to be asked again"
     return ""
 

@@ -55,6 +55,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 OPERATOR_MODULES = {
     "shared.cli.aside", "shared.cli.destinations", "shared.cli.message", "shared.cli.quota",
+    "shared.cli.shaping",
 }  # fmt: skip
 
 
@@ -72,7 +73,9 @@ OPERATOR_COMMANDS = sorted(_commands(cli))
 
 def test_operators_have_these_commands() -> None:
     names = {words[0] for words in OPERATOR_COMMANDS}
-    assert names == {"queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota"}
+    assert names == {
+        "queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota", "shaping",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", OPERATOR_COMMANDS, ids=" ".join)
