@@ -7,13 +7,12 @@ reader of the environment.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
 import msgspec
 
@@ -21,7 +20,9 @@ from shared.errors import ConfigError
 from shared.hosts import address, network
 from shared.model.message import CLASSES
 from shared.outgoing_settings import DnsSettings
+from shared.setting_names import check_names, section_of, unknown
 from shared.settings import Settings
+from shared.shaping.file import shaping_from
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
@@ -41,7 +42,7 @@ _REPEATED = ("relay", "route", "dkim")
 _FILES = frozenset(
     {
         "key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key",
-        "redis_password_file", "dsn_file", "address_key_file",
+        "redis_password_file", "dsn_file", "address_key_file", "shaping_file",
     }
 )  # fmt: skip
 
@@ -62,7 +63,9 @@ def load(
     for name in _REPEATED:
         if isinstance(values.get(name), dict):  # `[relay]` is a list of one.
             values[name] = [values[name]]
-    _check_names(values, Settings, str(path), "")
+    if "shaping" in values:
+        raise ConfigError(f"shaping stands in a file of its own: name it in shaping_file ({path})")
+    check_names(values, Settings, str(path), "")
     if path is not None:
         _anchor_files(values, path.absolute().parent)
     _overlay(values, variables)
@@ -71,7 +74,15 @@ def load(
     except msgspec.ValidationError as error:
         raise ConfigError(f"{_where(error)} (from {path or 'the environment'})") from error
     _check_values(settings)
-    return settings
+    return msgspec.structs.replace(settings, shaping=shaping_from(_shaping_file(settings, path)))
+
+
+def _shaping_file(settings: Settings, path: Path | None) -> Path | None:
+    """The file with the installation's shaping; None: only what is shipped applies."""
+    if settings.shaping_file:
+        return Path(settings.shaping_file)
+    beside = path.with_name("shaping.toml") if path is not None else None
+    return beside if beside is not None and beside.is_file() else None
 
 
 def settings_file(environment: Mapping[str, str] | None = None) -> Path | None:
@@ -135,7 +146,7 @@ def _check_applications(settings: Settings) -> None:
 
 def _anchor_files(values: dict[str, Any], directory: Path) -> None:
     """Make the files that the settings file names relative to it absolute."""
-    for section in values.values():
+    for section in [values, *values.values()]:
         for entry in section if isinstance(section, list) else [section]:
             for name in _FILES & entry.keys() if isinstance(entry, dict) else ():
                 if isinstance(entry[name], str) and entry[name]:
@@ -162,48 +173,18 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
-def _section(kind: Any) -> type[Any] | None:
-    """The struct behind a field's type: a section, a list of them, or a table by name."""
-    for each in (kind, *get_args(kind)):
-        if isinstance(each, type) and issubclass(each, msgspec.Struct):
-            return each
-    return None
-
-
-def _check_names(values: Mapping[str, Any], kind: type[Any], source: str, prefix: str) -> None:
-    """Raise for a name that `kind` does not have, with the nearest one it does."""
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    for name, value in values.items():
-        if name not in fields:
-            raise ConfigError(
-                _unknown(f"{prefix}{name}", [prefix + each for each in fields], source)
-            )
-        section = _section(fields[name].type)
-        if section is None:
-            continue
-        by_name = get_origin(fields[name].type) is dict
-        entries = value.values() if by_name and isinstance(value, dict) else [value]
-        for entry in value if isinstance(value, list) else entries:
-            if isinstance(entry, dict):
-                _check_names(entry, section, source, f"{prefix}{name}.")
-
-
-def _unknown(name: str, known: list[str], source: str) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known))}"
-    return f"unknown setting {name} in {source}{hint}"
-
-
 def _variables() -> dict[str, tuple[str, ...]]:
     """Environment variable -> path of the setting it sets."""
     names: dict[str, tuple[str, ...]] = {}
     for field in msgspec.structs.fields(Settings):
-        section = _section(field.type)
+        if field.name == "shaping":
+            continue  # It stands in a file of its own.
+        section = section_of(field.type)
         if section is None:
             names[f"{ENVIRONMENT_PREFIX}{field.name}".upper()] = (field.name,)
         elif get_origin(field.type) is not dict:
             for inner in msgspec.structs.fields(section):
-                if _section(inner.type) is None:
+                if section_of(inner.type) is None:
                     names[f"{ENVIRONMENT_PREFIX}{field.name}_{inner.name}".upper()] = (
                         field.name,
                         inner.name,
@@ -231,7 +212,7 @@ def _overlay(values: dict[str, Any], variables: Mapping[str, str]) -> None:
         if name in _NOT_SETTINGS:
             continue
         if name not in known:
-            raise ConfigError(_unknown(name, list(known), "the environment"))
+            raise ConfigError(unknown(name, list(known), "the environment"))
         *section, last = known[name]
         target = _target(values, section, name)
         if (*section, last) == ("relay", "url"):

@@ -24,7 +24,7 @@ def direct_from(settings: Settings) -> dict[str, Relay]:
     found: dict[str, Relay] = {}
     for route in settings.route:
         if route.direct:
-            found[own_name(route)] = _sessions(settings.direct, route)
+            found[own_name(route, settings.shaping.route)] = _sessions(settings.direct, route)
     return found
 
 

@@ -1,4 +1,4 @@
-"""How mail leaves, as far as it can be changed while workers run: relays, routes and DKIM keys.
+"""How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys.
 
 `outgoing_from` checks all of it and reads the secrets; a wrong entry is a `ConfigError` with the
 remedy. Workers call it at their start and on SIGHUP, `posthaste up` and `posthaste reload` before.
@@ -15,6 +15,7 @@ from shared.model.turns import turn_name
 from shared.relays import Relay, relays_from, sources_from
 from shared.routing import Routes
 from shared.settings import Settings
+from shared.shaping.shaping import Shaping
 from shared.tls import client_context
 
 
@@ -23,9 +24,11 @@ class Outgoing(msgspec.Struct, frozen=True):
 
     relays: tuple[Relay, ...]
     sources: tuple[Relay, ...]
-    """Relays as routes with a source address or greeting of their own reach them."""
+    """Relays as routes with a source address, a greeting or limits of their own reach them."""
     routes: Routes
     keys: Keys
+    shaping: Shaping
+    """How much sites, relays and routes are given at once, and which replies ask for less."""
     direct: dict[str, Relay] = {}
     """How sessions straight to MX hosts are, by the name of the route; empty: none."""
     weights: dict[str, int] = {}
@@ -56,6 +59,7 @@ def unchecked(settings: Settings) -> Outgoing:
         sources_from(settings),
         Routes(settings),
         keys_from(settings.dkim),
+        Shaping(settings),
         direct_from(settings),
         {turn_name(name): each.weight for name, each in settings.application.items()},
     )

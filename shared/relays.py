@@ -18,7 +18,7 @@ from shared.hosts import host as host_of
 from shared.hosts import is_loopback
 from shared.outgoing_settings import RelaySettings
 from shared.relay_checks import check_numbers, check_place, check_sign_in, check_texts
-from shared.routing import relay_names
+from shared.routing import own_name, relay_names
 from shared.secret_files import read_secret
 from shared.settings import Settings
 from shared.tls import client_context
@@ -49,7 +49,7 @@ def relays_from(entries: Sequence[RelaySettings]) -> tuple[Relay, ...]:
 
 
 def sources_from(settings: Settings) -> tuple[Relay, ...]:
-    """The relays again, as routes reach them that have a source address or greeting of their own.
+    """The relays again, as routes with an address, a greeting or limits of their own reach them.
 
     Each is named by its hop. Raises `ConfigError`.
     """
@@ -63,12 +63,13 @@ def sources_from(settings: Settings) -> tuple[Relay, ...]:
         }
         if route.direct:
             continue  # `shared.direct` has those.
-        for relay in (route.relays or (route.relay,)) if own else ():
+        name = own_name(route, settings.shaping.route)
+        for relay in (route.relays or (route.relay,)) if name else ():
             if relay not in entries:
                 continue  # `Routes` says so.
             entry = msgspec.structs.replace(entries[relay], **own)
             try:
-                found.append(_relay(Path(relay, route.name).hop, entry))
+                found.append(_relay(Path(relay, name).hop, entry))
             except ConfigError as error:
                 raise ConfigError(f"route {route.name}: {error}") from error
     return tuple(found)

@@ -7,7 +7,7 @@ decides, for each recipient by itself; what none matches goes to the first relay
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from fnmatch import translate
 from typing import Literal
 
@@ -68,9 +68,12 @@ class Routes:
         self._relays = relays = relay_names(settings.relay)
         self.default = relays[0]
         self._routes = tuple(
-            _route(index, entry, relays) for index, entry in enumerate(settings.route)
+            _route(index, entry, relays, own_name(entry, settings.shaping.route))
+            for index, entry in enumerate(settings.route)
         )
-        self._direct = frozenset(own_name(each) for each in settings.route if each.direct)
+        self._direct = frozenset(
+            own_name(each, settings.shaping.route) for each in settings.route if each.direct
+        )
         names = [each.name for each in self._routes]
         for name in names:
             if names.count(name) > 1:
@@ -136,13 +139,13 @@ def relay_names(entries: Sequence[RelaySettings]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
-    """An entry, checked. Raises `ConfigError`."""
+def _route(index: int, entry: RouteSettings, relays: Sequence[str], own: str) -> _Route:
+    """An entry, checked; `own` is its `own_name`. Raises `ConfigError`."""
     name = entry.name
     where = f"route[{index}] ({name})" if name else f"route[{index}]"
     if not _NAME.match(name):
         raise ConfigError(f"{where} needs a name: lower-case letters, digits, '.', '_' and '-'")
-    _check_relays(where, entry, relays)
+    _check_relays(where, entry, relays, own)
     if entry.ehlo_name and not is_greeting(entry.ehlo_name):
         raise ConfigError(f"{where}: ehlo_name must be a host name, or an address in brackets")
     if entry.source_address and address(entry.source_address) is None:
@@ -150,7 +153,6 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
     for each in entry.classes:
         if each not in CLASSES:
             raise ConfigError(f"{where}: classes are {', '.join(CLASSES)}; {each!r} is none")
-    own = own_name(entry)
     if entry.direct:
         members: tuple[str, ...] = (MxHop(route=own).hop,)
     else:
@@ -168,18 +170,23 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str]) -> _Route:
     )
 
 
-def own_name(entry: RouteSettings) -> str:
-    """The name that a route's hops have behind `@`; empty: they are shared with other routes."""
-    return entry.name if entry.source_address or entry.ehlo_name or entry.tls else ""
+def own_name(entry: RouteSettings, limited: Container[str]) -> str:
+    """The name that a route's hops have behind `@`; empty: they are shared with other routes.
+
+    `limited` are the routes with limits of their own, `settings.shaping.route`: those count what
+    goes by their own hops.
+    """
+    own = entry.source_address or entry.ehlo_name or entry.tls or entry.name in limited
+    return entry.name if own else ""
 
 
-def _check_relays(where: str, entry: RouteSettings, relays: Sequence[str]) -> None:
+def _check_relays(where: str, entry: RouteSettings, relays: Sequence[str], own: str) -> None:
     if [bool(entry.relay), bool(entry.relays), entry.direct].count(True) != 1:
         raise ConfigError(
             f"{where}: give it a relay, or the relays of a pool, or direct = true, not both"
         )
     if entry.direct:
-        if len(own_name(entry)) > LONGEST_DIRECT_NAME:
+        if len(own) > LONGEST_DIRECT_NAME:
             raise ConfigError(f"{where}: name may have {LONGEST_DIRECT_NAME} characters at most")
         if entry.weights:
             raise ConfigError(f"{where}: weights are for relays")

@@ -16,6 +16,7 @@ from shared.outgoing_settings import (
     RelaySettings,
     RouteSettings,
 )
+from shared.shaping.settings import ShapingSettings
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -209,3 +210,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_dkim: bool = False
     """Refuse a message at accept when there is no key for its From domain."""
     default_class: MessageClass = "transactional"
+    shaping_file: str = ""
+    """Empty: `shaping.toml` beside posthaste.toml, where there is one."""
+    shaping: ShapingSettings = ShapingSettings()
+    """What stands in that file and in the shipped one; `load` fills it, nothing else sets it."""

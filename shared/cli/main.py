@@ -29,6 +29,7 @@ from shared.cli.operate import printable
 from shared.cli.quota import quota
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.route import route
+from shared.cli.shaping import shaping
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
 
@@ -80,7 +81,8 @@ def cli() -> None:
 
 for command in (
     up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, message,
-    dead, uncertain, suspend, resume, flush, route, quota, log_hash,
+    dead, uncertain, suspend, resume, flush, route, shaping, quota,
+    log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -13,14 +13,23 @@ from click.testing import CliRunner
 
 from shared.cli.main import cli
 from shared.settings import Settings
+from shared.shaping.settings import RelayShape, RouteShape, RuleSettings, SiteShape
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {
     field.name: kind
     for field in msgspec.structs.fields(Settings)
     for kind in (field.type, *get_args(field.type))
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and field.name != "shaping"
 }
+SHAPING = sorted(
+    {
+        field.name
+        for kind in (SiteShape, RelayShape, RouteShape, RuleSettings)
+        for field in msgspec.structs.fields(kind)
+    }
+)
+"""What stands in shaping.toml, a file of its own."""
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -28,6 +37,13 @@ def test_every_setting_is_in_the_readme(section: str) -> None:
     readme = (ROOT / "README.md").read_text()
     for field in msgspec.structs.fields(SECTIONS[section]):
         assert f"`{section}.{field.name}`" in readme
+
+
+@pytest.mark.parametrize("name", SHAPING)
+def test_every_field_of_shaping_is_in_the_readme(name: str) -> None:
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("\n## Shaping\n") :].partition("\n## ")[2].partition("\n## ")[0]
+    assert f"| `{name}` |" in section
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
@@ -39,6 +55,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 OPERATOR_MODULES = {
     "shared.cli.aside", "shared.cli.destinations", "shared.cli.message", "shared.cli.quota",
+    "shared.cli.shaping",
 }  # fmt: skip
 
 
@@ -56,7 +73,9 @@ OPERATOR_COMMANDS = sorted(_commands(cli))
 
 def test_operators_have_these_commands() -> None:
     names = {words[0] for words in OPERATOR_COMMANDS}
-    assert names == {"queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota"}
+    assert names == {
+        "queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota", "shaping",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", OPERATOR_COMMANDS, ids=" ".join)
