@@ -196,7 +196,8 @@ _NOT_SETTINGS = frozenset({"POSTHASTE_CONFIG", "POSTHASTE_HOME"})
 _LISTS = frozenset(
     {
         "schedule_seconds", "dkim_skip_headers", "certificates", "applications", "classes", "tags",
-        "sender_domains", "recipient_domains", "relays", "weights", "servers", "allow_networks",
+        "sender_domains", "recipient_domains", "sites", "relays", "weights", "servers",
+        "allow_networks",
     }
 )  # fmt: skip
 _REPLACED_BY_URL = (

@@ -6,6 +6,7 @@ pool:news          a pool: its members share one queue
 gw1<pool:news      a leg of the pool that a member has now, while it is leased
 mx:?               mail straight to MX hosts whose domains have yet to be looked up in DNS
 mx:mx.shop.test    the same, for a site: the MX hosts that domains share (`workers/dns/site.py`)
+mx:?@?             the same, where the routes ask for the site: DNS decides which one it takes
 mx:?@partner       both from the source address, with the greeting or the TLS mode, of a route
 mx:mx.shop.test@+sts~DIGEST  a site for domains whose MTA-STS policy names these hosts
 """
@@ -24,6 +25,8 @@ UNRESOLVED = "?"
 """In place of a site: a character that no host name, and so no site, has."""
 ANY_SITE = f"{MX}*"
 """What the limits are called that every site has which has none of its own."""
+UNDECIDED = "?"
+"""In place of a route, which no route is named: one of them matches on the site."""
 _POLICY_MARK = "+"
 LONGEST_DIRECT_NAME = 32
 """Characters of a route's name in a hop of a site: the record has room for 255 in all."""
@@ -57,6 +60,11 @@ class MxHop(msgspec.Struct, frozen=True):
         mark = f"{_POLICY_MARK}{self.policy}" if self.policy else ""
         own = f"{_SOURCE_MARK}{self.route}{mark}" if self.route or mark else ""
         return f"{MX}{self.site}{own}"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the routes are gone through once more when the site is known."""
+        return self.route == UNDECIDED
 
 
 def mx_hop(hop: str) -> MxHop | None:

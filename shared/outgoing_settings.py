@@ -116,6 +116,9 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the From address."""
     recipient_domains: tuple[str, ...] = ()
     """Each recipient is routed by itself."""
+    sites: tuple[str, ...] = ()
+    """MX hosts: every host that the recipient's domain has must match one of these. A worker asks
+    DNS, and goes through the routes then."""
     source_address: str = ""
     """The local address to connect from, instead of the relay's."""
     ehlo_name: str = ""

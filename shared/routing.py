@@ -1,13 +1,14 @@
 """Routes: which next hop each recipient's mail takes, and the legs that a message is split into.
 
 `Routes` is made of the settings once; everything else is pure. The first `[[route]]` that matches
-decides, for each recipient by itself; what none matches goes to the first relay.
+decides, for each recipient by itself; what none matches goes to the first relay. Where that depends
+on the recipient's site, the hop is `UNDECIDED_HOP` until a worker has asked DNS.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from fnmatch import translate
 from typing import Literal
 
@@ -15,7 +16,7 @@ import msgspec
 
 from shared.domains import domain_of
 from shared.errors import ConfigError
-from shared.hops import LONGEST_DIRECT_NAME, POOL, MxHop, Path, PoolMembers
+from shared.hops import LONGEST_DIRECT_NAME, POOL, UNDECIDED, MxHop, Path, PoolMembers
 from shared.hosts import address, is_greeting
 from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import CLASSES, Head, Recipient
@@ -28,6 +29,9 @@ RELAY_HOP = "relay"
 """The first relay's name, unless its entry says otherwise."""
 MAX_RECIPIENTS = 100
 """Recipients of one leg, so of one transaction (RFC 5321 section 4.5.3.1.8)."""
+
+UNDECIDED_HOP = MxHop(route=UNDECIDED).hop
+"""Of mail whose route depends on a site that is not known."""
 
 MOST_WEIGHT = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
@@ -45,6 +49,7 @@ class _Route(msgspec.Struct, frozen=True):
     tags: re.Pattern[str] | None
     sender_domains: re.Pattern[str] | None
     recipient_domains: re.Pattern[str] | None
+    sites: re.Pattern[str] | None
 
     def takes_message(self, head: Head) -> bool:
         """Whether all of it matches that is the same for every recipient."""
@@ -58,6 +63,13 @@ class _Route(msgspec.Struct, frozen=True):
     def takes(self, domain: str) -> bool:
         """Whether a recipient's domain matches."""
         return _matches(self.recipient_domains, (domain,))
+
+    def takes_site(self, hosts: Collection[str]) -> bool:
+        """Whether a domain's MX hosts match: every one. A domain without any has no site."""
+        return bool(hosts) and all(_matches(self.sites, (host,)) for host in hosts)
+
+
+_UNDECIDED = _Route("", UNDECIDED_HOP, None, (), None, (), None, None, None, None)
 
 
 class Routes:
@@ -83,16 +95,25 @@ class Routes:
     def hops(self) -> tuple[str, ...]:
         """Every hop that mail can take, the relays first."""
         routed = [hop for each in self._routes for hop in (each.hop, *each.members)]
-        return tuple(dict.fromkeys([*self._relays, *routed]))
+        asked = [UNDECIDED_HOP for each in self._routes if each.sites]
+        return tuple(dict.fromkeys([*self._relays, *routed, *asked]))
 
     @property
     def pools(self) -> dict[str, PoolMembers]:
         """The pools, by their hops."""
         return {each.hop: each.pool for each in self._routes if each.pool is not None}
 
-    def route_of(self, head: Head, recipient: Recipient) -> str:
-        """The name of the route that a recipient's mail takes; empty: none of its own."""
-        found = self._find(self._candidates(head), recipient)
+    @property
+    def by_site(self) -> bool:
+        """Whether a route matches on sites, so that DNS is needed though none may be direct."""
+        return any(each.sites for each in self._routes)
+
+    def route_of(
+        self, head: Head, recipient: Recipient, hosts: Collection[str] | None = None
+    ) -> str:
+        """The name of the route that a recipient's mail takes; empty: none of its own, or it
+        depends on the MX hosts of its domain, which are not known."""
+        found = self._find(self._candidates(head), recipient, hosts)
         return found.name if found is not None else ""
 
     @property
@@ -101,21 +122,41 @@ class Routes:
         and the empty name for the others. Empty when no route is direct."""
         return self._direct
 
-    def hops_of(self, head: Head, indices: Iterable[int]) -> list[str]:
-        """The hop of each of these recipients."""
-        candidates = self._candidates(head)
+    def hops_of(
+        self, head: Head, indices: Iterable[int], hosts: Mapping[str, Collection[str]] | None = None
+    ) -> list[str]:
+        """The hop of each of these recipients. `hosts`: the MX hosts of domains, none where one has
+        no site; `UNDECIDED_HOP` for a recipient whose domain's are needed and not there."""
+        candidates, known = self._candidates(head), hosts or {}
         if not candidates:
             return [self.default for _ in indices]
-        found = [self._find(candidates, head.recipients[index]) for index in indices]
+        people = [head.recipients[index] for index in indices]
+        found = [self._find(candidates, each, known.get(mail_domain(each))) for each in people]
         return [each.hop if each is not None else self.default for each in found]
 
     def _candidates(self, head: Head) -> list[_Route]:
         return [each for each in self._routes if each.takes_message(head)]
 
     @staticmethod
-    def _find(candidates: Sequence[_Route], recipient: Recipient) -> _Route | None:
+    def _find(
+        candidates: Sequence[_Route], recipient: Recipient, hosts: Collection[str] | None
+    ) -> _Route | None:
         domain = recipient.email.rpartition("@")[2]
-        return next((each for each in candidates if each.takes(domain)), None)
+        for each in candidates:
+            if not each.takes(domain):
+                continue
+            if each.sites is None:
+                return each
+            if hosts is None:
+                return _UNDECIDED
+            if each.takes_site(hosts):
+                return each
+        return None
+
+
+def mail_domain(recipient: Recipient) -> str:
+    """The domain that DNS is asked for."""
+    return recipient.email.rpartition("@")[2].lower()
 
 
 def _matches(pattern: re.Pattern[str] | None, texts: Iterable[str]) -> bool:
@@ -167,6 +208,7 @@ def _route(index: int, entry: RouteSettings, relays: Sequence[str], own: str) ->
         tags=_pattern(where, "tags", entry.tags),
         sender_domains=_domains(where, "sender_domains", entry.sender_domains),
         recipient_domains=_domains(where, "recipient_domains", entry.recipient_domains),
+        sites=_domains(where, "sites", entry.sites),
     )
 
 

@@ -15,13 +15,13 @@ from workers.dns.policy_fetch import PolicyFetcher, policy_context
 from workers.dns.resolver import Resolver
 from workers.dns.servers import Servers
 from workers.dns.ways import Ways
+from workers.hops import Hops
 from workers.resolve import Resolve
-from workers.sites import Sites
 
 _log = structlog.get_logger(__name__)
 
 
-def resolving(settings: Settings, clock: Clock, sites: Sites) -> Resolve:
+def resolving(settings: Settings, clock: Clock, hops: Hops) -> Resolve:
     """The stage. Raises `ConfigError`.
 
     What `[dns]` says, and of `[direct]` what is about policies, holds until a restart.
@@ -36,7 +36,8 @@ def resolving(settings: Settings, clock: Clock, sites: Sites) -> Resolve:
             routers[families] = MxRouter(resolver, rules, own, rng, families)
         return routers[families]
 
-    return Resolve(Ways(router, _policies(settings, resolver, rules, clock), clock), sites)
+    ways = Ways(router, _policies(settings, resolver, rules, clock), clock)
+    return Resolve(ways, hops.sites, lambda: hops.routes)
 
 
 def _policies(

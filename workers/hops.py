@@ -42,6 +42,11 @@ class Hops:
         """The pools of direct delivery."""
 
     @property
+    def routes(self) -> Routes:
+        """Those that hold now."""
+        return self._routes
+
+    @property
     def sessions(self) -> int:
         """Sessions that are open or being set up."""
         of_relays = sum(pool.sessions for pool in list(self._pools.values()))

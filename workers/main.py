@@ -113,7 +113,7 @@ class Worker:
         signer = Dkim(outgoing.keys, self._clock)
         self._pipeline = Pipeline(
             settings, self.queue, self._clock, self.hops, signer, self.metrics,
-            resolving(settings, self._clock, self.hops.sites),
+            resolving(settings, self._clock, self.hops),
         )  # fmt: skip
         sessions = _sessions(settings, outgoing)
         self.engine = Engine(
@@ -167,7 +167,9 @@ def _read() -> tuple[Settings, Outgoing]:
 
 def _sessions(settings: Settings, outgoing: Outgoing) -> int:
     to_relays = sum(relay.connections for relay in outgoing.relays + outgoing.sources)
-    return to_relays + (settings.direct.sessions if outgoing.direct else 0)
+    # Legs that wait for DNS have a place, too: else a server that does not answer stops the relays.
+    resolves = outgoing.direct or outgoing.routes.by_site
+    return to_relays + (settings.direct.sessions if resolves else 0)
 
 
 def _warn(outgoing: Outgoing) -> None:

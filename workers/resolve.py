@@ -2,13 +2,14 @@
 
 A leg whose recipients all go to the site in its hop is delivered there. One whose recipients all
 have no way is settled: DNS says that there is none (bounced), or says nothing (deferred). Every
-other one gives way to legs that are one or the other, in one step of the store.
+other one gives way to legs that are one or the other, in one step of the store. A leg that awaits a
+route which matches on the site goes where the routes say then, to a relay too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -17,6 +18,7 @@ from shared.hosts import address
 from shared.model.leg import Leg, RecipientReply
 from shared.model.message import Head
 from shared.model.status import Status
+from shared.routing import UNDECIDED_HOP, Routes, mail_domain
 from workers.classify import Verdict
 from workers.dns.mx import Family
 from workers.dns.routes import Bounce, Deferral
@@ -54,19 +56,23 @@ Resolved = Onward | Verdict | tuple[Leg, ...]
 class Resolve:
     """The stage."""
 
-    def __init__(self, ways: Ways, sites: Sites) -> None:
+    def __init__(self, ways: Ways, sites: Sites, routes: Callable[[], Routes]) -> None:
+        """`routes` gives those that hold now, together with what `sites` has."""
         self._ways = ways
         self._sites = sites
+        self._routes = routes
 
     async def leg(self, leg: Leg, head: Head) -> Resolved | None:
         """What becomes of a leg; None: it is none of direct delivery, or its route is gone."""
         hop = mx_hop(leg.hop)
+        if hop is not None and hop.undecided:
+            return await self._decided(leg, head)
         source = self._sites.source(hop) if hop is not None else None
         if hop is None or source is None:
             return None
         indices = leg.open_indices()
-        domains = {index: _domain(head, index) for index in indices}
-        found = await self._found(sorted(set(domains.values())), _families(source))
+        domains = {index: mail_domain(head.recipients[index]) for index in indices}
+        found = await self._found(set(domains.values()), _families(source))
         legs = _legs(leg, {index: _hop(hop, found[domains[index]]) for index in indices})
         if len(legs) > 1:
             return legs
@@ -78,9 +84,54 @@ class Resolve:
         first = next(iter(ways.values()))
         return Onward(self._sites.next_hop(hop, first.targets), ways)
 
-    async def _found(self, domains: list[str], families: tuple[Family, ...]) -> dict[str, Found]:
-        ways = await asyncio.gather(*(self._ways.find(each, families) for each in domains))
-        return dict(zip(domains, ways, strict=True))
+    async def _decided(self, leg: Leg, head: Head) -> Resolved:
+        """By the routes as they are now, for each recipient: DNS is asked where they need it. Who
+        stays is bounced or deferred, once nobody else is in the leg."""
+        indices = leg.open_indices()
+        domains = {index: mail_domain(head.recipients[index]) for index in indices}
+        hosts = await self._hosts(
+            domains[index]
+            for index, hop in zip(indices, self._routes().hops_of(head, indices), strict=True)
+            if hop == UNDECIDED_HOP
+        )
+        known = {domain: each for domain, each in hosts.items() if not isinstance(each, Deferral)}
+        hops = dict(zip(indices, self._routes().hops_of(head, indices, known), strict=True))
+        found = await self._directly({i: (hops[i], domains[i]) for i in indices})
+        stay: dict[int, Found] = {}
+        for index in indices:
+            way, unknown = found.get(index), hosts.get(domains[index])
+            if isinstance(way, Way):
+                hops[index] = _hop(mx_hop(hops[index]) or MxHop(), way)
+            elif way is not None:
+                hops[index], stay[index] = leg.hop, way
+            elif hops[index] == leg.hop and isinstance(unknown, Deferral):
+                stay[index] = unknown
+        return _settled(stay) if len(stay) == len(indices) else _legs(leg, hops)
+
+    async def _hosts(self, domains: Iterable[str]) -> dict[str, tuple[str, ...] | Deferral]:
+        each = sorted(set(domains))
+        found = await asyncio.gather(*map(self._ways.hosts, each))
+        return dict(zip(each, found, strict=True))
+
+    async def _directly(self, legs: Mapping[int, tuple[str, str]]) -> dict[int, Found]:
+        """The ways of those of these (hop, domain) that go directly, asked for by their source."""
+        by_source: dict[str, set[str]] = {}
+        sources: dict[int, str] = {}
+        for index, (name, domain) in legs.items():
+            hop = mx_hop(name)
+            source = self._sites.source(hop) if hop is not None else None
+            if source is not None:
+                sources[index] = source
+                by_source.setdefault(source, set()).add(domain)
+        found = {each: await self._found(of, _families(each)) for each, of in by_source.items()}
+        return {index: found[source][legs[index][1]] for index, source in sources.items()}
+
+    async def _found(
+        self, domains: Iterable[str], families: tuple[Family, ...]
+    ) -> dict[str, Found]:
+        each = sorted(set(domains))
+        ways = await asyncio.gather(*(self._ways.find(one, families) for one in each))
+        return dict(zip(each, ways, strict=True))
 
     async def is_other(self, onward: Onward) -> bool:
         """Whether a domain's policy is another one by now than the one that was obeyed."""
@@ -99,10 +150,6 @@ def not_secure(onward: Onward, transaction: Transaction, indices: tuple[int, ...
         RecipientReply(index, Status.DEFERRED.letter, *NOT_SECURE, text) for index in indices
     )
     return Verdict(replies, False, f"by {transaction.place}" if transaction.place else "")
-
-
-def _domain(head: Head, index: int) -> str:
-    return head.recipients[index].email.rpartition("@")[2].lower()
 
 
 def _families(source: str) -> tuple[Family, ...]:

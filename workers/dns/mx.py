@@ -92,6 +92,21 @@ class MxRouter:
             return Bounce(550, "5.4.4", "its MX records name no host")
         return await self._explicit(preferences)
 
+    async def hosts(self, domain: str) -> tuple[str, ...] | Deferral:
+        """The hosts that a domain's MX records name, or itself where it has none (RFC 5321 section
+        5.1); empty where no mail can go. Their addresses are not asked for."""
+        name = domain_name(domain)
+        if domain.startswith("[") or name is None:
+            return (domain,) if domain.startswith("[") else ()
+        answer = await self._resolver.look_up(name, "MX")
+        if isinstance(answer, Temporary):
+            return Deferral(451, "4.4.3", answer.reason)
+        if isinstance(answer, NoSuchName):
+            return ()
+        if isinstance(answer, NoData):
+            return (answer.name,)
+        return () if is_null(answer.records) else tuple(exchangers(answer.records))
+
     def _literal(self, domain: str) -> Routed:
         """An address literal names the one host itself (RFC 5321 section 4.1.3)."""
         address = literal_address(domain)

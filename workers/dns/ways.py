@@ -70,6 +70,10 @@ class Router(Protocol):
         """Where mail for a domain goes."""
         ...
 
+    async def hosts(self, domain: str) -> tuple[str, ...] | Deferral:
+        """The names of its MX hosts; empty: no mail can go there."""
+        ...
+
 
 class Policies(Protocol):
     """`workers.dns.mta_sts.MtaSts`."""
@@ -115,6 +119,10 @@ class Ways:
             return NO_SUCH_HOST
         self._keep(key, _Kept(way, route, at))
         return way
+
+    async def hosts(self, domain: str) -> tuple[str, ...] | Deferral:
+        """The names of a domain's MX hosts; empty: it has no site. Policies are not asked for."""
+        return await self._router(("AAAA", "A")).hosts(domain)
 
     async def is_other(self, domain: str, way: Way) -> bool:
         """Whether another policy than the way's holds by now; DNS itself is asked."""

@@ -19,7 +19,7 @@ from shared.hops import PoolMembers
 from shared.model.leg import LegState
 from shared.model.message import Address, Head, Recipient
 from shared.outgoing import outgoing_from
-from shared.routing import MAX_RECIPIENTS, Routes, legs_of
+from shared.routing import MAX_RECIPIENTS, UNDECIDED_HOP, Routes, legs_of
 from shared.settings import Settings
 from workers.route import rerouted
 
@@ -129,6 +129,7 @@ def test_what_is_left_of_a_leg_is_routed_anew() -> None:
         ({"relay": "eu", "tags": [""]}, "tags has an empty entry"),
         ({"relay": "eu", "recipient_domains": ["*"]}, "is not a domain"),
         ({"relay": "eu", "recipient_domains": ["a@b.test"]}, "is not a domain"),
+        ({"relay": "eu", "sites": ["*.google"]}, "sites: 'google' is not a domain"),
         ({"relay": "eu", "source_address": "host.test"}, "must be an IP address"),
         ({"relay": "eu", "ehlo_name": "a b"}, "ehlo_name must be"),
     ],
@@ -221,6 +222,50 @@ def test_a_direct_route_has_one_hop_until_dns_was_asked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sites", "hosts", "taken"),
+    [
+        (["*.google.com"], ["aspmx.l.google.com", "alt1.google.com"], True),
+        (["*.google.com"], ["aspmx.l.google.com", "mx.evil.test"], False),
+        (["*.google.com"], ["google.com"], False),
+        (["*.google.com"], ["mx.notgoogle.com"], False),
+        (["*.google.com", "MX.example.net."], ["mx.example.net", "a.google.com"], True),
+        (["example.net"], ["mx.example.net"], False),
+        (["*.google.com"], [], False),
+    ],
+)
+def test_a_site_matches_with_all_its_hosts(sites: list[str], hosts: list[str], taken: bool) -> None:
+    found = routes({"relay": "eu", "sites": sites}, {"relay": "bulk", "tags": ["x"]})
+    assert found.hops_of(head(), [0], {"example.com": hosts}) == ["eu" if taken else "main"]
+    assert found.hops_of(head(), [0], {"other.test": hosts}) == [UNDECIDED_HOP]
+
+
+def test_only_a_site_that_could_decide_has_to_be_known() -> None:
+    found = routes(
+        {"relay": "bulk", "recipient_domains": ["b.test"]},
+        {"relay": "eu", "sites": ["*.eu.test"], "applications": ["shop"]},
+        {"relay": "main"},
+    )
+    mail = head("1@a.test", "2@b.test", "3@A.test")
+    assert found.hops_of(mail, [0, 1, 2]) == [UNDECIDED_HOP, "bulk", UNDECIDED_HOP]
+    assert found.hops_of(mail, [0, 2], {"a.test": ("mx.eu.test",)}) == ["eu", "eu"]
+    assert found.hops_of(head("1@a.test", application="crm"), [0]) == ["main"]
+    assert (found.hops[-1], found.by_site, found.direct) == (UNDECIDED_HOP, True, frozenset())
+    (leg,) = legs_of(head("1@a.test", "3@a.test"), 2, found)
+    assert leg.hop == "mx:?@?"
+
+
+def test_a_site_leads_to_every_kind_of_hop() -> None:
+    known = {"example.com": ("mx.eu.test",)}
+    for entry, hop in (
+        ({"relays": ["eu", "bulk"], "name": "p"}, "pool:p"),
+        ({"relay": "eu", "ehlo_name": "a.test", "name": "p"}, "eu@p"),
+        ({"direct": True}, "mx:?"),
+        ({"direct": True, "tls": "required", "name": "p"}, "mx:?@p"),
+    ):
+        assert routes({"sites": ["mx.eu.test"], **entry}).hops_of(head(), [0], known) == [hop]
+
+
+@pytest.mark.parametrize(
     ("entry", "told"),
     [
         ({"direct": True, "relay": "eu"}, "or direct = true, not both"),
@@ -302,3 +347,24 @@ def test_route_show_tells_what_goes_straight_to_mx(
     shown = CliRunner().invoke(cli, call).output
     way = "route careful, straight to the MX hosts of its domain"
     assert shown == f"c@bank.example: mx:?@careful ({way})\n"
+
+
+def test_the_sites_in_the_readme_do_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = outgoing_from(msgspec.convert(tomllib.loads(example("google")), Settings))
+    mail = head("a@shop.example", "b@gmail.com")
+    assert found.routes.hops_of(mail, [0, 1]) == ["mx:?@?"] * 2
+    hosts = {"shop.example": ["aspmx.l.google.com"], "gmail.com": ["mx.shop.example"]}
+    assert found.routes.hops_of(mail, [0, 1], hosts) == ["warm", "mx:?"]
+    (tmp_path / "posthaste.toml").write_text(example("google"))
+    monkeypatch.setenv("POSTHASTE_CONFIG", str(tmp_path / "posthaste.toml"))
+    call = ["route", "show", "--from", "a@shop.test", "--to", "c@shop.example"]
+    needed = "the MX hosts of its domain decide: give them with --mx"
+    assert CliRunner().invoke(cli, call).output == f"c@shop.example: mx:?@? ({needed})\n"
+    for host, told in (
+        ("ASPMX.l.google.com.", "warm (route google)"),
+        ("mx.other.test", "mx:? (route rest, straight to the MX hosts of its domain)"),
+    ):
+        shown = CliRunner().invoke(cli, [*call, "--mx", host]).output
+        assert shown == f"c@shop.example: {told}\n"

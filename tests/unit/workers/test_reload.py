@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from shared.errors import ConfigError, StoreUnavailable
 from shared.outgoing import Outgoing, outgoing_from
-from shared.outgoing_settings import RelaySettings
+from shared.outgoing_settings import RelaySettings, RouteSettings
 from shared.settings import Settings
 from tests.support.smtp_client import until
 from workers import main
@@ -121,3 +123,15 @@ def test_b17_only_signing_in_without_verified_tls_is_warned_of(
         main._warn(outgoing_from(Settings(relay=(entry,))))
     events = [each["event"] for each in logs]
     assert events == (["relay_signs_in_without_verified_tls"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("route", "planned"), [({}, 10), ({"sites": ("*.a.test",)}, 210), ({"direct": True}, 210)]
+)
+def test_legs_that_ask_dns_have_a_place_beside_the_relays(
+    route: dict[str, Any], planned: int
+) -> None:
+    relay = RelaySettings(host="127.0.0.1", name="main")
+    entry = {"name": "r", "relay": "" if "direct" in route else "main", **route}
+    settings = Settings(relay=(relay,), route=(msgspec.convert(entry, RouteSettings),))
+    assert main._sessions(settings, outgoing_from(settings)) == planned

@@ -10,10 +10,10 @@ import pytest
 
 from shared.clock import ManualClock
 from workers.dns.addresses import AddressRules
-from workers.dns.answers import Found, Kind, NoSuchName, Told
+from workers.dns.answers import Found, Kind, NoData, NoSuchName, Temporary, Told
 from workers.dns.mx import MOST_ADDRESSES, MOST_HOSTS, Family, MxRouter, OwnHost
 from workers.dns.resolver import Resolver
-from workers.dns.routes import Route
+from workers.dns.routes import Deferral, Route
 
 
 class Zone:
@@ -102,3 +102,38 @@ def test_a_domain_with_hundreds_of_hosts_and_addresses_costs_a_few_questions() -
     assert len(zone.asked) == 1 + MOST_HOSTS
     assert len(route.hosts) == MOST_HOSTS
     assert {len(host.addresses) for host in route.hosts} == {MOST_ADDRESSES}
+
+
+class Answer:
+    """An upstream that answers this."""
+
+    def __init__(self, told: object) -> None:
+        self.told = told
+        self.asked: list[str] = []
+
+    async def ask(self, name: str, kind: Kind) -> Told:
+        self.asked.append(f"{name} {kind}")
+        return Told(self.told, 60)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("domain", "told", "hosts"),
+    [
+        ("Shop.test", Found(("10 MX.one.test.", "20 two.test."), "shop.test"),
+         ("mx.one.test", "two.test")),
+        ("shop.test", NoData("alias.test"), ("alias.test",)),
+        ("shop.test", NoSuchName(), ()),
+        ("shop.test", Found(("0 .",), "shop.test"), ()),
+        ("shop.test", Temporary("no answer"), Deferral(451, "4.4.3", "no answer")),
+        ("a..b", NoSuchName(), ()),
+        ("[192.0.2.1]", NoSuchName(), ("[192.0.2.1]",)),
+    ],
+)  # fmt: skip
+def test_the_names_of_a_domains_hosts_take_one_question_at_most(
+    domain: str, told: object, hosts: object
+) -> None:
+    zone = Answer(told)
+    resolver = Resolver(zone, ManualClock())
+    router = MxRouter(resolver, AddressRules(), OwnHost(), random.Random(7))
+    assert asyncio.run(router.hosts(domain)) == hosts
+    assert set(zone.asked) <= {"shop.test MX"}
