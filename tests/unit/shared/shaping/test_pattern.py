@@ -53,7 +53,7 @@ _GROUPS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(parts=st.lists(_GROUPS, min_size=1, max_size=4))
 def test_nothing_that_is_accepted_takes_long(parts: list[str]) -> None:
     try:
@@ -63,4 +63,4 @@ def test_nothing_that_is_accepted_takes_long(parts: list[str]) -> None:
     text = "a" * LONGEST_TEXT
     begun = time.process_time()
     assert pattern.search(text) is None
-    assert time.process_time() - begun < 1.0, "a hundred times what it takes"
+    assert time.process_time() - begun < 1.0, "fifty times what it takes"
