@@ -131,8 +131,13 @@ def shared_part(hop: str) -> str:
     return member_of(hop).partition(_SOURCE_MARK)[0]
 
 
+def route_key(route: str) -> str:
+    """What the limits of a route belong to."""
+    return f"{_SOURCE_MARK}{route}"
+
+
 def limit_keys(hop: str) -> tuple[str, ...]:
     """What limits of a hop belong to: its relay or site, and the route it is named after."""
     route = member_of(hop).partition(_SOURCE_MARK)[2].partition(_POLICY_MARK)[0]
     part = shared_part(hop)
-    return (part, f"{_SOURCE_MARK}{route}") if route else (part,)
+    return (part, route_key(route)) if route else (part,)

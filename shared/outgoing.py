@@ -11,6 +11,7 @@ import msgspec
 from shared.direct import direct_from
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
+from shared.hops import ANY_SITE, DestinationLimit, route_key
 from shared.model.turns import turn_name
 from shared.relays import Relay, relays_from, sources_from
 from shared.routing import Routes
@@ -33,6 +34,15 @@ class Outgoing(msgspec.Struct, frozen=True):
     """How sessions straight to MX hosts are, by the name of the route; empty: none."""
     weights: dict[str, int] = {}
     """Of applications, by the names by which they take turns."""
+
+    def limits(self) -> dict[str, DestinationLimit]:
+        """Those of each relay and route, and of all sites that have none of their own."""
+        found = {relay.name: self.shaping.of_relay(relay.name).limit for relay in self.relays}
+        for name in self.routes.names:
+            of_route = self.shaping.of_route(name)
+            limit = of_route.limit if of_route is not None else DestinationLimit()
+            found[route_key(name)] = limit
+        return {**found, ANY_SITE: self.shaping.default.limit}
 
 
 def outgoing_from(settings: Settings) -> Outgoing:

@@ -85,7 +85,7 @@ def _recipients(stored: Stored) -> list[dict[str, Any]]:
                 "kind": recipient.kind,
                 "status": status.value,
                 "destination": queue_of(leg.hop),
-                "attempt_count": leg.attempts - others,
+                "attempt_count": max(leg.attempts - others, sum(each.charged for each in his)),
                 "attempts": [_attempt(each, index) for each in his],
                 **_waiting(leg, status, stored.pauses.get(leg.hop)),
             }

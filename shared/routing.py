@@ -99,6 +99,11 @@ class Routes:
         return tuple(dict.fromkeys([*self._relays, *routed, *asked]))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of all routes, in order."""
+        return tuple(each.name for each in self._routes)
+
+    @property
     def pools(self) -> dict[str, PoolMembers]:
         """The pools, by their hops."""
         return {each.hop: each.pool for each in self._routes if each.pool is not None}

@@ -37,6 +37,9 @@ know, or that has not signed in."""
 KEPT_TEXT = 200
 """Characters of a reply that are kept as evidence."""
 _FULL = frozenset({"5.2.2", "5.3.4"})
+_DOMAINS = re.compile(r"\bmultiple destination domains\b", re.IGNORECASE)
+"""Google takes the recipients of one domain in a transaction."""
+_MANY = re.compile(r"\btoo many\b.{0,20}\b(?:recipients?|rcpts?|addresses)\b", re.IGNORECASE)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -52,6 +55,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """With `relay_trouble`: the relay objected to this very envelope, in a session that works."""
     denied: frozenset[int] = frozenset()
     """Recipients that the relay would not relay to, while it has taken the message for others."""
+    left_over: frozenset[int] = frozenset()
+    """Recipients that were too many for this transaction: they go on in the next one."""
 
 
 def outcomes(
@@ -78,7 +83,34 @@ def outcomes(
         note,
         transaction.bytes_sent if unknown else 0,
         denied=frozenset(index for index, reply in told if _refuses_to_relay(reply)),
+        left_over=_left_over(transaction),
     )
+
+
+def room_for(transaction: Transaction) -> int:
+    """How many recipients the server took before it had too many; 0: it has not."""
+    replies = transaction.recipients.values()
+    if any(_too_many(reply) and not _DOMAINS.search(reply.text) for reply in replies):
+        return sum(reply.code // 100 == 2 for reply in replies)
+    return 0
+
+
+def _left_over(transaction: Transaction) -> frozenset[int]:
+    """Those that it had no room for beside others (RFC 5321 section 4.5.3.1.10)."""
+    data = transaction.data
+    if data is None or data.code // 100 != 2 or not transaction.dot_sent:
+        return frozenset()  # Nobody has got it: the next transaction would come to the same.
+    replies = transaction.recipients.items()
+    return frozenset(index for index, reply in replies if _too_many(reply))
+
+
+def _too_many(reply: Reply) -> bool:
+    """452 is also what a server without room says, in the message's or the mailbox's name."""
+    if reply.code // 100 == 4 and _DOMAINS.search(reply.text):
+        return True
+    if reply.code not in (452, 552) or reply.enhanced:
+        return reply.enhanced == "4.5.3" or (reply.code, reply.enhanced) == (552, "5.5.3")
+    return _MANY.search(reply.text) is not None
 
 
 def _session_trouble(transaction: Transaction) -> str:

@@ -16,7 +16,9 @@ from shared.model.message import Head
 from shared.relays import Relay
 from shared.routing import Routes
 from shared.settings import Settings
+from shared.shaping.shaping import Shaping
 from workers.route import NextHop, rerouted
+from workers.shapes import Shapes, shaped
 from workers.sites import Sites
 from workers.smtp import Pool
 
@@ -37,8 +39,11 @@ class Hops:
         self._pools: dict[str, Pool] = {}
         self._next_hops: dict[str, NextHop] = {}
         self._routes = Routes(Settings())  # Until `apply`.
+        clock = clock or SystemClock()
+        self.shapes = Shapes(clock)
+        """What shaping says of every hop."""
         self._closing: set[asyncio.Task[None]] = set()
-        self.sites = Sites(clock or SystemClock(), critical_share, self._metrics)
+        self.sites = Sites(clock, critical_share, self._metrics, self.shapes)
         """The pools of direct delivery."""
 
     @property
@@ -61,13 +66,19 @@ class Hops:
         return rerouted(leg, head, self._routes)
 
     def apply(
-        self, relays: Sequence[Relay], routes: Routes, direct: Mapping[str, Relay] | None = None
+        self,
+        relays: Sequence[Relay],
+        routes: Routes,
+        direct: Mapping[str, Relay] | None = None,
+        shaping: Shaping | None = None,
     ) -> None:
         """Deliver through these relays, on these routes, directly like this, from now on."""
+        if shaping is not None:
+            self.shapes.apply(shaping)
         self.sites.apply(direct or {})
         before, self._pools, self._next_hops = self._pools, {}, {}
         self._routes = routes
-        for relay in relays:
+        for relay in [shaped(each, self.shapes.of(each.name)) for each in relays]:
             old = before.get(relay.name)
             if old is not None and old.relay == relay:
                 pool = before.pop(relay.name)

@@ -24,7 +24,6 @@ from shared import broker as ticket_broker
 from shared.clock import SystemClock
 from shared.config import load
 from shared.errors import ConfigError, StoreError
-from shared.hops import DestinationLimit
 from shared.logging import configure
 from shared.metrics.worker import WorkerMetrics
 from shared.model.message import CLASSES
@@ -109,11 +108,11 @@ class Worker:
         self.metrics = WorkerMetrics()
         self.queue = RedisQueue(settings)
         self.hops = Hops(settings.worker.critical_share, self.metrics, self._clock)
-        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes, outgoing.direct)
+        self._apply(outgoing)
         signer = Dkim(outgoing.keys, self._clock)
         self._pipeline = Pipeline(
             settings, self.queue, self._clock, self.hops, signer, self.metrics,
-            resolving(settings, self._clock, self.hops),
+            resolving(settings, self._clock, self.hops), self.hops.shapes,
         )  # fmt: skip
         sessions = _sessions(settings, outgoing)
         self.engine = Engine(
@@ -123,12 +122,16 @@ class Worker:
         self._reloading: asyncio.Task[None] | None = None
         self._reload_wanted = False
 
+    def _apply(self, outgoing: Outgoing) -> None:
+        relays = outgoing.relays + outgoing.sources
+        self.hops.apply(relays, outgoing.routes, outgoing.direct, outgoing.shaping)
+
     async def limit(self) -> None:
-        """Tell the store each relay's rate, the pools and the weights. Raises `StoreError`."""
+        """Tell the store the limits, the pools and the weights. Raises `StoreError`."""
         await self.queue.weights(self._outgoing.weights)
         await self.queue.pools(self._outgoing.routes.pools)
-        for relay in self._outgoing.relays:
-            await self.queue.limit(relay.name, DestinationLimit(relay.rate))
+        for key, limit in self._outgoing.limits().items():
+            await self.queue.limit(key, limit)
 
     def reload(self) -> None:
         """Read relays and keys again; wrong ones change nothing (SIGHUP).
@@ -151,7 +154,7 @@ class Worker:
             _log.error("settings_not_reloaded", reason=str(error))
             return
         self._outgoing = outgoing
-        self.hops.apply(outgoing.relays + outgoing.sources, outgoing.routes, outgoing.direct)
+        self._apply(outgoing)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
         self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)

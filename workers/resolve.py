@@ -23,7 +23,7 @@ from workers.classify import Verdict
 from workers.dns.mx import Family
 from workers.dns.routes import Bounce, Deferral
 from workers.dns.ways import Found, Way, Ways
-from workers.route import NextHop, parted
+from workers.route import NextHop, portioned
 from workers.sites import Sites
 from workers.smtp.types import Transaction
 
@@ -73,7 +73,7 @@ class Resolve:
         indices = leg.open_indices()
         domains = {index: mail_domain(head.recipients[index]) for index in indices}
         found = await self._found(set(domains.values()), _families(source))
-        legs = _legs(leg, {index: _hop(hop, found[domains[index]]) for index in indices})
+        legs = self._legs(leg, {index: _hop(hop, found[domains[index]]) for index in indices})
         if len(legs) > 1:
             return legs
         ways = {domain: way for domain, way in found.items() if isinstance(way, Way)}
@@ -106,7 +106,11 @@ class Resolve:
                 hops[index], stay[index] = leg.hop, way
             elif hops[index] == leg.hop and isinstance(unknown, Deferral):
                 stay[index] = unknown
-        return _settled(stay) if len(stay) == len(indices) else _legs(leg, hops)
+        return _settled(stay) if len(stay) == len(indices) else self._legs(leg, hops)
+
+    def _legs(self, leg: Leg, hops: Mapping[int, str]) -> tuple[Leg, ...]:
+        """The leg by the hops of its open recipients, as many in each as the hop takes at once."""
+        return portioned(leg, hops, self._sites.shapes.most_recipients)
 
     async def _hosts(self, domains: Iterable[str]) -> dict[str, tuple[str, ...] | Deferral]:
         each = sorted(set(domains))
@@ -131,6 +135,9 @@ class Resolve:
     ) -> dict[str, Found]:
         each = sorted(set(domains))
         ways = await asyncio.gather(*(self._ways.find(one, families) for one in each))
+        for way in ways:
+            if isinstance(way, Way):
+                self._sites.shapes.see(way.site, way.hosts)
         return dict(zip(each, ways, strict=True))
 
     async def is_other(self, onward: Onward) -> bool:
@@ -164,12 +171,6 @@ def _hop(hop: MxHop, found: Found) -> str:
     if isinstance(found, Way):
         return MxHop(found.site, hop.route, found.policy).hop
     return MxHop(route=hop.route).hop
-
-
-def _legs(leg: Leg, hops: Mapping[int, str]) -> tuple[Leg, ...]:
-    """The leg by the hops of its open recipients; the others stay with the first of these."""
-    first = next(iter(hops.values()))
-    return parted(leg, [hops.get(index, first) for index in leg.indices()])
 
 
 def _settled(found: Mapping[int, Found]) -> Verdict:

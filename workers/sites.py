@@ -21,6 +21,7 @@ from shared.relays import Relay
 from workers.dns.dead import DeadHosts
 from workers.dns.routes import Target
 from workers.route import NextHop
+from workers.shapes import Shapes, shaped
 from workers.smtp import Pool
 from workers.smtp.places import Place
 
@@ -62,17 +63,26 @@ class _Site(msgspec.Struct):
     pool: Pool
     places: SitePlaces
     used_at: float
+    generation: int
+    """Of the settings that its pool was made or last looked at with."""
 
 
 class Sites:
     """Hop -> pool."""
 
     def __init__(
-        self, clock: Clock, critical_share: float, metrics: WorkerMetrics | None = None
+        self,
+        clock: Clock,
+        critical_share: float,
+        metrics: WorkerMetrics | None = None,
+        shapes: Shapes | None = None,
     ) -> None:
+        """`shapes` gives what applies to each site."""
         self._clock = clock
         self._share = critical_share
         self._metrics = metrics or WorkerMetrics()
+        self.shapes = shapes or Shapes(clock)
+        self._generation = 0
         self._dead = DeadHosts(clock)
         self._direct: Mapping[str, Relay] = {}
         self._sites: OrderedDict[str, _Site] = OrderedDict()
@@ -95,6 +105,7 @@ class Sites:
 
     def apply(self, direct: Mapping[str, Relay]) -> None:
         """Sessions are as these say from now on; those that are otherwise end."""
+        self._generation += 1
         before, self._direct = self._direct, dict(direct)
         changed = {name for name in before if before[name] != self._direct.get(name)}
         for name, site in list(self._sites.items()):
@@ -107,21 +118,34 @@ class Sites:
         relay = self._direct[hop.route]
         self._drop_idle()
         site = self._sites.get(hop.hop)
+        if site is not None and site.generation != self._generation:
+            site = self._looked_at(hop, relay, site)
         if site is None:
-            site = self._sites[hop.hop] = self._made(hop, relay)
+            site = self._sites[hop.hop] = self._made(self._of_site(hop, relay))
         site.places.targets = targets
         site.used_at = self._clock.monotonic()
         self._sites.move_to_end(hop.hop)
         required = site.pool.relay.tls == "required"
         return NextHop(site.pool, relay.signed, direct=True, must_be_secure=required)
 
-    def _made(self, hop: MxHop, relay: Relay) -> _Site:
-        places = SitePlaces(self._dead)
+    def _of_site(self, hop: MxHop, relay: Relay) -> Relay:
+        """How sessions to a site are."""
         tls = "required" if hop.policy else relay.tls
-        of_site = msgspec.structs.replace(relay, name=hop.hop, tls=tls)
+        return shaped(relay, self.shapes.of(hop.hop), name=hop.hop, tls=tls)
+
+    def _looked_at(self, hop: MxHop, relay: Relay, site: _Site) -> _Site | None:
+        """The same, unless the settings make other sessions of it by now."""
+        if site.pool.relay != self._of_site(hop, relay):
+            self._retire(site.pool)
+            return None
+        site.generation = self._generation
+        return site
+
+    def _made(self, relay: Relay) -> _Site:
+        places = SitePlaces(self._dead)
         reserved = max(1, int(relay.connections * self._share)) if relay.connections > 1 else 0
-        pool = Pool(of_site, reserved=reserved, metrics=self._metrics, places=places)
-        return _Site(pool, places, 0.0)
+        pool = Pool(relay, reserved=reserved, metrics=self._metrics, places=places)
+        return _Site(pool, places, 0.0, self._generation)
 
     def _drop_idle(self) -> None:
         """Forget pools that nobody has used for a while, the most idle ones first."""

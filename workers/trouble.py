@@ -1,4 +1,5 @@
-"""A relay's trouble, which no message pays for: how long its hop stands still, where a leg goes.
+"""A server's trouble, or its wish for less, which no message pays for: how long its hop stands
+still, where a leg goes.
 
 Takes verdicts, gives releases. What stands still is decided in the store, for all workers together
 (`Queue.trouble`); a store that does not answer is asked again by the next leg.
@@ -6,6 +7,7 @@ Takes verdicts, gives releases. What stands still is decided in the store, for a
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from shared.clock import Clock
@@ -16,12 +18,15 @@ from shared.store.ports import Claimed, Queue, Settlement
 from workers import lines
 from workers.classify import Verdict
 from workers.engine import release
+from workers.throttle import Throttle
 
 FIRST_MS = 1000
 LONGEST_MS = 60_000
 """A hop in trouble stands still for a second, then twice as long each time, up to this."""
 SITE_LONGEST_MS = 15 * 60_000
 """The same for a site: there are many, and one that is away often is for long."""
+THROTTLED_LONGEST_MS = 60 * 60_000
+"""The same where it has asked for less."""
 OWN_COMMANDS_LONGEST_MS = 5000
 """The same where it objected to one envelope only: the next one may be another application's."""
 ASIDE_LONGEST_MS = 30 * 60_000
@@ -38,11 +43,15 @@ class Troubles:
         self._clock = clock
         self._complained: dict[str, float] = {}
 
-    async def settle(self, claimed: Claimed, verdict: Verdict) -> Settlement:
+    async def settle(
+        self, claimed: Claimed, verdict: Verdict, throttle: Throttle | None = None
+    ) -> Settlement:
         """Give a leg back that met trouble: it keeps its attempts and its place.
 
         One to whose own commands the relay objected stays away, so that others probe it too.
         """
+        if throttle is not None:
+            return await self._throttled(claimed, verdict, throttle)
         hop, own = member_of(claimed.leg.hop), verdict.own_commands
         longest_ms = OWN_COMMANDS_LONGEST_MS if own else _longest_ms(hop)
         try:
@@ -61,6 +70,36 @@ class Troubles:
         if not wait_ms:
             self.complain(hop, verdict.note)
         return release(claimed, self.aside_ms(claimed), self._uncharged(claimed, verdict))
+
+    async def _throttled(
+        self, claimed: Claimed, verdict: Verdict, throttle: Throttle
+    ) -> Settlement:
+        """It is the first again when the destination stands still no longer."""
+        if not await self.asked_for_less(member_of(claimed.leg.hop), throttle, FIRST_MS):
+            return release(claimed, FIRST_MS)
+        said = msgspec.structs.replace(verdict, note=throttle.note)
+        return release(claimed, 0, self._uncharged(claimed, said) if verdict.replies else b"")
+
+    async def asked_for_less(self, hop: str, throttle: Throttle, least_ms: int = 0) -> bool:
+        """A server has asked for less: the destination stands still, or has less, or both.
+
+        Whether the store knows. What was asked of transactions that ran together counts once.
+        """
+        first_ms = max(throttle.suspend_ms, least_ms)
+        try:
+            wait_ms = await self._queue.trouble(
+                hop, throttle.note, first_ms, max(first_ms, THROTTLED_LONGEST_MS),
+                firm=True, slow=throttle.rule.slow,
+            )  # fmt: skip
+        except StoreError:
+            return False
+        if wait_ms:
+            _log.warning(
+                "destination_asked_for_less", hop=hop, rule=throttle.rule.name,
+                code=throttle.reply.code, enhanced_code=throttle.reply.enhanced,
+                stands_still_seconds=wait_ms / 1000, slowed_down=throttle.rule.slow,
+            )  # fmt: skip
+        return True
 
     async def of_site(self, hop: str, note: str) -> None:
         """A site cannot be used, which its mail is told: the rest of it need not try."""

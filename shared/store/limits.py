@@ -20,6 +20,8 @@ MOST_STEPS = 5
 """A destination is slowed down to a 32nd at most."""
 STEP_MS = 60_000
 """After so long without another such reply it may have twice as much."""
+SLOW_TOGETHER_MS = 10_000
+"""What is said within this time counts once, where the destination does not stand still for it."""
 WINDOWS_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 BUCKETS = 60
 """Parts of a window. A leg counts for a part longer than the window, so never for less."""
@@ -69,7 +71,8 @@ class Slowing(msgspec.Struct, frozen=True):
     """The same as it is stored."""
 
     till_ms: int
-    """The end of the pause after the last such reply: from then on it recovers."""
+    """The end of the pause after the last such reply: from then on it recovers. Until then only its
+    probe ends its trouble."""
     steps: int
     interval: float
     """Milliseconds from leg to leg at the rate before it was slowed down; 0: unknown."""
@@ -78,6 +81,10 @@ class Slowing(msgspec.Struct, frozen=True):
         """Those that are left."""
         past = max(0, (now_ms - self.till_ms) // STEP_MS)
         return max(0, self.steps - past)
+
+    def is_over(self, now_ms: int) -> bool:
+        """Whether nothing is left of it."""
+        return now_ms >= self.till_ms and not self.steps_at(now_ms)
 
     def over(self, limit: DestinationLimit, now_ms: int) -> DestinationLimit:
         """The limit as it is slowed down."""

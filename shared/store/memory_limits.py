@@ -9,6 +9,7 @@ from shared.hops import ANY_SITE, DestinationLimit, mx_hop
 from shared.store.limits import (
     BUCKETS,
     MOST_STEPS,
+    SLOW_TOGETHER_MS,
     WINDOWS_MS,
     Effective,
     Override,
@@ -63,16 +64,21 @@ class Limits:
         override, slow = self.overrides.get(key), self.slowing.get(key) if slowed else None
         if override is not None and override.is_over(self._now()):
             del self.overrides[key]
-        if slow is not None and not slow.steps_at(self._now()):
+        if slow is not None and slow.is_over(self._now()):
             del self.slowing[key]
         return key in self.configured or override is not None or slow is not None
 
-    def slow_down(self, key: str, till_ms: int, pace: float) -> None:
-        """Half as much from `till_ms` on; `pace` is the milliseconds from leg to leg until now."""
+    def was_slowed(self, key: str) -> bool:
+        """Whether it has been slowed down just now: what ran together counts once."""
+        before = self.slowing.get(key)
+        return before is not None and self._now() < before.till_ms + SLOW_TOGETHER_MS
+
+    def slow_down(self, key: str, till_ms: int, pace: float, more: int) -> None:
+        """So many steps more from `till_ms` on; `pace` is the milliseconds from leg to leg."""
         before = self.slowing.get(key)
         steps = before.steps_at(self._now()) if before is not None else 0
         interval = before.interval if before is not None and steps else pace
-        self.slowing[key] = Slowing(till_ms, min(MOST_STEPS, steps + 1), interval)
+        self.slowing[key] = Slowing(till_ms, min(MOST_STEPS, steps + more), interval)
 
     def used(self, key: str) -> dict[str, int]:
         """Legs of each window that has a limit."""

@@ -312,6 +312,10 @@ class MemoryQueue:
         answered = self._state.answered
         return any(of == hop and at // 60_000 >= minute - 1 for at, _, of in answered)
 
+    def _slow_down(self, hop: str, till_ms: int, steps: int) -> None:
+        self._state.limits.slow_down(shared_part(hop), till_ms, self._pace(hop), steps)
+        self._state.bump("slowed_down", steps)
+
     def _pace(self, hop: str) -> float:
         """The milliseconds from leg to leg of what it has answered over the last minute; or 0."""
         now = self._state.now()
@@ -327,6 +331,7 @@ class MemoryQueue:
         longest_ms: int,
         *,
         own_commands: bool = False,
+        firm: bool = False,
         slow: bool = False,
     ) -> int:
         """See the port."""
@@ -334,6 +339,10 @@ class MemoryQueue:
         with state.lock:
             if own_commands and self._has_answered(hop):
                 state.bump("relay_troubles")
+                return 0
+            if not first_ms:
+                if slow and not state.limits.was_slowed(shared_part(hop)):
+                    self._slow_down(hop, state.now(), 1)
                 return 0
             _, strikes = state.recovery(hop) or (0, 0)
             before = state.trouble.get(hop, Pause("trouble", 0, "", strikes, state.now()))
@@ -345,8 +354,8 @@ class MemoryQueue:
             )
             state.probes.pop(hop, None)
             state.recovering.pop(hop, None)
-            if slow:
-                state.limits.slow_down(shared_part(hop), state.now() + wait, self._pace(hop))
+            if firm or slow:
+                self._slow_down(hop, state.now() + wait, int(slow))
             state.postpone(hop)
             state.bump("relay_troubles")
             return wait

@@ -348,6 +348,7 @@ class Queue(Protocol):
         longest_ms: int,
         *,
         own_commands: bool = False,
+        firm: bool = False,
         slow: bool = False,
     ) -> int:
         """A hop could not be used: its mail stays queued, twice as long each time.
@@ -356,9 +357,10 @@ class Queue(Protocol):
         the hop answers one (`Settlement.answered`). Gives how many ms it stands still from now; 0
         when it did already, so that transactions that broke together count once. With
         `own_commands` it objected to one envelope: it does not stand still for that where it has
-        answered another one in this minute or the one before. With `slow` it said that it gets too
-        much: it has half of its limits from then on, and of the rate it had, and once more half
-        each time; each minute without that takes one half back (`shared.store.limits`).
+        answered another one in this minute or the one before. `firm`: no answer to what was under
+        way ends it. `slow`, which is firm: it said that it gets too much, and has half of its
+        limits from then on, and of the rate it had, and once more half each time; each minute
+        without that takes one half back (`shared.store.limits`). With a `first_ms` of 0 it goes on.
         """
         ...
 

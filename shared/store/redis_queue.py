@@ -220,11 +220,18 @@ class RedisQueue:
         longest_ms: int,
         *,
         own_commands: bool = False,
+        firm: bool = False,
         slow: bool = False,
     ) -> int:
         """See the port."""
         wait_ms: int = await self._run(
-            "trouble", hop, reason, first_ms, longest_ms, int(own_commands), int(slow)
+            "trouble",
+            hop,
+            reason,
+            first_ms,
+            longest_ms,
+            int(own_commands),
+            "slow" if slow else "firm" if firm else "",
         )
         return wait_ms
 

@@ -41,6 +41,8 @@ class Way(msgspec.Struct, frozen=True):
     """What its hosts must prove."""
     testing: bool = False
     """It has a policy that is only to be noted."""
+    hosts: tuple[str, ...] = ()
+    """The names of all MX hosts that have an address, in alphabetical order."""
 
     @property
     def policy(self) -> str:
@@ -147,8 +149,8 @@ class Ways:
 
 def _way(route: Route, policy: Policy | None) -> Way | None:
     """None: the policy names none of the hosts."""
-    targets = route.targets()
+    targets, hosts = route.targets(), tuple(sorted(host.name for host in route.hosts))
     if policy is None or not policy.enforced:
-        return Way(route.site, targets, testing=policy is not None)
+        return Way(route.site, targets, testing=policy is not None, hosts=hosts)
     named = tuple(each for each in targets if policy.matches(each.host))
-    return Way(route.site, named, policy) if named else None
+    return Way(route.site, named, policy, hosts=hosts) if named else None

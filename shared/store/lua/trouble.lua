@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- trouble: a hop could not be used: it stands still for a while, twice as long each time, and is
--- then probed by one leg. Transactions that broke together count once.
+-- then probed by one leg. Transactions that broke together count once. With a first time of 0 it goes
+-- on, slowed down.
 -- KEYS[1] prefix. Writes trouble recovering limits wake:<c> counters; reads suspended rate:<minute>
 --   apps:<c>:<hop>
 -- ARGV[4] hop, [5] the reason, [6] the first and [7] the longest time in ms, [8] '1' when it
 -- objected to one envelope: where it has answered another lately, that is no reason to stand still,
---   [9] '1' when it said that it gets too much: it is slowed down, too.
+--   [9] 'firm' when no answer to what is under way ends that, 'slow' when it is slowed down, too.
 -- Returns for how many ms it stands still from now; 0 when it did already, or does not.
 
 local hop = ARGV[4]
@@ -34,16 +35,25 @@ local function pace()
   return count > 0 and 60000 / count or 0
 end
 
--- Half as much as before from `till` on; the pace that counts is the one before it was slowed down.
-local function slow_down(till)
+-- So many times half as much from `till` on; the pace that counts is the one before it was slowed
+-- down at all. What is said together counts once.
+local SLOW_TOGETHER_MS = 10000
+local function slow_down(till, more)
   local field = '~' .. shared_part(hop)
-  local text, steps, interval = call('HGET', P .. 'limits', field), 0, 0
-  if text then steps, interval = slowed_by(text) end
+  local text, steps, interval, before = call('HGET', P .. 'limits', field), 0, 0, nil
+  if text then steps, interval, before = slowed_by(text) end
+  if till == now and before and now < before + SLOW_TOGETHER_MS then return end
   if steps <= 0 then steps, interval = 0, pace() end
-  steps = math.min(SLOW_MOST_STEPS, steps + 1)
+  steps = math.min(SLOW_MOST_STEPS, steps + more)
   call('HSET', P .. 'limits', field, string.format('%d|%d|%.17g', till, steps, interval))
+  bump('slowed_down', more)
 end
 
+if tonumber(ARGV[6]) == 0 then
+  if ARGV[9] == 'slow' then slow_down(now, 1) end
+  commit()
+  return 0
+end
 if ARGV[8] == '1' and has_answered() then
   bump('relay_troubles', 1)
   commit()
@@ -57,7 +67,7 @@ local wait = math.min(tonumber(ARGV[7]), tonumber(ARGV[6]) * 2 ^ t.strikes)
 t.strikes = math.min(255, t.strikes + 1)
 t.till, t.probe, t.reason = now + wait, NOBODY, ARGV[5]
 save_trouble(hop, t)
-if ARGV[9] == '1' then slow_down(t.till) end
+if ARGV[9] ~= '' then slow_down(t.till, ARGV[9] == 'slow' and 1 or 0) end
 to_ring(hop, still_until(hop))
 bump('relay_troubles', 1)
 commit()

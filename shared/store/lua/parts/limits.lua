@@ -3,7 +3,7 @@ local SLOW_STEP_MS, SLOW_MOST_STEPS = 60000, 5
 local function slowed_by(text)
   local till, steps, interval = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
   local past = math.max(0, math.floor((now - tonumber(till)) / SLOW_STEP_MS))
-  return tonumber(steps) - past, tonumber(interval)
+  return tonumber(steps) - past, tonumber(interval), tonumber(till)
 end
 
 local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
@@ -34,15 +34,15 @@ local function limit_of(key)
   local l = { interval = number(1, 0), burst = number(2, 1.5), concurrency = number(3, 0),
     minute = number(4, 0), hour = number(5, 0), day = number(6, 0), connections = number(7, 0),
     connection_interval = number(8, 0), weight = number(9, 1) }
-  local steps, interval = 0, 0
-  if slow then steps, interval = slowed_by(slow) end
+  local steps, interval, till = 0, 0, 0
+  if slow then steps, interval, till = slowed_by(slow) end
   if steps > 0 then
     local factor = 2 ^ steps
     l.interval = math.max(l.interval, interval) * factor
     if l.interval > 0 then l.burst = math.max(1, 100 / l.interval) + 0.5 end
     l.concurrency = math.ceil(l.concurrency / factor)
     l.connections = math.ceil(l.connections / factor)
-  elseif slow then
+  elseif slow and now >= till then
     call('HDEL', P .. 'limits', '~' .. key)
   end
   return l

@@ -12,6 +12,7 @@ from workers.dns.sts_policy import Policy
 from workers.dns.ways import NO_SUCH_HOST, REMEMBERED_SECONDS, STEADY_SECONDS, Way, Ways
 
 ROUTE = Route("site", (MxHost(10, "a.test", ("1.1.1.1",)), MxHost(20, "b.test", ("1.1.1.2",))))
+HOSTS = ("a.test", "b.test")
 A, B = Target("a.test", "1.1.1.1"), Target("b.test", "1.1.1.2")
 
 
@@ -48,17 +49,19 @@ def enforce(*hosts: str) -> Policy:
 
 
 def test_without_a_policy_every_host_is_in_the_way() -> None:
-    assert World(None).find() == Way("site", (A, B))
+    assert World(None).find() == Way("site", (A, B), hosts=HOSTS)
 
 
 def test_a_testing_policy_is_only_noted() -> None:
-    assert World(Policy("testing", ("x.test",), 60)).find() == Way("site", (A, B), testing=True)
+    assert World(Policy("testing", ("x.test",), 60)).find() == Way(
+        "site", (A, B), testing=True, hosts=HOSTS
+    )
 
 
 def test_of_an_enforced_one_the_hosts_it_names_are_left() -> None:
     policy = enforce("b.test")
     found = World(policy).find()
-    assert found == Way("site", (B,), policy)
+    assert found == Way("site", (B,), policy, hosts=HOSTS)
 
 
 def test_where_it_names_none_it_is_asked_for_anew_and_then_that_is_a_deferral() -> None:
@@ -66,7 +69,7 @@ def test_where_it_names_none_it_is_asked_for_anew_and_then_that_is_a_deferral() 
     assert world.find() == NO_SUCH_HOST
     assert world.asked == [False, True]
     renewed = enforce("a.test")
-    assert World(enforce("x.test"), renewed).find() == Way("site", (A,), renewed)
+    assert World(enforce("x.test"), renewed).find() == Way("site", (A,), renewed, hosts=HOSTS)
 
 
 def test_why_there_is_no_way_is_passed_on_and_no_policy_asked_for() -> None:
@@ -92,9 +95,9 @@ def test_a_domain_that_names_other_hosts_each_time_keeps_its_site_for_a_while() 
     other = Route("other", (MxHost(10, "c.test", ("1.1.1.3",)),))
     world.routed = other
     world.clock.advance(STEADY_SECONDS - 1)
-    assert world.find() == Way("site", (A, B))
+    assert world.find() == Way("site", (A, B), hosts=HOSTS)
     world.clock.advance(1)
-    assert world.find() == Way("other", other.targets())
+    assert world.find() == Way("other", other.targets(), hosts=("c.test",))
 
 
 def test_a_way_is_remembered_for_seconds_unless_its_policy_is_another() -> None:

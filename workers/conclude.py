@@ -1,0 +1,199 @@
+"""The last stages of a delivery: classify -> settle. From a transaction to what is stored of it.
+
+Gives a `Settlement` for every leg. What is the server's trouble, or its wish for less, is told to
+the store, for all workers; no recipient is charged for it.
+"""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from shared.clock import Clock
+from shared.hops import member_of
+from shared.metrics.worker import WorkerMetrics
+from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, pack_attempt, pack_history
+from shared.model.status import OPEN, Status
+from shared.settings import Settings
+from shared.store.attempts import attempt_counter
+from shared.store.ports import Claimed, Queue, Settlement, Verb
+from workers import lines
+from workers.classify import Verdict, category, outcomes, room_for
+from workers.engine import release
+from workers.resolve import Onward, Resolve, not_secure
+from workers.retry import next_wait_ms
+from workers.shapes import Shapes
+from workers.smtp import Stage, Transaction
+from workers.smtp.types import LEASE_LOST
+from workers.throttle import Throttle, asked_for_less
+from workers.trouble import Troubles
+
+ENDED_AT_DOT = "worker ended at the final dot"
+
+
+class Conclude:
+    """The last stages, with what they need."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        clock: Clock,
+        metrics: WorkerMetrics,
+        resolve: Resolve | None,
+        shapes: Shapes,
+    ) -> None:
+        self._retry = settings.retry
+        self._clock = clock
+        self._metrics = metrics
+        self._resolve = resolve
+        self._shapes = shapes
+        self._troubles = Troubles(queue, clock)
+
+    def at_dot(
+        self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction, direct: bool
+    ) -> tuple[tuple[Status, ...], Attempt]:
+        """What is known of a leg to be held in case this process dies at the final dot."""
+        leg = claimed.leg
+        so_far = msgspec.structs.replace(so_far, trouble=ENDED_AT_DOT)
+        verdict = outcomes(so_far, indices, direct=direct)
+        bounced = {
+            reply.recipient for reply in verdict.replies if reply.status == Status.BOUNCED.letter
+        }
+        statuses = tuple(
+            Status.BOUNCED if index in bounced else status
+            for index, status in zip(leg.indices(), leg.statuses, strict=True)
+        )
+        attempt = self._attempt(leg, verdict)
+        return statuses, attempt
+
+    def _attempt(self, leg: Leg, verdict: Verdict) -> Attempt:
+        at_ms, hop = self._clock.now_ms(), member_of(leg.hop)
+        return Attempt(at_ms, hop, verdict.replies, verdict.note, verdict.bytes_sent)
+
+    async def transaction(
+        self,
+        claimed: Claimed,
+        transaction: Transaction,
+        onward: Onward,
+        unsigned: bool,
+        began_ms: int,
+    ) -> Settlement:
+        if transaction.trouble == LEASE_LOST and not transaction.dot_sent:
+            return release(claimed)
+        indices, hop = claimed.leg.open_indices(), member_of(claimed.leg.hop)
+        verdict = outcomes(transaction, indices, direct=onward.next_hop.direct)
+        if verdict.relay_trouble and onward.must_be_secure and transaction.stage is Stage.TLS:
+            return await self._not_secure(claimed, transaction, onward, verdict.note)
+        throttle = self._throttle(transaction, hop)
+        if verdict.relay_trouble or (throttle is not None and throttle.is_all_of(verdict)):
+            return await self._troubles.settle(claimed, verdict, throttle)
+        if throttle is not None:
+            await self._troubles.asked_for_less(hop, throttle)
+        taken = room_for(transaction)
+        if taken:
+            self._shapes.learn(hop, taken)
+        if onward.note:
+            noted = "; ".join(filter(None, (verdict.note, onward.note)))
+            verdict = msgspec.structs.replace(verdict, note=noted)
+        self._time(claimed, verdict, began_ms)
+        counted = []
+        if transaction.dot_sent and unsigned:
+            counted.append("unsigned")
+        if transaction.dot_sent and "plain text" in transaction.protection:
+            counted.append("without_tls")
+        return self.settle(claimed, verdict, tuple(counted), answered=throttle is None)
+
+    def _throttle(self, transaction: Transaction, hop: str) -> Throttle | None:
+        provider = self._shapes.of(hop).provider
+        return asked_for_less(transaction, self._shapes.shaping.rules, provider)
+
+    async def _not_secure(
+        self, claimed: Claimed, transaction: Transaction, onward: Onward, note: str
+    ) -> Settlement:
+        """TLS was a must and did not come about; a policy counts only if it still holds."""
+        if self._resolve is not None and await self._resolve.is_other(onward):
+            return release(claimed)
+        await self._troubles.of_site(member_of(claimed.leg.hop), note)
+        verdict = not_secure(onward, transaction, claimed.leg.open_indices())
+        return self.settle(claimed, verdict)
+
+    def _time(self, claimed: Claimed, verdict: Verdict, began_ms: int) -> None:
+        """How long the message has waited for its first attempt, and for its delivery."""
+        head = claimed.head
+        since = head.accepted_ms if head.send_at_ms is None else head.send_at_ms
+        if claimed.leg.attempts == 0 and not claimed.leg.history:
+            waited = max(0, began_ms - since) / 1000
+            self._metrics.first_attempt[head.message_class].observe(waited)
+        took = max(0, self._clock.now_ms() - since) / 1000
+        for reply in verdict.replies:
+            if reply.status == Status.DELIVERED.letter:
+                self._metrics.delivery[head.message_class].observe(took)
+
+    def settle(
+        self,
+        claimed: Claimed,
+        verdict: Verdict,
+        counted: tuple[str, ...] = (),
+        *,
+        answered: bool = False,
+    ) -> Settlement:
+        leg = claimed.leg
+        hold = LegFlag.HOLD in leg.flags
+        by_index = {reply.recipient: reply for reply in verdict.replies}
+        statuses = tuple(
+            _status(by_index.get(index), status, hold)
+            for index, status in zip(leg.indices(), leg.statuses, strict=True)
+        )
+        attempt = self._attempt(leg, verdict)
+        of_attempts = tuple(
+            attempt_counter(leg.message_class, reply.status, category(reply))
+            for reply in verdict.replies
+        )
+        waiting = {
+            index for index, status in zip(leg.indices(), statuses, strict=True) if status in OPEN
+        }
+        charged = not waiting or not waiting <= verdict.denied | verdict.left_over
+        # It may have arrived: another relay gets it only when somebody says so.
+        uncertain = any(reply.status == Status.UNCERTAIN.letter for reply in verdict.replies)
+        if verdict.denied:
+            counted = (*counted, "relay_troubles")
+            self._troubles.complain(member_of(leg.hop), "refuses to relay to some recipients")
+        attempts = leg.attempts + charged
+        at_once = not waiting.isdisjoint(verdict.left_over)
+        retry_ms = self._wait_ms(claimed, attempts, charged) if waiting and not at_once else 0
+        lines.attempt(claimed, verdict, attempts, retry_ms)
+        return Settlement(
+            claimed.leg_id,
+            claimed.fence,
+            Verb.SETTLE,
+            statuses,
+            attempts,
+            pack_history((*leg.history, attempt), leg.earlier),
+            pack_attempt(attempt),
+            retry_ms,
+            counted + of_attempts,
+            answered,
+            uncertain,
+        )
+
+    def _wait_ms(self, claimed: Claimed, attempts: int, charged: bool) -> int:
+        """Until the next attempt: by the schedule, or what the relay's trouble costs."""
+        if not charged:
+            return self._troubles.aside_ms(claimed)
+        jitter = random.random()  # noqa: S311  # Jitter.
+        return next_wait_ms(attempts, claimed.leg.message_class, self._retry, jitter)
+
+
+_STATUS = {status.letter: status for status in Status}
+
+
+def _status(reply: RecipientReply | None, before: Status, hold: bool) -> Status:
+    """What the recipient's status becomes; an uncertain one is tried again unless it is held."""
+    if reply is None:
+        return before
+    after = _STATUS[reply.status]
+    if after is Status.UNCERTAIN and not hold:
+        return Status.DEFERRED
+    return after
