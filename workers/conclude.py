@@ -25,6 +25,7 @@ from workers.resolve import Onward, Resolve, not_secure
 from workers.retry import next_wait_ms
 from workers.shapes import Shapes
 from workers.smtp import Stage, Transaction
+from workers.smtp.gate import NO_SESSION
 from workers.smtp.types import LEASE_LOST
 from workers.throttle import Throttle, asked_for_less
 from workers.trouble import Troubles
@@ -80,7 +81,7 @@ class Conclude:
         unsigned: bool,
         began_ms: int,
     ) -> Settlement:
-        if transaction.trouble == LEASE_LOST and not transaction.dot_sent:
+        if transaction.trouble in (LEASE_LOST, NO_SESSION) and not transaction.dot_sent:
             return release(claimed)
         indices, hop = claimed.leg.open_indices(), member_of(claimed.leg.hop)
         verdict = outcomes(transaction, indices, direct=onward.next_hop.direct)

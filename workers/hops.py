@@ -17,6 +17,7 @@ from shared.relays import Relay
 from shared.routing import Routes
 from shared.settings import Settings
 from shared.shaping.shaping import Shaping
+from workers.permits import Permits
 from workers.route import NextHop, rerouted
 from workers.shapes import Shapes, shaped
 from workers.sites import Sites
@@ -33,9 +34,12 @@ class Hops:
         critical_share: float,
         metrics: WorkerMetrics | None = None,
         clock: Clock | None = None,
+        permits: Permits | None = None,
     ) -> None:
+        """Without `permits` there are no limits over all workers."""
         self._share = critical_share
         self._metrics = metrics or WorkerMetrics()
+        self._permits = permits
         self._pools: dict[str, Pool] = {}
         self._next_hops: dict[str, NextHop] = {}
         self._routes = Routes(Settings())  # Until `apply`.
@@ -43,7 +47,7 @@ class Hops:
         self.shapes = Shapes(clock)
         """What shaping says of every hop."""
         self._closing: set[asyncio.Task[None]] = set()
-        self.sites = Sites(clock, critical_share, self._metrics, self.shapes)
+        self.sites = Sites(clock, critical_share, self._metrics, self.shapes, permits)
         """The pools of direct delivery."""
 
     @property
@@ -56,6 +60,11 @@ class Hops:
         """Sessions that are open or being set up."""
         of_relays = sum(pool.sessions for pool in list(self._pools.values()))
         return of_relays + self.sites.sessions
+
+    @property
+    def sessions_waited_for(self) -> int:
+        """Sessions that wait for a limit over all workers."""
+        return self._permits.refused if self._permits is not None else 0
 
     def find(self, hop: str) -> NextHop | None:
         """The next hop of a name; None when nobody delivers to it."""
@@ -84,7 +93,7 @@ class Hops:
                 pool = before.pop(relay.name)
             else:
                 reserved = max(1, int(relay.connections * self._share))
-                pool = Pool(relay, reserved=reserved, metrics=self._metrics)
+                pool = Pool(relay, reserved=reserved, metrics=self._metrics, gate=self._permits)
             self._pools[relay.name] = pool
             self._next_hops[relay.name] = NextHop(pool, relay.signed, relay.dkim_skip_headers)
         for pool in before.values():

@@ -31,10 +31,12 @@ from shared.outgoing import Outgoing, outgoing_from
 from shared.sentry import start_sentry
 from shared.settings import Settings
 from shared.store.redis_queue import RedisQueue
+from shared.store.redis_sessions import RedisSessions
 from workers.actors import declare
 from workers.direct import resolving
 from workers.engine import Engine
 from workers.hops import Hops
+from workers.permits import Permits
 from workers.pipeline import Pipeline
 from workers.pump import Pump
 from workers.sign import Dkim
@@ -107,7 +109,9 @@ class Worker:
         self._clock = SystemClock()
         self.metrics = WorkerMetrics()
         self.queue = RedisQueue(settings)
-        self.hops = Hops(settings.worker.critical_share, self.metrics, self._clock)
+        self.sessions = RedisSessions(settings)
+        self.permits = Permits(self.sessions, uuid.uuid4().hex, self.metrics)
+        self.hops = Hops(settings.worker.critical_share, self.metrics, self._clock, self.permits)
         self._apply(outgoing)
         signer = Dkim(outgoing.keys, self._clock)
         self._pipeline = Pipeline(
@@ -132,6 +136,17 @@ class Worker:
         await self.queue.pools(self._outgoing.routes.pools)
         for key, limit in self._outgoing.limits().items():
             await self.queue.limit(key, limit)
+
+    async def stop(self) -> None:
+        """Claim nothing more, let what is in hand end, then all sessions."""
+        self.permits.close()
+        await self.engine.stop()
+        await self.hops.close()
+
+    async def leave(self) -> None:
+        """Tell the store that there are no sessions any more."""
+        await self.permits.leave()
+        await self.sessions.close()
 
     def reload(self) -> None:
         """Read relays and keys again; wrong ones change nothing (SIGHUP).
@@ -202,10 +217,12 @@ async def serve(settings: Settings, outgoing: Outgoing) -> None:
     consumers.start()
     _log.info("worker_started", worker=worker_id)
     try:
-        await _until(stop, engine.run(), pump.run(), vitals.run(), last=engine.stop)
+        await _until(
+            stop, engine.run(), pump.run(), vitals.run(), worker.permits.run(), last=worker.stop
+        )
     finally:
         await asyncio.to_thread(consumers.stop)
-    await worker.hops.close()
+    await worker.leave()
     await _leave(queue, worker_id)
     if listener is not None:
         listener.stop()

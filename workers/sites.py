@@ -23,6 +23,7 @@ from workers.dns.routes import Target
 from workers.route import NextHop
 from workers.shapes import Shapes, shaped
 from workers.smtp import Pool
+from workers.smtp.gate import Gate
 from workers.smtp.places import Place
 
 MOST_POOLS = 2000
@@ -76,6 +77,7 @@ class Sites:
         critical_share: float,
         metrics: WorkerMetrics | None = None,
         shapes: Shapes | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """`shapes` gives what applies to each site."""
         self._clock = clock
@@ -83,6 +85,7 @@ class Sites:
         self._metrics = metrics or WorkerMetrics()
         self.shapes = shapes or Shapes(clock)
         self._generation = 0
+        self._gate = gate
         self._dead = DeadHosts(clock)
         self._direct: Mapping[str, Relay] = {}
         self._sites: OrderedDict[str, _Site] = OrderedDict()
@@ -144,7 +147,9 @@ class Sites:
     def _made(self, relay: Relay) -> _Site:
         places = SitePlaces(self._dead)
         reserved = max(1, int(relay.connections * self._share)) if relay.connections > 1 else 0
-        pool = Pool(relay, reserved=reserved, metrics=self._metrics, places=places)
+        pool = Pool(
+            relay, reserved=reserved, metrics=self._metrics, places=places, gate=self._gate
+        )
         return _Site(pool, places, 0.0, self._generation)
 
     def _drop_idle(self) -> None:

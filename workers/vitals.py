@@ -53,6 +53,10 @@ class Vitals:
         """name -> (text, value)."""
         return {
             "smtp_sessions": ("Sessions open or being set up.", self._hops.sessions),
+            "smtp_sessions_waited_for": (
+                "Sessions that wait for a limit over all workers.",
+                self._hops.sessions_waited_for,
+            ),
             "legs_in_hand": ("Legs claimed and not settled.", self._engine.in_hand),
             "legs_working": ("Legs being worked.", self._engine.working),
         }

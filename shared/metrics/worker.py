@@ -21,7 +21,7 @@ from shared.metrics.histogram import (
 from shared.model.message import CLASSES
 
 StageName = Literal["claim", "wait", "render", "sign", "transmit", "settle"]
-Operation = Literal["claim", "start", "settle", "renew", "pump"]
+Operation = Literal["claim", "start", "settle", "renew", "pump", "session"]
 
 
 class WorkerMetrics:
@@ -35,6 +35,7 @@ class WorkerMetrics:
         self.stage = {name: Histogram(STAGE_BUCKETS) for name in get_args(StageName)}
         self.handshake = Histogram(STAGE_BUCKETS)
         self.sessions_opened = 0
+        self.sessions_refused = 0
         self.transactions = 0
         self.store_errors = dict.fromkeys(get_args(Operation), 0)
 
@@ -82,6 +83,11 @@ class _Numbers(Collector):
         metrics = self._metrics
         for name, text, value in (
             ("smtp_sessions_opened", "Sessions set up.", metrics.sessions_opened),
+            (
+                "smtp_sessions_refused",
+                "Times that a limit over all workers has put off a session.",
+                metrics.sessions_refused,
+            ),
             ("smtp_transactions", "Transactions begun.", metrics.transactions),
         ):
             yield CounterMetricFamily(f"posthaste_{name}", text, value=value)

@@ -7,6 +7,7 @@ from shared.model.message import MessageClass
 from shared.settings import Settings
 from shared.store.memory_operations import MemoryOperations
 from shared.store.memory_queue import MemoryQueue
+from shared.store.memory_sessions import MemorySessions
 from shared.store.memory_spool import MemoryKeys, MemorySpool
 from shared.store.memory_state import State
 
@@ -18,7 +19,8 @@ class MemoryStore:
         self.state = State(settings, clock)
         self.spool = MemorySpool(self.state)
         self.queue = MemoryQueue(self.state)
-        self.operations = MemoryOperations(self.state)
+        self.sessions = MemorySessions(self.state)
+        self.operations = MemoryOperations(self.state, self.sessions)
         self.keys = MemoryKeys(self.state)
 
     def tickets(self, message_class: MessageClass) -> list[str]:

@@ -13,6 +13,7 @@ from shared.model.message import MessageClass
 from shared.model.status import ASIDE, Status
 from shared.model.turns import hop_and_application
 from shared.store.limits import Override
+from shared.store.memory_sessions import MemorySessions
 from shared.store.memory_state import State
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
 from shared.store.ports import Pause
@@ -24,8 +25,9 @@ _replace = msgspec.structs.replace
 class MemoryOperations:
     """`shared.store.operations.Operations` in memory."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, sessions: MemorySessions) -> None:
         self._state = state
+        self._sessions = sessions
 
     def destinations(self) -> list[Destination]:
         """See the port."""
@@ -77,6 +79,7 @@ class MemoryOperations:
             limits.override,
             limits.slowed,
             state.limits.used(shared_part(hop)),
+            self._sessions.open_at(shared_part(hop)),
         )
 
     def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:

@@ -50,6 +50,8 @@ class Destination(msgspec.Struct, frozen=True):
     """How far its replies have slowed it down."""
     used: Mapping[str, int] = {}
     """Window (minute, hour, day) -> legs that count for it, where it has a limit."""
+    connections: int = 0
+    """SMTP sessions open over all workers to the relay or site, from whichever address."""
 
     @property
     def rate(self) -> float:

@@ -33,6 +33,7 @@ from shared.store.limits import (
 from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
 from shared.store.pools import members_in, pause_of_pool
 from shared.store.ports import Pause
+from shared.store.redis_sessions import open_sessions
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
 from shared.store.unreadable import readable_leg, shown, stand_in_leg
@@ -236,6 +237,8 @@ class _View:
         self._queues = self._queue_names()
         self._ready = self._read_ready()
         self._oldest_deferred = self._read_deferred()
+        hops = {shared_part(hop) for _, hop in self.places()}
+        self._sessions = open_sessions(redis, hops, now_ms)
 
     def places(self) -> list[tuple[int, str]]:
         """(class, hop) of every destination."""
@@ -300,6 +303,7 @@ class _View:
             limits.override,
             limits.slowed,
             self._used(shared_part(hop), limits.limit),
+            self._sessions.get(shared_part(hop), 0),
         )
 
     def _used(self, key: str, limit: DestinationLimit) -> dict[str, int]:

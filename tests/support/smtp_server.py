@@ -4,7 +4,8 @@
 first word of any other line, upper case): a reply line, `drop` to close without one, `stall` to say
 nothing until `release()`, `drip` to say it a byte at a time, `flood` to talk without end, or a list
 of these, used up one by one, after which the usual reply applies. `on_message` is called before `.`
-is answered. With a `context` it speaks TLS, from the start when `implicit`; `users` may sign in.
+is answered, after `pause_seconds`. With a `context` it speaks TLS, from the start when `implicit`;
+`users` may sign in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import base64
 import hmac
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -67,6 +69,12 @@ class SmtpServer:
     messages: list[Captured] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
+    open: int = 0
+    """Connections that are open now."""
+    most_open: int = 0
+    began: list[float] = field(default_factory=list)
+    """When each connection came (monotonic)."""
+    pause_seconds: float = 0.0
     peers: list[str] = field(default_factory=list)
     """The address each connection came from."""
     port: int = 0
@@ -161,6 +169,9 @@ class SmtpServer:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        self.began.append(time.monotonic())
         self.peers.append(writer.get_extra_info("peername")[0])
         try:
             await self._talk(reader, writer)
@@ -168,6 +179,7 @@ class SmtpServer:
             pass
         finally:
             self._tasks.discard(task)
+            self.open -= 1
             writer.transport.abort()
 
     async def _say(self, writer: asyncio.StreamWriter, verb: str) -> str:
@@ -268,6 +280,8 @@ class SmtpServer:
             self._changed.notify_all()
         if self.on_message is not None:
             self.on_message(message)
+        if self.pause_seconds:
+            await asyncio.sleep(self.pause_seconds)
         answer = await self._say(writer, ".")
         with self._changed:
             message.answered = answer.startswith("2")

@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from shared.clock import ManualClock
+from shared.hops import DestinationLimit
 from shared.ids import message_id_header
 from shared.model.leg import Attempt as LegAttempt
 from shared.model.leg import (
@@ -44,8 +45,10 @@ from shared.store.quotas import Quota
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
+from shared.store.redis_sessions import RedisSessions
 from shared.store.redis_spool import RedisSpool
 from shared.store.scripts import PREFIX
+from shared.store.sessions import Answer, Asked, Sessions
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
@@ -75,6 +78,10 @@ class Store:
 
     def queue(self) -> Queue:
         """The asynchronous half; a real one belongs to one event loop."""
+        raise AssertionError("a store of one kind or the other")
+
+    def sessions(self) -> Sessions:
+        """The SMTP sessions over all workers; as `queue`."""
         raise AssertionError("a store of one kind or the other")
 
     def put_history(self, leg_id: bytes, history: tuple[LegAttempt, ...]) -> None:
@@ -215,6 +222,22 @@ class Store:
 
         return self.run(work())
 
+    def limit(self, key: str, **limits: Any) -> None:
+        """Set a limit."""
+
+        async def work() -> None:
+            await self.queue().limit(key, DestinationLimit(**limits))
+
+        self.run(work())
+
+    def ask(self, process: str, *asked: Asked) -> list[Answer]:
+        """Tell of a process's SMTP sessions, and ask for more."""
+
+        async def work() -> list[Answer]:
+            return await self.sessions().ask(process, asked)
+
+        return self.run(work())
+
     def pump(self, worker: str = "w1") -> Pumped:
         """Run the pump once."""
 
@@ -268,6 +291,10 @@ class MemoryTestStore(Store):
         """The twin's queue."""
         return self.memory.queue
 
+    def sessions(self) -> Sessions:
+        """The twin's sessions."""
+        return self.memory.sessions
+
     def put_history(self, leg_id: bytes, history: tuple[LegAttempt, ...]) -> None:
         """Change the twin's leg."""
         leg = self.memory.state.legs[leg_id]
@@ -287,6 +314,7 @@ class RedisTestStore(Store):
         self._settings = used
         self._loop = asyncio.new_event_loop()
         self._redis_queue: RedisQueue | None = None
+        self._redis_sessions: RedisSessions | None = None
         self.client = redis.Redis.from_url(used.store.redis_url, socket_timeout=5)
         super().__init__(
             RedisSpool(used, clock), RedisKeys(used, clock), RedisOperations(used, clock), clock
@@ -297,6 +325,12 @@ class RedisTestStore(Store):
         if self._redis_queue is None:
             self._redis_queue = RedisQueue(self._settings, self.clock)
         return self._redis_queue
+
+    def sessions(self) -> Sessions:
+        """The server's sessions."""
+        if self._redis_sessions is None:
+            self._redis_sessions = RedisSessions(self._settings, self.clock)
+        return self._redis_sessions
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run on this store's own loop, which its connections belong to."""
@@ -321,6 +355,8 @@ class RedisTestStore(Store):
         self.client.close()
         if self._redis_queue is not None:
             self._loop.run_until_complete(self._redis_queue.close())
+        if self._redis_sessions is not None:
+            self._loop.run_until_complete(self._redis_sessions.close())
         self._loop.close()
         assert isinstance(self.spool, RedisSpool)
         assert isinstance(self.keys, RedisKeys)

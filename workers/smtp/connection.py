@@ -71,6 +71,15 @@ class Source(Protocol):
         """Whether sessions should end as soon as nothing waits."""
         ...
 
+    @property
+    def surplus(self) -> int:
+        """Sessions that should end after the message they are at."""
+        ...
+
+    def ends(self, connection: Connection) -> bool:
+        """Whether a session that is between two messages is to be one of these."""
+        ...
+
 
 class Connection:
     """A session and its task."""
@@ -85,6 +94,8 @@ class Connection:
         self._steps: Steps | None = None
         self.ordinary = False
         """Whether the pool counts it among those busy with ordinary deliveries."""
+        self.ending = False
+        """Whether it was told to end, because others wait for its place."""
         self.task: asyncio.Task[None] | None = None
         self._woken: asyncio.Future[Delivery | None] | None = None
 
@@ -154,7 +165,9 @@ class Connection:
             delivery = self._next()
 
     def _may_go_on(self) -> bool:
-        return self.session.usable and not self._is_spent()
+        if not self.session.usable or self._is_spent():
+            return False
+        return not self._pool.ends(self)
 
     def _is_spent(self) -> bool:
         """Whether the session has had its messages or its time."""
@@ -206,6 +219,7 @@ class Connection:
         if (
             not self._relay.send_ahead
             or self._is_spent()
+            or self._pool.surplus > 0
             or not self._pool.has_more_than_openings()
         ):
             return None

@@ -2,9 +2,9 @@
 
 `send` queues a delivery; sessions take them, class critical first and applications in turn, and
 carry on with the next one as soon as a message's data is out. At most `connections` are open, a
-share of them is kept for critical, new ones are set up along a `Ramp`. A delivery whose session was
-lost before the server said anything about it moves to another session, unseen. Only cancellation is
-raised.
+share of them is kept for critical, new ones are set up along a `Ramp` and as the `Gate` lets in. A
+delivery whose session was lost before the server said anything about it moves to another session,
+unseen; one that no session is to be had for is given back. Only cancellation is raised.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from shared.metrics.worker import WorkerMetrics
 from shared.relays import Relay
 from workers.smtp.auth import Tokens
 from workers.smtp.connection import Connection
+from workers.smtp.gate import NO_SESSION, Gate, Unlimited
 from workers.smtp.own_name import OwnName
 from workers.smtp.places import OnePlace, Places
 from workers.smtp.ramp import Ramp
 from workers.smtp.types import Delivery, Envelope, Lease, Stage, Transaction
 from workers.turns import Turns
+
+PATIENCE_SECONDS = 5.0
+"""How long deliveries wait for a session where none is open and none may be set up."""
+_NO_SESSION = Transaction(Stage.CONNECT, trouble=NO_SESSION)
 
 
 def _whose(delivery: Delivery) -> str:
@@ -36,8 +41,10 @@ class Pool:
         reserved: int = 1,
         metrics: WorkerMetrics | None = None,
         places: Places | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        """`places`: where to connect to, instead of the relay's host."""
+        """`places`: where to connect to, instead of the relay's host. `gate`: limits that hold over
+        more than this pool."""
         self.relay = relay
         self.places: Places = places or OnePlace(relay)
         self.metrics = metrics or WorkerMetrics()
@@ -46,6 +53,10 @@ class Pool:
         self._tokens = Tokens(relay)
         self._own_name = OwnName()
         self._ramp = Ramp()
+        self._gate: Gate = gate or Unlimited()
+        self._patience: asyncio.TimerHandle | None = None
+        """Set while none of its sessions is open, and it may set up none."""
+        self._surplus = 0
         self._urgent: Turns[Delivery] = Turns(_whose)
         self._ordinary: Turns[Delivery] = Turns(_whose)
         self._ordinary_busy = 0
@@ -129,11 +140,8 @@ class Pool:
                 break
             self._idle.pop()
             connection.wake(delivery)
-        while self._wants_another() and self._ramp.may_open(self._loop.time()):
-            self._ramp.begin()
-            connection = Connection(self, self._tokens, self._own_name)
-            self._connections.add(connection)
-            connection.start()
+        if self._wants_another() and self._ramp.may_open(self._loop.time()):
+            self._gate.look(self)
         wait = self._ramp.wait(self._loop.time())
         if wait and self._retry is None and self._wants_another():
             self._retry = self._loop.call_later(wait, self._try_again)
@@ -142,15 +150,82 @@ class Pool:
         self._retry = None
         self._dispatch()
 
-    def _wants_another(self) -> bool:
-        """Whether deliveries wait that neither an open session nor one being set up will take."""
-        opening = self._ramp.opening
-        if len(self._connections) >= self.relay.connections:
+    def _wants_another(self, more: int = 0) -> bool:
+        """Whether deliveries wait that neither an open session, nor one being set up, nor `more`
+        will take."""
+        opening = self._ramp.opening + more
+        if len(self._connections) + more >= self.relay.connections:
             return False
         if len(self._urgent) > opening:
             return True
         spare = opening - len(self._urgent)
         return len(self._ordinary) > spare and self._ordinary_busy + spare < self._limit
+
+    # -- what the gate asks and says ------------------------------------------------------
+
+    @property
+    def hop(self) -> str:
+        """Where its sessions go."""
+        return self.relay.name
+
+    @property
+    def urgent(self) -> bool:
+        """Whether class critical waits, and there is no session to take it."""
+        return bool(self._urgent) and not self._connections
+
+    def wanted(self) -> int:
+        """Sessions that it would set up now."""
+        count, now = 0, self._loop.time()
+        while self._wants_another(count) and self._ramp.may_open(now, count):
+            count += 1
+        return count
+
+    def granted(self, count: int) -> None:
+        """Set up to `count` sessions up, as many as are wanted still."""
+        for _ in range(min(count, self.wanted())):
+            self._ramp.begin()
+            connection = Connection(self, self._tokens, self._own_name)
+            self._connections.add(connection)
+            connection.start()
+        if self._connections:
+            self._stop_patience()
+
+    def refused(self) -> None:
+        """Some that it wants may not be set up, for now: those that are open take what waits."""
+        if not self._connections and self._gate.closing:
+            self._answer_all(_NO_SESSION)
+        elif not self._connections and self._patience is None:
+            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._give_up_waiting)
+
+    def _give_up_waiting(self) -> None:
+        self._patience = None
+        self._answer_all(_NO_SESSION)
+
+    def _stop_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def give_up(self, idle: int, due: int) -> None:
+        """Others wait: end `idle` sessions if they rest, `due` after the message they are at."""
+        ending = sum(each.ending for each in self._connections)
+        for connection in self._idle[: max(0, idle - ending)]:  # Those used longest ago.
+            connection.ending = True
+            connection.wake(None)
+            ending += 1
+        self._surplus = max(0, due - ending)
+
+    @property
+    def surplus(self) -> int:
+        """Sessions that should end after the message they are at."""
+        return self._surplus
+
+    def ends(self, connection: Connection) -> bool:
+        """Whether a session that is between two messages is to be one of these."""
+        if self._surplus and not connection.ending:
+            self._surplus -= 1
+            connection.ending = True
+        return connection.ending
 
     # -- what sessions report -------------------------------------------------------------
 
@@ -169,14 +244,14 @@ class Pool:
         if len(self._connections) > 1:
             self._dispatch()  # Others are open, or may be soon: the host may want no more of them.
             return
-        self._answer_all()
+        self._answer_all(trouble)
 
-    def _answer_all(self) -> None:
+    def _answer_all(self, trouble: Transaction) -> None:
         """Nobody can do what waits: it is told why no session could be set up."""
         self._ramp.forget_pause()
         for queue in (self._urgent, self._ordinary):
             while queue:
-                queue.popleft().done(self._trouble)
+                queue.popleft().done(trouble)
 
     def rest(self, connection: Connection) -> None:
         """A session has nothing to do; it is woken with a delivery."""
@@ -192,6 +267,7 @@ class Pool:
         """A session has ended."""
         self.occupy(connection, ordinary=False)
         self._connections.discard(connection)
+        self._gate.look(self)
         self._dispatch()
 
     @property
@@ -222,7 +298,9 @@ class Pool:
             if tasks:
                 await asyncio.wait(tasks)
             else:
-                self._answer_all()
+                waits = self._ramp.wait(self._loop.time()) > 0
+                self._answer_all(self._trouble if waits else _NO_SESSION)
+        self._stop_patience()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None

@@ -26,9 +26,9 @@ class Ramp:
         """Connections being set up now."""
         return self._opening
 
-    def may_open(self, now: float) -> bool:
-        """Whether one more may be set up."""
-        return self._opening < self._width and now >= self._not_before
+    def may_open(self, now: float, more: int = 0) -> bool:
+        """Whether one more may be set up, or one beyond `more`."""
+        return self._opening + more < self._width and now >= self._not_before
 
     def wait(self, now: float) -> float:
         """Seconds until the pause after a failure is over."""

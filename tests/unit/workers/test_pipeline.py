@@ -26,6 +26,7 @@ from workers.route import NextHop, rerouted
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.commands import prepare
+from workers.smtp.gate import NO_SESSION
 from workers.smtp.types import Delivery, Lease
 
 OK = Reply(250, "2.0.0", "ok")
@@ -54,6 +55,19 @@ class Server:
         return Transaction(Stage.MESSAGE, OK, replies, OK, dot_sent=True)
 
 
+class Crowded(Server):
+    """One to which no session is to be had, twice."""
+
+    async def send(
+        self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
+    ) -> Transaction:
+        """One transaction, or none."""
+        if self.asked < 2:
+            self.asked += 1
+            return Transaction(Stage.CONNECT, trouble=NO_SESSION)
+        return await super().send(envelope, message, lease, urgent=urgent)
+
+
 class Hops:
     """One next hop."""
 
@@ -74,8 +88,8 @@ class Hops:
 class System:
     """A store, a pipeline, and a server."""
 
-    def __init__(self, *offered: str) -> None:
-        self.server = Server(*offered)
+    def __init__(self, *offered: str, server: Server | None = None) -> None:
+        self.server = server or Server(*offered)
         clock = ManualClock()
         self.store = MemoryTestStore(settings(), clock)
         self.keys = (rsa_key(), ed25519_key())
@@ -276,3 +290,17 @@ def test_html_of_any_size_to_speak_of_is_read_beside_the_loop(
     system.accept(to("a@b.test"), content)
     system.work()
     assert threads == [beside]
+
+
+def test_who_gets_no_session_is_given_back_uncharged() -> None:
+    system = System(server=Crowded())
+    mail = system.accept([Recipient("to", "a@b.test")], Content("hello"))
+    system.work()
+    assert system.server.asked == 3
+    stored = system.store.spool.get(mail)
+    assert stored is not None
+    assert stored.legs[0].attempts == 1
+    assert [each.note for each in stored.legs[0].history] == [""]
+    assert system.store.ledger() == ["accepted", "attempt"]
+    depth = system.store.spool.depth()
+    assert depth.counters.get("relay_troubles", 0) == depth.troubled_hops == 0

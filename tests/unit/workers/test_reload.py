@@ -135,3 +135,18 @@ def test_legs_that_ask_dns_have_a_place_beside_the_relays(
     entry = {"name": "r", "relay": "" if "direct" in route else "main", **route}
     settings = Settings(relay=(relay,), route=(msgspec.convert(entry, RouteSettings),))
     assert main._sessions(settings, outgoing_from(settings)) == planned
+
+
+def test_a_worker_that_stops_waits_for_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        worker = Worker(Settings(), outgoing("first"))
+        closed: list[bool] = []
+
+        async def stop() -> None:
+            closed.append(worker.permits.closing)
+
+        monkeypatch.setattr(worker.engine, "stop", stop)
+        await worker.stop()
+        assert closed == [True], "before the engine waits for what is in hand"
+
+    asyncio.run(work())
