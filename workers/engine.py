@@ -22,7 +22,7 @@ from shared.settings import Settings
 from shared.store.ports import Claim, Claimed, Queue, Settled, Settlement, Verb
 from workers.batching import Settler
 from workers.lane import Lane
-from workers.leases import Lease, Leases
+from workers.leases import Lease, Leases, LegClaim
 from workers.lines import about
 from workers.starts import Starts
 
@@ -70,10 +70,10 @@ class Engine:
         self._settler = Settler(queue, self._settled, self._has_more_than, metrics)
         self._starts = Starts(queue, 2 * sessions, self._begin, self._let_go, metrics)
         self._lanes = {name: Lane() for name in CLASSES}
-        self._working: dict[bytes, asyncio.Task[None]] = {}
-        self._held: dict[bytes, Claimed] = {}
+        self._working: dict[LegClaim, asyncio.Task[None]] = {}
+        self._held: dict[LegClaim, Claimed] = {}
         self._suspects = asyncio.Lock()
-        self._awaited: dict[bytes, asyncio.Event] = {}
+        self._awaited: dict[LegClaim, asyncio.Event] = {}
         self._freed = asyncio.Event()
         self._stopping = False
         self.resize(sessions)
@@ -175,7 +175,7 @@ class Engine:
     def _take(self, claim: Claim, asked_at: float) -> None:
         for claimed in claim.legs:
             lease = self.leases.hold(claimed, asked_at)
-            self._held[claimed.leg_id] = claimed
+            self._held[_key(claimed)] = claimed
             if self._stopping:
                 self._let_go(claimed)
             elif claimed.leg.crashes:
@@ -184,7 +184,7 @@ class Engine:
                 self._starts.put(claimed, lease)
 
     def _spawn(self, claimed: Claimed, work: Coroutine[None, None, None]) -> None:
-        self._working[claimed.leg_id] = self._loop.create_task(work)
+        self._working[_key(claimed)] = self._loop.create_task(work)
 
     def _begin(self, claimed: Claimed, lease: Lease) -> None:
         """A started leg has a slot."""
@@ -221,14 +221,14 @@ class Engine:
             self._let_go(claimed)
             return
         try:
-            settled = self._awaited[claimed.leg_id] = asyncio.Event()
+            settled = self._awaited[_key(claimed)] = asyncio.Event()
             if not self._stopping and await self._is_started(claimed, lease):
                 await self._work(claimed, lease)
             else:
                 self._let_go(claimed)
             await settled.wait()  # Only then can the next one's crash not be blamed on it.
         finally:
-            self._awaited.pop(claimed.leg_id, None)
+            self._awaited.pop(_key(claimed), None)
             if alone:
                 self._suspects.release()
 
@@ -247,15 +247,16 @@ class Engine:
         return len(self._held) > settled + FEW
 
     def _settled(self, settlement: Settlement, answer: Settled) -> None:
+        claim = (settlement.leg_id, settlement.fence)
         if answer is Settled.REFUSED and not settlement.replaced:
-            held = self._held.get(settlement.leg_id)
+            held = self._held.get(claim)
             ids = about(settlement.leg_id, held.head if held else None)
             _log.warning("settle_refused", verb=settlement.verb.value, **ids)
-        self.leases.let_go(settlement.leg_id)
-        self._held.pop(settlement.leg_id, None)
-        self._working.pop(settlement.leg_id, None)
-        if settlement.leg_id in self._awaited:
-            self._awaited[settlement.leg_id].set()
+        self.leases.let_go(claim)
+        self._held.pop(claim, None)
+        self._working.pop(claim, None)
+        if claim in self._awaited:
+            self._awaited[claim].set()
         self._freed.set()
 
     async def stop(self) -> None:
@@ -279,6 +280,10 @@ class Engine:
                 await self._settler.drained()
         except TimeoutError:
             _log.warning("stopped_with_unsettled_legs", legs=len(self._held))
+
+
+def _key(claimed: Claimed) -> LegClaim:
+    return claimed.leg_id, claimed.fence
 
 
 def _tell_unreadable(claim: Claim) -> None:

@@ -21,6 +21,9 @@ from shared.settings import WorkerSettings
 from shared.store.ports import Claimed, Queue
 from workers.smtp.types import Transaction
 
+LegClaim = tuple[bytes, int]
+"""A leg's id and the fence of the claim: the same process may hold a leg by two claims, an older
+one that was split or has run out, and one that it was given since."""
 RENEW_BATCH = 500
 """Renewals in one script: about 2 ms."""
 
@@ -70,7 +73,7 @@ class Leases:
         self._clock = clock
         self._lifetime = settings.lease_seconds - settings.lease_margin_seconds
         self._interval = settings.lease_seconds / 3
-        self._held: dict[bytes, Lease] = {}
+        self._held: dict[LegClaim, Lease] = {}
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -82,12 +85,12 @@ class Leases:
     def hold(self, claimed: Claimed, asked_at: float) -> Lease:
         """Begin to renew a leg that was claimed by a request sent at `asked_at` (monotonic)."""
         lease = Lease(claimed, self, asked_at + self._lifetime, asked_at)
-        self._held[claimed.leg_id] = lease
+        self._held[claimed.leg_id, claimed.fence] = lease
         return lease
 
-    def let_go(self, leg_id: bytes) -> None:
-        """The leg is settled or lost."""
-        self._held.pop(leg_id, None)
+    def let_go(self, claim: LegClaim) -> None:
+        """The leg is settled or lost. A newer claim of it goes on."""
+        self._held.pop(claim, None)
 
     async def run(self) -> None:
         """Renew until cancelled."""
@@ -112,5 +115,5 @@ class Leases:
         for lease, held in zip(leases, answers, strict=True):
             if held:
                 lease.expires = asked_at + self._lifetime
-            elif self._held.get(lease.leg_id) is lease:
+            else:
                 lease.lost = True

@@ -8,6 +8,8 @@ Pair = tuple[int, str]
 """A message's number and one of its recipients: what must arrive, and once."""
 Flight = tuple[int, str, int]
 """One copy: a message's number, a recipient, and the how manieth of that pair."""
+End = tuple[int, str, int]
+"""A connection to the receiver: the client's port, and the host and port that it connected to."""
 
 
 class Copy(msgspec.Struct, frozen=True, array_like=True):
@@ -26,6 +28,8 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
     """A checksum of the message without its boundaries, which are random."""
     nth: int = 1
     """The how manieth of this pair it is; 1 is the first."""
+    door: str = ""
+    """The receiver's door that it came by."""
 
     @property
     def pair(self) -> Pair:

@@ -38,7 +38,7 @@ Fault = Callable[[Meanwhile], Done]
 
 
 class Faults:
-    """Does steps. Two threads may use it: one for web, one for everything else."""
+    """Does steps. Three threads may use it: for web, for the world, for everything else."""
 
     def __init__(self, faults: dict[Step, Fault], store: Store) -> None:
         self._faults = faults

@@ -45,7 +45,7 @@ class Fleet:
     def busy_worker(self, servers: Iterable[int]) -> list[int]:
         """One worker, one that is connected to these ports if there is any."""
         pids = self.pids("worker")
-        busy = [pid for pid in pids if processes.ports_to([pid], servers)]
+        busy = [pid for pid in pids if processes.connections_to([pid], servers)]
         return [self.chance.choice(busy or pids)]
 
     def freeze(self, pids: Sequence[int]) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from shared.model.message import CLASSES, MessageClass
+from tests.chaos.places import SHARES
 
 HEADER = "X-Chaos-Number"
 LARGE_SHARE = 0.03
@@ -21,6 +22,10 @@ LARGE_BYTES = 100_000
 SMALL_BYTES = 700
 _RECIPIENTS = (1, 2, 3, 4, 5)
 _RECIPIENT_WEIGHTS = (70, 12, 8, 5, 5)
+MOST_RECIPIENTS = _RECIPIENTS[-1]
+"""And so legs: a message has one for each place that its recipients' mail goes to."""
+MIXED_SHARE = 0.3
+"""Of the messages whose recipients each have a domain by chance; those of the others share one."""
 _WORDS = ["".join(random.Random(n).choices("abcdefghijklmnopqrstuvwxyz", k=n % 9 + 2)) for n in
           range(2000)]  # fmt: skip
 
@@ -41,7 +46,10 @@ def make(number: int, seed: int) -> Mail:
     """The message with a number; the same every time."""
     chance = random.Random(f"{seed}/{number}")
     count = chance.choices(_RECIPIENTS, _RECIPIENT_WEIGHTS)[0]
-    recipients = tuple(f"n{number}.r{at}@example.test" for at in range(count))
+    domains = chance.choices(list(SHARES), list(SHARES.values()), k=count)
+    if chance.random() >= MIXED_SHARE:
+        domains = domains[:1] * count
+    recipients = tuple(f"n{number}.r{at}@{domain}" for at, domain in enumerate(domains))
     kind = chance.random()
     size = LARGE_BYTES if kind < LARGE_SHARE else SMALL_BYTES
     fields: dict[str, Any] = {
@@ -76,3 +84,8 @@ def _text(chance: random.Random, size: int) -> str:
 def number_of(recipient: str) -> int:
     """The number in a recipient's address. Raises `ValueError` when there is none."""
     return int(recipient.partition(".")[0].removeprefix("n"))
+
+
+def index_of(recipient: str) -> int:
+    """The how manieth recipient of its message it is, from 0."""
+    return int(recipient.partition("@")[0].partition(".")[2].removeprefix("r"))

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from tests.chaos.copies import End
 
 FREEZE_SECONDS = 5.0
 
@@ -33,15 +37,17 @@ def children(pid: int) -> list[int]:
     return sorted(found)
 
 
-def ports_to(pids: Iterable[int], servers: Iterable[int]) -> list[int]:
-    """The local ports of the processes' connections to these ports of this machine."""
+def connections_to(pids: Iterable[int], servers: Iterable[int]) -> list[End]:
+    """The processes' connections to these ports of this machine."""
     mine = set().union(*map(_sockets, pids))
     wanted = {f"{port:04X}" for port in servers}
     found = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[9] in mine and fields[2].rpartition(":")[2] in wanted:
-            found.add(int(fields[1].rpartition(":")[2], 16))
+            host, _, port = fields[2].partition(":")
+            address = socket.inet_ntoa(int(host, 16).to_bytes(4, sys.byteorder))
+            found.add((int(fields[1].rpartition(":")[2], 16), address, int(port, 16)))
     return sorted(found)
 
 

@@ -1,8 +1,8 @@
-"""The receiver of a chaos run, a process of its own: takes mail on two ports, at its whim.
+"""The receiver of a chaos run, a process of its own: takes mail at many doors, at its whim.
 
     python -m tests.chaos.receiver --copies FILE --control SOCKET --seed 1
 
-Prints its ports as one line of JSON. It notes every copy (`tests.chaos.copies.Copy`) at the moment
+Prints its doors as one line of JSON. It notes every copy (`tests.chaos.copies.Copy`) at the moment
 it decides to accept it, before it answers 250, in memory and in FILE. The control socket takes
 JSON lines, see `Control`.
 """
@@ -19,10 +19,9 @@ from typing import Any
 
 import msgspec
 
-from tests.chaos.copies import Copy, Pair
+from tests.chaos.copies import Copy, End, Pair
+from tests.chaos.doors import Doors
 from tests.chaos.whims import Session, Whims
-
-BACKLOG = 512
 
 
 class Records:
@@ -31,7 +30,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.copies: list[tuple[Copy, Session]] = []
         self.sessions: list[Session] = []
-        """By their numbers; ports are used again."""
+        """By their numbers; ends are used again."""
         self.oddities: list[str] = []
         self.moods: Counter[str] = Counter()
         self._seen: Counter[Pair] = Counter()
@@ -66,20 +65,21 @@ class Records:
 class Control:
     """What the run asks: one JSON object a line in, one out."""
 
-    def __init__(self, records: Records, whims: Whims) -> None:
+    def __init__(self, records: Records, whims: Whims, doors: Doors) -> None:
         self._records = records
         self._whims = whims
+        self._doors = doors
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer until the run hangs up."""
         while line := await reader.readline():
             asked = json.loads(line)
-            answer = getattr(self, "_" + asked.pop("what"))(**asked)
+            answer = await getattr(self, "_" + asked.pop("what"))(**asked)
             writer.write(msgspec.json.encode(answer) + b"\n")
             await writer.drain()
         writer.close()
 
-    def _copies(self, since: float, sessions: list[int] | None) -> list[Copy]:
+    async def _copies(self, since: float, sessions: list[int] | None) -> list[Copy]:
         """Those of these sessions, and of sessions that have ended."""
         wanted = None if sessions is None else set(sessions)
         return [
@@ -88,48 +88,63 @@ class Control:
             if wanted is None or session.closed or session.number in wanted
         ]
 
-    def _sessions(self, ports: list[int]) -> list[int]:
-        """The sessions from these ports that are open now."""
-        wanted = set(ports)
+    async def _sessions(self, ends: list[End]) -> list[int]:
+        """The sessions of these connections that are open now."""
+        wanted = set(map(tuple, ends))
         return [
-            each.number
-            for each in self._records.sessions
-            if not each.closed and each.port in wanted
+            each.number for each in self._records.sessions if not each.closed and each.end in wanted
         ]
 
-    def _received(self, sessions: list[int]) -> list[int]:
+    async def _received(self, sessions: list[int]) -> list[int]:
         """How many bytes have come by each of these sessions that is still open."""
         found = [self._records.sessions[number] for number in sessions]
         return [each.received for each in found if not each.closed]
 
-    def _count(self) -> int:
+    async def _count(self) -> int:
         return len(self._records.copies)
 
-    def _calm(self) -> bool:
+    async def _calm(self) -> bool:
         """No more faults from now on."""
         self._whims.calm = True
         return True
 
-    def _summary(self) -> dict[str, Any]:
+    async def _open(self, door: str) -> bool:
+        """All is well at a door."""
+        self._whims.closing.discard(door)
+        await self._doors.open(door)
+        return True
+
+    async def _refuse(self, door: str) -> int:
+        """Nobody is there any more; how many sessions end by it."""
+        self._doors.shut(door)
+        gone = [e for e in self._records.sessions if e.door == door and not e.closed]
+        for each in gone:
+            each.go_away()
+        return len(gone)
+
+    async def _close(self, door: str) -> bool:
+        """421 for everybody there."""
+        self._whims.closing.add(door)
+        return True
+
+    async def _summary(self) -> dict[str, Any]:
         self._records.flush()
         return {
             "copies": len(self._records.copies),
             "oddities": self._records.oddities,
             "moods": self._records.moods,
+            "doors": Counter(copy.door for copy, _ in self._records.copies),
         }
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
     records, whims = Records(arguments.copies), Whims(arguments.seed)
-    loop = asyncio.get_running_loop()
-    servers = [
-        await loop.create_server(lambda: Session(records, whims), "127.0.0.1", 0, backlog=BACKLOG)
-        for _ in range(2)
-    ]
-    control = Control(records, whims)
+    doors = Doors(lambda door: Session(records, whims, door))
+    for name in doors.places:
+        await doors.open(name)
+    control = Control(records, whims, doors)
     await asyncio.start_unix_server(control.serve, arguments.control, limit=2**20)
-    ports = [server.sockets[0].getsockname()[1] for server in servers]
-    sys.stdout.write(json.dumps(ports) + "\n")
+    sys.stdout.buffer.write(msgspec.json.encode(doors.places) + b"\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 

@@ -20,36 +20,25 @@ from tests.chaos.faults import Faults, Relays
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
 from tests.chaos.mail import Mail, make
-from tests.chaos.schedule import DELIVERY, INGEST, Step, plan
+from tests.chaos.places import RECORDS, TTL_SECONDS, settings
+from tests.chaos.schedule import DELIVERY, INGEST, WORLD, Step, plan
 from tests.chaos.store import Store, open_recipients
 from tests.chaos.store_faults import StoreFaults
 from tests.chaos.web_faults import WebFaults
 from tests.chaos.witness import Witness
 from tests.chaos.worker_faults import WorkerFaults
+from tests.chaos.world_faults import WorldFaults
+from tests.support.dns_server import DnsServer
 from tests.support.installation import installation
 
 FOLDER = Path(__file__).parents[2] / "build" / "chaos"
 WORKERS, WEB = 3, 2
-SETTINGS = """
-[worker]
-max_crashes = 20
-
-[retry]
-schedule_seconds = [0.5, 1, 2]
-"""
-"""A worker is killed every few seconds: three kills in a row may meet the same message, while the
-receiver keeps it waiting, and it would be taken for poison."""
-RELAY = """
-[[relay]]
-name = "{name}"
-host = "127.0.0.1"
-port = {port}
-connections = 20
-messages_per_connection = 200
-"""
 FLIGHT_SECONDS = 3.0
 """How long a fault waits at most for mail to be on its way."""
 INGEST_PAUSE_SECONDS = 3.0
+WORLD_PAUSE_SECONDS = 1.5
+ALL_USED = 2000
+"""With so many messages there is mail for every door, the pool's second included."""
 SETTLE_SECONDS = 120.0
 """The end may take so long, and a second more for every `MESSAGES_A_SECOND`."""
 MESSAGES_A_SECOND = 50
@@ -63,13 +52,6 @@ class Say(Protocol):
         ...
 
 
-def settings(ports: list[int], swapped: bool) -> str:
-    """posthaste.toml with two relays, in one order or the other."""
-    relays = [RELAY.format(name=name, port=port) for name, port in zip(("east", "west"), ports,
-              strict=True)]  # fmt: skip
-    return SETTINGS + "".join(reversed(relays) if swapped else relays)
-
-
 class Run:
     """One run, with its parts."""
 
@@ -79,6 +61,7 @@ class Run:
         self._say = say
         self._began = time.monotonic()
         self._broken: list[str] = []
+        self._over = threading.Event()
 
     def run(self) -> Verdict:
         """Everything; the verdict."""
@@ -86,12 +69,14 @@ class Run:
         FOLDER.mkdir(parents=True)
         with (
             Witness(self._seed, FOLDER / "copies.jsonl") as witness,
+            DnsServer(RECORDS) as dns,
             installation(
                 "--workers", str(WORKERS), "--web", str(WEB),
-                settings=settings(witness.ports, False),
+                settings=settings(witness.doors, dns.port, False),
             ) as up,
         ):  # fmt: skip
-            self._witness, self._up = witness, up
+            dns.ttls = dict.fromkeys(RECORDS, TTL_SECONDS)
+            self._witness, self._dns, self._up = witness, dns, up
             self._store = Store(up["redis"])
             try:
                 return self._judged()
@@ -122,12 +107,15 @@ class Run:
 
     def _all_faults(self, fleet: Fleet) -> Faults:
         witness, store = self._witness, self._store
-        relays = Relays(fleet.home, lambda swapped: settings(witness.ports, swapped))
+        relays = Relays(
+            fleet.home, lambda swapped: settings(witness.doors, self._dns.port, swapped)
+        )
         return Faults(
             {
                 **WorkerFaults(fleet, witness, store).faults(),
                 **StoreFaults(fleet, witness, store).faults(),
                 **WebFaults(fleet).faults(),
+                **WorldFaults(witness, self._dns, self._over, self._seed).faults(),
                 **relays.faults(),
             },
             store,
@@ -136,16 +124,23 @@ class Run:
     # -- faults -----------------------------------------------------------------------------
 
     def _disturb(self) -> None:
-        """The load, with faults of delivery and, beside them, of web."""
+        """The load, with faults of delivery and, beside them, of web and of the world."""
         steps = plan(DELIVERY, self._messages, self._seed)
         quota = -(-self._messages // len(steps))
         self._load.start()
-        over = threading.Event()
-        web = threading.Thread(target=self._guarded, args=(lambda: self._disturb_web(over),))
-        web.start()
+        beside = [
+            threading.Thread(target=self._guarded, args=(what,))
+            for what in (
+                lambda: self._disturb_beside(INGEST, INGEST_PAUSE_SECONDS),
+                lambda: self._disturb_beside(WORLD, WORLD_PAUSE_SECONDS),
+            )
+        ]
+        for thread in beside:
+            thread.start()
         self._guarded(lambda: self._disturb_delivery(steps, quota))
-        over.set()
-        web.join()
+        self._over.set()
+        for thread in beside:
+            thread.join()
 
     def _guarded(self, what: Callable[[], None]) -> None:
         """A fault that cannot be done is an oddity: the accounts are still made."""
@@ -165,9 +160,9 @@ class Run:
                 time.sleep(0.02)
             self._faults.do(step, lambda: self._load.allow(quota // 3))
 
-    def _disturb_web(self, over: threading.Event) -> None:
-        for step in plan(INGEST, self._messages, self._seed):
-            if over.wait(INGEST_PAUSE_SECONDS):
+    def _disturb_beside(self, steps: tuple[Step, ...], pause_seconds: float) -> None:
+        for step in plan(steps, self._messages, self._seed):
+            if self._over.wait(pause_seconds):
                 return
             self._faults.do(step, lambda: None)
 
@@ -190,6 +185,9 @@ class Run:
                 receipt.id, receipt.message_id, mail.message_class, mail.recipients
             )  # fmt: skip
         in_metrics, reconciliation = evidence.metrics(up["exporter"])
+        unused = self._witness.doors.keys() - self._witness.summary()["doors"].keys()
+        if unused and self._messages >= ALL_USED:
+            self._broken.append(f"no mail came by {', '.join(sorted(unused))}")
         return Books(
             sent=sent,
             unanswered=[each for each in range(self._messages) if each not in receipts],
@@ -217,6 +215,8 @@ class Run:
             f"recipients {recipients}, copies {len(books.copies)}, faults of the receiver"
             f" {refused}, requests repeated {self._load.repeats}"
         )
+        doors = self._witness.summary()["doors"]
+        self._say("by door: " + ", ".join(f"{name} {doors[name]}" for name in sorted(doors)))
 
     def _write(self, kills: Sequence[Kill], copies: Sequence[Copy], verdict: Verdict) -> None:
         """The ledger and the verdict, for who wants to understand a red run."""

@@ -34,6 +34,15 @@ INGEST = (
     Step("web process", "stop"),
 )
 """Beside the others, at the same time: no copy may come of these."""
+WORLD = (
+    Step("pool's first", "refuse"),
+    Step("pool's first", "421"),
+    Step("mail host", "refuse"),
+    Step("mail host", "421"),
+    Step("dns", "silence"),
+    Step("dns", "SERVFAIL"),
+)
+"""Beside the others too, and of these no copy may come either."""
 
 
 def rounds(messages: int) -> int:

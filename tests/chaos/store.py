@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import RedisError
 
 from shared.errors import StoreError
-from shared.model.leg import LegState, leg_id, message_of
+from shared.model.leg import LegState, leg_id, message_of, unpack_leg
 from shared.model.message import CLASSES
 from shared.model.status import OPEN, Status
 from shared.settings import Settings, StoreSettings
@@ -22,7 +22,10 @@ from shared.store.ports import Stored
 from shared.store.redis_spool import RedisSpool
 from shared.store.scripts import PREFIX
 from tests.chaos.copies import Copy, Flight
+from tests.chaos.mail import MOST_RECIPIENTS
 
+Leased = dict[bytes, set[int]]
+"""By message, which of its recipients' mail is in the hands of workers."""
 ANSWER_SECONDS = 60.0
 _Found = TypeVar("_Found")
 
@@ -70,14 +73,21 @@ class Store:
         by_index = stored.statuses()
         return {each.email: by_index[at] for at, each in enumerate(stored.head.recipients)}
 
-    def leased(self) -> set[bytes]:
-        """The messages in the hands of workers."""
+    def leased(self) -> Leased:
+        """Whose mail is in the hands of workers."""
 
-        def ask() -> set[bytes]:
+        def ask() -> Leased:
             pipe = self._redis.pipeline(transaction=False)
             for index in range(len(CLASSES)):
                 pipe.zrange(f"{PREFIX}leases:{index}", 0, -1)
-            return {message_of(leg) for legs in pipe.execute() for leg in legs}
+            ids = [each for some in pipe.execute() for each in some]
+            for each in ids:
+                pipe.hget(f"{PREFIX}leg:{each[15]}", each)
+            found: Leased = {}
+            for each, record in zip(ids, pipe.execute(), strict=True):
+                if record is not None:
+                    found.setdefault(message_of(each), set()).update(unpack_leg(record).indices())
+            return found
 
         return self._ask(ask)
 
@@ -97,23 +107,21 @@ class Store:
         return found
 
     def _not_final(self, messages: Iterable[bytes]) -> list[bytes]:
-        """Those whose first leg (the only one here) is not at its end."""
-        buckets: dict[int, list[bytes]] = {}
-        for each in messages:
-            buckets.setdefault(each[15], []).append(each)
+        """Those with a leg that is not at its end."""
+        wanted = list(messages)
 
         def ask() -> list[list[bytes | None]]:
             pipe = self._redis.pipeline(transaction=False)
-            for bucket, some in buckets.items():
-                pipe.hmget(f"{PREFIX}leg:{bucket}", [leg_id(each, 0) for each in some])
+            for each in wanted:
+                legs = [leg_id(each, number) for number in range(MOST_RECIPIENTS)]
+                pipe.hmget(f"{PREFIX}leg:{each[15]}", legs)
             records: list[list[bytes | None]] = pipe.execute()
             return records
 
         return [
             message_id
-            for some, records in zip(buckets.values(), self._ask(ask), strict=True)
-            for message_id, record in zip(some, records, strict=True)
-            if record is None or record[1] != LegState.FINAL
+            for message_id, legs in zip(wanted, self._ask(ask), strict=True)
+            if legs[0] is None or any(leg and leg[1] != LegState.FINAL for leg in legs)
         ]
 
 

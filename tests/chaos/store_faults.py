@@ -1,6 +1,6 @@
 """Faults of Valkey, alone and together with a worker.
 
-In flight is what was unsettled: copies whose message was in the hands of a worker before, and those
+In flight is what was unsettled: copies whose leg was in the hands of a worker before, and those
 that the store does not know as delivered once it answers again.
 """
 
@@ -13,8 +13,9 @@ from tests.chaos import processes
 from tests.chaos.copies import Copy, Flight, Pair
 from tests.chaos.faults import STOP_SECONDS, Done, Fault, Meanwhile
 from tests.chaos.fleet import Fleet, until
+from tests.chaos.mail import index_of
 from tests.chaos.schedule import Step
-from tests.chaos.store import Store
+from tests.chaos.store import Leased, Store
 from tests.chaos.witness import Witness
 from tests.chaos.worker_faults import WINDOW_SECONDS
 
@@ -41,8 +42,8 @@ class StoreFaults:
     def _end(self, number: int, others: list[int], meanwhile: Meanwhile) -> Done:
         (pid,) = self._fleet.pids("redis")
         began, leased = time.monotonic(), self._store.leased()
-        ports = processes.ports_to(self._fleet.freeze(others), self._witness.ports)
-        sessions = self._witness.sessions(ports)
+        ends = processes.connections_to(self._fleet.freeze(others), self._witness.ports)
+        sessions = self._witness.sessions(ends)
         self._fleet.end([pid], number)
         self._fleet.end(others, signal.SIGKILL)
         meanwhile()
@@ -61,10 +62,10 @@ class StoreFaults:
         self._fleet.go_on(pids)
         return Done(pids, self._unsettled(began, leased))
 
-    def _unsettled(self, began: float, leased: set[bytes]) -> set[Flight]:
+    def _unsettled(self, began: float, leased: Leased) -> set[Flight]:
         copies = self._witness.copies(began - WINDOW_SECONDS)
         last: dict[Pair, Copy] = {}
         for copy in sorted(copies, key=lambda copy: copy.nth):
-            if copy.stored_as in leased:
+            if index_of(copy.recipient) in leased.get(copy.stored_as, ()):
                 last[copy.pair] = copy
         return {copy.flight for copy in last.values()} | self._store.unsettled(copies)

@@ -14,13 +14,15 @@ import zlib
 from collections import Counter
 from typing import Protocol
 
-from tests.chaos.copies import Copy
+from tests.chaos.copies import Copy, End
 from tests.chaos.mail import HEADER, number_of
 
 STALL_SECONDS = (1.0, 8.0)
 PAUSE_SHARE = 0.5
 PAUSE_SECONDS = (0.002, 0.03)
 """Often the answer to a message takes a moment, as a server's fsync does."""
+READ_SECONDS = 1.0
+"""An answer has been read after so long: a reset before might take it away."""
 
 MOODS = {
     "banner": {"later": 0.01, "closing": 0.01, "drop": 0.01, "stall": 0.005},
@@ -45,6 +47,8 @@ class Whims:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self.calm = False
+        self.closing: set[str] = set()
+        """Doors where everybody is told 421."""
 
     def mood(self, stage: str) -> str:
         """later (4xx), closing (421), drop, stall or ok."""
@@ -88,24 +92,29 @@ class Records(Protocol):
 class Session(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, records: Records, whims: Whims) -> None:
+    def __init__(self, records: Records, whims: Whims, door: str) -> None:
         self._records = records
         self._whims = whims
+        self.door = door
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._seen = 0
         """How much of the buffer is known not to hold the end of the message."""
         self._replies: list[bytes] = []
-        self._in_data = self._waiting = self._mail = False
+        self._in_data = self._waiting = self._mail = self._leaving = False
         self._recipients: list[str] = []
-        self.port = self.number = self.received = 0
+        self.end: End = (0, "", 0)
+        self.number = self.received = 0
         self.closed = False
+        self._accepted_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or not."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self.port = transport.get_extra_info("peername")[1]
+        self.end = (
+            transport.get_extra_info("peername")[1], *transport.get_extra_info("sockname")
+        )  # fmt: skip
         self.number = self._records.enter(self)
         self._answer("banner", b"220 chaos\r\n")
         self._advance()
@@ -147,7 +156,8 @@ class Session(asyncio.Protocol):
 
     def _answer(self, stage: str, good: bytes) -> bool:
         """Answer as the mood is; whether the answer is (or will be) the good one."""
-        mood = self._whims.mood(stage)
+        is_closing = self.door in self._whims.closing and stage in ("banner", "mail")
+        mood = "closing" if is_closing else self._whims.mood(stage)
         self._records.moods[f"{stage} {mood}"] += 1
         if mood == "stall":
             self._later(self._whims.stall_seconds(), good)
@@ -168,7 +178,21 @@ class Session(asyncio.Protocol):
     def _go_on(self, reply: bytes) -> None:
         self._waiting = False
         self._replies.append(reply)
+        if self._leaving:
+            self._hang_up(politely=True)
         self._advance()
+
+    def go_away(self) -> None:
+        """The server ends. An answer that is owed, or may not have been read yet, still comes."""
+        if self._waiting:
+            self._leaving = True
+            return
+        self.closed = True
+        if time.monotonic() - self._accepted_at > READ_SECONDS:
+            self._transport.abort()
+        else:
+            self._transport.write_eof()
+            self._loop.call_later(READ_SECONDS, self._transport.abort)
 
     def _hang_up(self, *, politely: bool = False) -> None:
         """Close, with the replies so far; by a reset when it is not polite, half of the time."""
@@ -235,11 +259,12 @@ class Session(asyncio.Protocol):
             self._records.oddities.append(f"a message without its headers, for {recipients}")
             return
         content = zlib.crc32(_BOUNDARY.sub(b"", data))
-        now = time.monotonic()
+        now = self._accepted_at = time.monotonic()
         for recipient in recipients:
             if number_of(recipient) != int(number[1]):
                 self._records.oddities.append(f"message {int(number[1])} went to {recipient}")
             copy = Copy(
-                int(number[1]), recipient, message_id[1].decode(), now, self.number, content
+                int(number[1]), recipient, message_id[1].decode(), now, self.number, content,
+                door=self.door,
             )  # fmt: skip
             self._records.accept(copy, self)

@@ -15,12 +15,14 @@ from typing import IO, Any
 
 import msgspec
 
-from tests.chaos.copies import Copy
+from tests.chaos.copies import Copy, End
+from tests.chaos.places import Door
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 60.0
 
 _decode_copies = msgspec.json.Decoder(list[Copy]).decode
+_decode_doors = msgspec.json.Decoder(dict[str, Door]).decode
 
 
 class Witness:
@@ -34,7 +36,7 @@ class Witness:
             "--copies", str(copies), "--control", self._control,
         ]  # fmt: skip
         self._lock = threading.Lock()
-        self.ports: list[int] = []
+        self.doors: dict[str, Door] = {}
 
     def __enter__(self) -> Witness:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE)
@@ -44,7 +46,7 @@ class Witness:
         if not line:
             self._end()
             raise AssertionError("the receiver does not start")
-        self.ports = json.loads(line)
+        self.doors = _decode_doors(line)
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(ANSWER_SECONDS)
         self._socket.connect(self._control)
@@ -76,9 +78,14 @@ class Witness:
         sessions that have ended."""
         return _decode_copies(self._ask("copies", since=since, sessions=sessions))
 
-    def sessions(self, ports: list[int]) -> list[int]:
-        """The sessions from these ports that are open now."""
-        found: list[int] = json.loads(self._ask("sessions", ports=ports))
+    @property
+    def ports(self) -> set[int]:
+        """Those of all doors."""
+        return {door.port for door in self.doors.values()}
+
+    def sessions(self, ends: list[End]) -> list[int]:
+        """The sessions of these connections that are open now."""
+        found: list[int] = json.loads(self._ask("sessions", ends=ends))
         return found
 
     def received(self, sessions: list[int]) -> list[int]:
@@ -89,6 +96,18 @@ class Witness:
     def count(self) -> int:
         """How many copies there are."""
         return int(self._ask("count"))
+
+    def open(self, door: str) -> None:
+        """All is well at a door again."""
+        self._ask("open", door=door)
+
+    def refuse(self, door: str) -> int:
+        """Nobody is at a door any more; how many sessions end by it."""
+        return int(self._ask("refuse", door=door))
+
+    def close(self, door: str) -> None:
+        """421 for everybody at a door."""
+        self._ask("close", door=door)
 
     def calm(self) -> None:
         """No more faults from now on."""

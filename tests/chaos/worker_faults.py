@@ -58,7 +58,7 @@ class WorkerFaults:
 
     def _sessions(self, pids: list[int]) -> list[int]:
         """The receiver's sessions with these processes, which stand still."""
-        return self._witness.sessions(processes.ports_to(pids, self._witness.ports))
+        return self._witness.sessions(processes.connections_to(pids, self._witness.ports))
 
     def _kill(self, pids: list[int], meanwhile: Meanwhile) -> Done:
         began = time.monotonic()

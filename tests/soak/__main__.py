@@ -60,7 +60,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="ph-soak-") as folder,
         Witness(1, Path(folder) / "copies") as witness,
-        _system(witness.ports[0]) as up,
+        _system(witness.doors["east"].port) as up,
     ):
         samples, sent = _soak(up, arguments.minutes * 60, arguments.rate)
     print(f"soak: {sent:,} messages in {arguments.minutes:g} minutes")

@@ -32,7 +32,8 @@ class DnsServer:
         self.denial: tuple[int, int] | None = None
         """Time to live and MINIMUM of the SOA that comes with a denial; None: no SOA."""
         self.failing: dict[str, str] = {}
-        """What is answered for a name, or for `name KIND`, instead: SERVFAIL, REFUSED."""
+        """What is answered for a name, for `name KIND` or for everything (`*`), instead: SERVFAIL,
+        REFUSED."""
         self.asked: list[str] = []
         self.by_tcp: list[str] = []
         self.silent = False
@@ -54,7 +55,8 @@ class DnsServer:
         name = _text(question.name)
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(f"{name} {kind}")
-        rcode = self.failing.get(name) or self.failing.get(f"{name} {kind}")
+        which = next((e for e in (name, f"{name} {kind}", "*") if e in self.failing), "")
+        rcode = self.failing.get(which)
         if rcode is not None:
             response.set_rcode(dns.rcode.from_text(rcode))
             return response
