@@ -92,6 +92,6 @@ def test_sessions_begin_no_faster_than_allowed_by_all_workers() -> None:
         began = server.began
         assert len(began) == 25
         for first, seventh in zip(began, began[6:], strict=False):
-            assert seventh - first > 0.9, "six more take at least 1.1 s, but for what sets them up"
-        assert began[-1] - began[0] < 10, "and hardly slower"
+            assert seventh - first > 0.6, "1.1 s, but for what sets them up late"
+        assert 4.2 < began[-1] - began[0] < 20, "4.8 s, were every permit taken at once"
         system.reconcile()
