@@ -54,12 +54,12 @@ class MemoryQueue:
             run = ClaimRun(state, message_class, limit, quantum, self._lease_ms)
             run.go()
             more = bool(state.ring[message_class])
+            wakes = state.wake[message_class].values()
+            again_ms = max(1, min(wakes) - state.now()) if wakes else None
             found = sort_out(run.legs, state.now())
             for each in (*found.damaged, *found.newer):
                 self._settle(each)
             counts = (len(found.damaged), len(found.newer))
-            wakes = state.wake[message_class].values()
-            again_ms = max(1, min(wakes) - state.now()) if wakes else None
             return Claim(tuple(found.legs), more, run.alone, *counts, again_ms)
 
     def _held(self, identifier: bytes, fence: int) -> Leg | None:
