@@ -76,6 +76,14 @@ def mx_hop(hop: str) -> MxHop | None:
     return MxHop(site, route, policy)
 
 
+def unresolved(hop: str) -> str:
+    """A site's hop as it was before DNS was asked; any other as it is."""
+    found = mx_hop(hop)
+    if found is None:
+        return hop
+    return msgspec.structs.replace(found, site=UNRESOLVED, policy="").hop
+
+
 class PoolMembers(msgspec.Struct, frozen=True):
     """Hops that take the legs of one queue.
 

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.flushing import Flushed
-from shared.hops import queue_of
+from shared.hops import UNRESOLVED, member_of, mx_hop, queue_of, unresolved
 from shared.ids import external
 from shared.model.leg import Attempt, Leg, LegState
 from shared.model.status import BY_LETTER, OPEN, Status
+from shared.moving import Moved
 from shared.redrive import Redriven, cursor
+from shared.routing import Routes
 from shared.store.figures import Depth
-from shared.store.operations import Destination, SetAside
-from shared.store.ports import Pause, Stored
+from shared.store.operations import SetAside
+from shared.store.ports import Stored
 from shared.store.quotas import Quota, Use
 from shared.times import shown
 
@@ -38,12 +40,8 @@ REASONS = {
 """Causes, in words for whoever has to decide."""
 
 
-MOST_APPLICATIONS = 20
-"""Of a destination those with the most ready mail are told."""
-
-
-def message(stored: Stored) -> dict[str, Any]:
-    """The whole message."""
+def message(stored: Stored, routes: Routes) -> dict[str, Any]:
+    """The whole message; its recipients' routes are those that they would take now."""
     head = stored.head
     return {
         "id": external(stored.id),
@@ -59,7 +57,7 @@ def message(stored: Stored) -> dict[str, Any]:
         "deliver_by": shown(head.deliver_by_ms),
         "gives_up_at": shown(max(leg.give_up_ms for leg in stored.legs)),
         "on_uncertain": head.on_uncertain,
-        "recipients": _recipients(stored),
+        "recipients": _recipients(stored, routes),
     }
 
 
@@ -72,7 +70,7 @@ def statuses(stored: Stored) -> list[dict[str, Any]]:
     ]
 
 
-def _recipients(stored: Stored) -> list[dict[str, Any]]:
+def _recipients(stored: Stored, routes: Routes) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for leg in stored.legs:
         attempts = leg.all_attempts()
@@ -84,12 +82,27 @@ def _recipients(stored: Stored) -> list[dict[str, Any]]:
                 "address": recipient.email,
                 "kind": recipient.kind,
                 "status": status.value,
+                "route": routes.route_at(stored.head, recipient, unresolved(queue_of(leg.hop)))
+                or None,
                 "destination": queue_of(leg.hop),
-                "attempt_count": max(leg.attempts - others, sum(each.charged for each in his)),
+                "site": _site(leg.hop),
+                "via": member_of(leg.hop) if leg.state is LegState.LEASED else None,
+                "attempt_count": max(leg.attempts - others, _charged(his)),
                 "attempts": [_attempt(each, index) for each in his],
-                **_waiting(leg, status, stored.pauses.get(leg.hop)),
+                **_waiting(leg, status, stored),
             }
     return [found[index] for index in sorted(found)]
+
+
+def _charged(attempts: Sequence[Attempt]) -> int:
+    """How many count; notes of what was no attempt have no replies."""
+    return sum(each.charged and bool(each.replies) for each in attempts)
+
+
+def _site(hop: str) -> str | None:
+    """The site that a leg goes to straight; None: it goes to a relay, or DNS is to be asked."""
+    direct = mx_hop(member_of(hop))
+    return None if direct is None or direct.site == UNRESOLVED else direct.site
 
 
 def _concerns(attempt: Attempt, index: int) -> bool:
@@ -120,8 +133,9 @@ def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
     return told
 
 
-def _waiting(leg: Leg, status: Status, pause: Pause | None) -> dict[str, Any]:
+def _waiting(leg: Leg, status: Status, stored: Stored) -> dict[str, Any]:
     """Why an open recipient waits, until when, and what stands in its way."""
+    pause, kept = stored.pauses.get(leg.hop), stored.kept.get(leg.hop)
     why: str | None = None
     until: int | None = None
     reason: str | None = None
@@ -135,60 +149,11 @@ def _waiting(leg: Leg, status: Status, pause: Pause | None) -> dict[str, Any]:
     elif status in OPEN and pause is not None:
         why = "suspended" if pause.kind == "suspended" else "relay_trouble"
         until, reason = pause.until_ms, pause.reason or None
+    elif status in OPEN and kept is not None:
+        why, until, reason = "limit", kept.until_ms, kept.limit or None
     elif status in OPEN:
         why = "a_worker"
     return {"waiting_for": why, "next_attempt_at": shown(until), "waiting_reason": reason}
-
-
-def with_idle(rows: Sequence[Destination], names: Sequence[str]) -> list[Destination]:
-    """The destinations, and behind them the configured relays that have nothing to do."""
-    busy = {each.hop for each in rows}
-    return [*rows, *(Destination(name, "transactional") for name in names if name not in busy)]
-
-
-def destinations(rows: Sequence[Destination], now_ms: int) -> list[dict[str, Any]]:
-    """Destinations; of each one all its classes."""
-    return [_destination(each, now_ms, probe(each, rows)) for each in rows]
-
-
-def probe(each: Destination, rows: Sequence[Destination]) -> str:
-    """How a destination in state `probing` is probed: one probe is for all its classes."""
-    busy = any(other.in_flight for other in rows if other.hop == each.hop)
-    return "being probed" if busy else "probed by its next message"
-
-
-def of_destination(name: str, rows: Sequence[Destination], now_ms: int) -> dict[str, Any]:
-    """One destination in each class."""
-    mine = [each for each in rows if each.hop == name]
-    return {"destination": name, "data": destinations(mine, now_ms)}
-
-
-def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
-    pause = each.pause
-    state = each.state(now_ms)
-    until = pause.until_ms if pause else each.wakes_ms if state == "limited" else None
-    reason = (pause.reason or None) if pause else None
-    if state == "probing":
-        reason = "; ".join(filter(None, (reason, probed)))
-    return {
-        "destination": each.hop,
-        "class": each.message_class,
-        "state": state,
-        "until": shown(until),
-        "reason": reason,
-        "since": shown(pause.since_ms) if pause else None,
-        "strikes": pause.strikes if pause else 0,
-        "ready": each.ready,
-        "deferred": each.deferred,
-        "in_flight": each.in_flight,
-        "oldest_seconds": None if each.oldest_ms is None else max(0, each.oldest_ms // 1000),
-        "per_minute": round(each.per_minute, 1),
-        "rate_limit": each.rate or None,
-        "applications": [
-            {"application": name, "ready": ready}
-            for name, ready in each.applications[:MOST_APPLICATIONS]
-        ],
-    }
 
 
 def totals(depth: Depth) -> dict[str, int]:
@@ -226,6 +191,21 @@ def flushed(came_of: Flushed) -> dict[str, Any]:
     told: dict[str, Any] = {
         "chosen": came_of.chosen,
         "flushed": came_of.flushed,
+        "stand_still": came_of.stand_still,
+    }
+    if came_of.interrupted:
+        told |= {"interrupted": True, "in_doubt": came_of.in_doubt}
+    return told
+
+
+def moved(came_of: Moved, to: str) -> dict[str, Any]:
+    """What came of a move."""
+    told: dict[str, Any] = {
+        "to": to,
+        "chosen": came_of.chosen,
+        "moved": came_of.moved,
+        "stay": came_of.stay,
+        "same": came_of.same,
         "stand_still": came_of.stand_still,
     }
     if came_of.interrupted:

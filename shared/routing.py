@@ -121,6 +121,17 @@ class Routes:
         found = self._find(self._candidates(head), recipient, hosts)
         return found.name if found is not None else ""
 
+    def route_at(self, head: Head, recipient: Recipient, hop: str) -> str:
+        """The same for mail that is at a hop: where its route depends on MX hosts that are not
+        known, the first that could have led there."""
+        candidates = self._candidates(head)
+        found = self._find(candidates, recipient, None)
+        if found is _UNDECIDED:
+            domain = recipient.email.rpartition("@")[2]
+            there = (each for each in candidates if each.hop == hop and each.takes(domain))
+            found = next(there, None)
+        return found.name if found is not None else ""
+
     @property
     def direct(self) -> frozenset[str]:
         """What hops of direct delivery may be named after: routes with something of their own,

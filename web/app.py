@@ -20,7 +20,7 @@ from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
 from web.measure import Meter, lone_meter
-from web.views import batches, dead_letters, destinations, health, messages, quota
+from web.views import batches, dead_letters, destinations, health, limits, messages, quota
 from web.views.context import Context
 
 DRAINED_BYTES = 128 * 1024 * 1024
@@ -47,6 +47,7 @@ def create_app(settings: Settings, services: Services, context: Context | None =
     app.register_blueprint(batches.blueprint(context))
     app.register_blueprint(messages.blueprint(context))
     app.register_blueprint(destinations.blueprint(context))
+    app.register_blueprint(limits.blueprint(context))
     app.register_blueprint(dead_letters.blueprint(context))
     app.register_blueprint(quota.blueprint(context))
     app.register_blueprint(health.blueprint(context))

@@ -177,6 +177,7 @@ class Conclude:
             counted + of_attempts,
             answered,
             uncertain,
+            refusal=lines.refusal(claimed, verdict),
         )
 
     def _wait_ms(self, claimed: Claimed, attempts: int, charged: bool) -> int:

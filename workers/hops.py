@@ -13,12 +13,13 @@ from shared.clock import Clock, SystemClock
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Leg
 from shared.model.message import Head
+from shared.parting import rerouted
 from shared.relays import Relay
 from shared.routing import Routes
 from shared.settings import Settings
 from shared.shaping.shaping import Shaping
 from workers.permits import Permits
-from workers.route import NextHop, rerouted
+from workers.route import NextHop
 from workers.shapes import Shapes, shaped
 from workers.sites import Sites
 from workers.smtp import Pool

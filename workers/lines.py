@@ -14,7 +14,7 @@ import structlog
 
 from shared.hops import member_of
 from shared.ids import external
-from shared.log_text import Hostile
+from shared.log_text import Cleaner, Hostile
 from shared.model.leg import RecipientReply, message_of
 from shared.model.message import Head
 from shared.model.status import Status
@@ -27,10 +27,13 @@ LEAST_NAME = 3
 LEAST_WORD = 5
 """Shorter ones are no trace of anybody, and would take too much out of a reply."""
 MOST_WORDS = 40
+MOST_REFUSAL = 120
+"""Characters of a destination's last refusal."""
 
 _STATUS = {status.letter: status.value for status in Status}
 _DELIVERED = Status.DELIVERED.letter
 
+_CLEANER = Cleaner("off", b"")
 _log = structlog.get_logger(__name__)
 
 
@@ -65,6 +68,17 @@ def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> N
         note=verdict.note,
         **({"retry_seconds": round(retry_ms / 1000, 1)} if retry_ms else {}),
     )
+
+
+def refusal(claimed: Claimed, verdict: Verdict) -> str:
+    """What the server said to the first recipient it did not take, for operators who look at its
+    destination: without addresses, and as bounded as in the log. Empty: it said nothing such."""
+    refused = [each for each in verdict.replies if each.code and each.status != _DELIVERED]
+    if not refused or refused[0].code // 100 not in (4, 5):
+        return ""
+    first = refused[0]
+    text = _CLEANER.text(first.text, MOST_REFUSAL, _private(claimed, refused))
+    return " ".join(filter(None, (str(first.code), first.enhanced, text)))
 
 
 def _private(claimed: Claimed, told: Sequence[RecipientReply]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from shared.model.leg import (
     message_of,
 )
 from shared.model.message import Content, Head, NewerFormat, UnknownFormat
+from shared.parting import portioned
 from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement
 from shared.store.unreadable import REST_MS, dead
@@ -35,7 +36,7 @@ from workers.engine import release
 from workers.leases import Lease
 from workers.render import needs_smtputf8, parts, render
 from workers.resolve import Onward, Resolve
-from workers.route import NextHop, NextHops, portioned
+from workers.route import NextHop, NextHops
 from workers.shapes import Shapes
 from workers.sign import Dkim, Signed
 from workers.smtp import Envelope, Reply, Stage, Transaction

@@ -18,12 +18,13 @@ from shared.hosts import address
 from shared.model.leg import Leg, RecipientReply
 from shared.model.message import Head
 from shared.model.status import Status
+from shared.parting import portioned
 from shared.routing import UNDECIDED_HOP, Routes, mail_domain
 from workers.classify import Verdict
 from workers.dns.mx import Family
 from workers.dns.routes import Bounce, Deferral
 from workers.dns.ways import Found, Way, Ways
-from workers.route import NextHop, portioned
+from workers.route import NextHop
 from workers.sites import Sites
 from workers.smtp.types import Transaction
 

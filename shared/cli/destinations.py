@@ -1,4 +1,4 @@
-"""`posthaste queue|suspend|resume|flush`: what waits, where, why, and moving it."""
+"""`posthaste queue|suspend|resume|flush`: what waits, where, why, and letting it go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from shared import report
+from shared.cli.destination_table import show_all
 from shared.cli.operate import (
     EXIT_CODES,
     NOT_FOUND,
@@ -17,14 +18,12 @@ from shared.cli.operate import (
     opened,
     print_json,
     seconds,
-    table,
 )
 from shared.errors import ConfigError
 from shared.flushing import flush as flush_all
 from shared.model.message import CLASSES, MessageClass
-from shared.store.operations import Destination
 from shared.suspension import wrong_reason, wrong_seconds
-from shared.times import short_duration, shown
+from shared.times import shown
 
 FLUSH_MOST = 1_000_000
 
@@ -35,45 +34,12 @@ FLUSH_MOST = 1_000_000
 def queue(as_json: bool, home: Path | None) -> None:
     """Show what waits: depth, oldest, rate and state of every destination, the deepest first.
 
+    `posthaste destinations NAME` tells all of one of them.
+
     Example: posthaste queue --json
     """
     with opened(home) as store:
-        rows, depth, now = store.destinations(), store.spool.depth(), store.clock.now_ms()
-    if as_json:
-        print_json({"data": report.destinations(rows, now), "next_cursor": None,
-                    "totals": report.totals(depth)})  # fmt: skip
-        return
-    table(
-        ("DESTINATION", "CLASS", "STATE", "READY", "DEFERRED", "IN FLIGHT", "OLDEST", "PER MIN",
-         "WHY"),
-        [_row(each, now, report.probe(each, rows)) for each in rows],
-    )  # fmt: skip
-    totals = ", ".join(
-        f"{name.replace('_', ' ')} {n:,}" for name, n in report.totals(depth).items()
-    )
-    click.echo(f"\n{totals}")
-
-
-def _row(each: Destination, now_ms: int, probed: str) -> tuple[object, ...]:
-    oldest = "-" if each.oldest_ms is None else short_duration(each.oldest_ms / 1000)
-    state = each.state(now_ms).replace("_", " ")
-    return (
-        each.hop, each.message_class, state, f"{each.ready:,}", f"{each.deferred:,}",
-        f"{each.in_flight:,}", oldest, f"{each.per_minute:,.0f}", _why(each, now_ms, probed),
-    )  # fmt: skip
-
-
-def _why(each: Destination, now_ms: int, probed: str) -> str:
-    pause = each.pause
-    if pause is None:
-        return f"at most {each.rate:g}/s" if each.rate else ""
-    if pause.kind == "suspended":
-        until = f"until {shown(pause.until_ms)}" if pause.until_ms else "until it is resumed"
-        return f"{until}{': ' if pause.reason else ''}{pause.reason}"
-    times = "once" if pause.strikes == 1 else f"{pause.strikes} times in a row"
-    left = short_duration(((pause.until_ms or 0) - now_ms) / 1000)
-    probe = f"next probe in {left}" if (pause.until_ms or 0) > now_ms else probed
-    return f"{pause.reason}, {times} since {shown(pause.since_ms)}; {probe}"
+        show_all(store, as_json=as_json)
 
 
 @click.command(epilog=EXIT_CODES)

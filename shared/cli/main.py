@@ -18,13 +18,16 @@ from importlib.metadata import version
 import click
 
 from shared.cli.aside import dead, uncertain
+from shared.cli.destination_table import destinations
 from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
 from shared.cli.doctor import doctor
 from shared.cli.keys import key
 from shared.cli.lifecycle import down, reload, status
+from shared.cli.limit import limit
 from shared.cli.log_hash import log_hash
 from shared.cli.message import message
+from shared.cli.move import move
 from shared.cli.operate import printable
 from shared.cli.quota import quota
 from shared.cli.roles import exporter, inbox, web, worker
@@ -80,8 +83,9 @@ def cli() -> None:
 
 
 for command in (
-    up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, message,
-    dead, uncertain, suspend, resume, flush, route, shaping, quota,
+    up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, destinations,
+    message,
+    dead, uncertain, suspend, resume, flush, move, limit, route, shaping, quota,
     log_hash,
 ):  # fmt: skip
     cli.add_command(command)

@@ -19,12 +19,14 @@ from shared.cli.operate import (
     print_json,
     printable,
 )
+from shared.routing import Routes
 
 _WAITS = {
     "in_flight": "is being delivered now",
     "send_at": "waits for its time",
     "retry": "waits for the next attempt",
-    "a_worker": "waits for a worker",
+    "a_worker": "waits for a worker: nothing stands in its way",
+    "limit": "waits: its destination may not have more at the moment",
     "suspended": "waits: an operator has suspended the destination",
     "relay_trouble": "waits: the relay is in trouble",
 }
@@ -48,11 +50,11 @@ def show(identifier: str, as_json: bool, home: Path | None) -> None:
     Example: posthaste message show msg_0199f0c2a5d07b6e8d53a0b7c1e2f344 --json
     """
     with opened(home) as store:
-        stored = store.spool.get(message_id(identifier))
+        stored, routes = store.spool.get(message_id(identifier)), Routes(store.settings)
     if stored is None:
         click.echo(f"there is no message {identifier}, or not any more", err=True)
         raise SystemExit(NOT_FOUND)
-    body = report.message(stored)
+    body = report.message(stored, routes)
     if as_json:
         print_json(body)
     else:
@@ -73,8 +75,19 @@ def _print(body: dict[str, Any]) -> None:
         if each["waiting_for"]:
             reason = f" ({printable(each['waiting_reason'])})" if each["waiting_reason"] else ""
             until = f", until {each['next_attempt_at']}" if each["next_attempt_at"] else ""
-            click.echo(f"  {_WAITS[each['waiting_for']]}{until}{reason}, via {each['destination']}")
+            click.echo(f"  {_WAITS[each['waiting_for']]}{until}{reason}")
+            click.echo(f"  {_way(each)}")
         print_attempts(each["attempts"])
+
+
+def _way(each: dict[str, Any]) -> str:
+    """Where a recipient's mail goes, and why there."""
+    where = f"destination {printable(each['destination'])}"
+    if each["via"] not in (None, each["destination"]):
+        where += f", which {each['via']} has it of"
+    if each["site"]:
+        where += f", the site {each['site']}"
+    return f"{where}; route {each['route']}" if each["route"] else f"{where}; no route of its own"
 
 
 def print_attempts(attempts: Sequence[dict[str, Any]]) -> None:

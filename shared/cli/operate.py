@@ -16,11 +16,11 @@ import msgspec
 
 from shared.cli.store import settings_for
 from shared.clock import Clock, SystemClock
+from shared.destination_report import everything, of_destination
 from shared.errors import ConfigError, OutcomeUnknown, StoreError
 from shared.ids import parse_external
 from shared.model.message import CLASSES
 from shared.redrive import Choice, Redrive
-from shared.report import of_destination, with_idle
 from shared.routing import Routes
 from shared.settings import Settings
 from shared.store.operations import Destination
@@ -57,7 +57,7 @@ class Store(msgspec.Struct, frozen=True):
 
     def destinations(self) -> list[Destination]:
         """Every destination, the configured ones that are idle too."""
-        return with_idle(self.operations.destinations(), Routes(self.settings).hops)
+        return everything(self.operations, Routes(self.settings))
 
     def print_changed(self, name: str) -> None:
         """One destination as JSON, after a change of it. Raises `ConfigError`."""

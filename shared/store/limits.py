@@ -8,7 +8,7 @@ how far replies have slowed it down.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -176,6 +176,15 @@ class Effective(msgspec.Struct, frozen=True):
     slowed: Slowed | None
 
 
+class Limited(msgspec.Struct, frozen=True):
+    """A key of limits, and what holds for it now."""
+
+    key: str
+    effective: Effective
+    used: Mapping[str, int] = {}
+    """Window -> legs that count for it, where it has a limit."""
+
+
 def effective(
     key: str,
     configured: Mapping[str, DestinationLimit],
@@ -198,6 +207,16 @@ def effective(
     return Effective(slow.over(limit, now_ms), own, override, slow.shown(now_ms))
 
 
+def fields_of(keys: Iterable[str]) -> list[str]:
+    """The fields of the hash `limits` that say something of these keys."""
+    named = dict.fromkeys(each for key in keys for each in _with_general(key))
+    return [mark + key for key in named for mark in ("", BY_OPERATOR, SLOWED)]
+
+
+def _with_general(key: str) -> tuple[str, ...]:
+    return (key, ANY_SITE) if key.startswith(MX) else (key,)
+
+
 class Fields:
     """The hash `limits`, read."""
 
@@ -213,6 +232,11 @@ class Fields:
             else:
                 self._configured[field] = unpack_limit(value.decode())
 
+    @property
+    def keys(self) -> list[str]:
+        """Those of which anything is said."""
+        return sorted({*self._configured, *self._overrides, *self._slowing})
+
     def effective(self, key: str, now_ms: int) -> Effective:
         """What holds for a key now."""
         return effective(key, self._configured, self._overrides, self._slowing, now_ms)
@@ -222,6 +246,19 @@ def windows(limit: DestinationLimit) -> Iterator[tuple[str, int]]:
     """(window, most legs) of those that have a limit."""
     most = zip(WINDOWS_MS, (limit.per_minute, limit.per_hour, limit.per_day), strict=True)
     return ((window, number) for window, number in most if number)
+
+
+def reached(limit: DestinationLimit, used: Mapping[str, int], flying: int) -> str:
+    """The field that keeps legs back, of several the one that does the longest; empty: none does.
+
+    `flying` are legs under lease.
+    """
+    for window, most in reversed(tuple(windows(limit))):
+        if used.get(window, 0) >= most:
+            return f"per_{window}"
+    if limit.concurrency and flying >= limit.concurrency:
+        return "concurrency"
+    return "per_second" if limit.per_second else ""
 
 
 def part_of(window: str, now_ms: int) -> int:

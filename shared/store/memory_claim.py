@@ -125,7 +125,7 @@ class ClaimRun:
                 return self._share_out(room, newest=newest)
         if newest:
             queue.rotate(1)
-        return self._take_from(queue, room)
+        return self._take_from(self._name, room)
 
     def _share_out(self, room: int, *, newest: bool) -> tuple[int, bool]:
         """Who has been given the least for its weight is first, whosever turn it was."""
@@ -149,10 +149,10 @@ class ClaimRun:
         return taken, False
 
     def _share(self, app: str, share: int, *, newest: bool) -> tuple[int, bool]:
-        queue = self._state.ready[self._class, queue_at(self._home, app)]
+        name = queue_at(self._home, app)
         if newest:
-            queue.rotate(1)
-        return self._take_from(queue, share)
+            self._state.ready[self._class, name].rotate(1)
+        return self._take_from(name, share)
 
     def _look_after(self, app: str) -> None:
         """Forget the turn of an application whose queue has run empty."""
@@ -284,11 +284,12 @@ class ClaimRun:
         ends = [limits.book(key, limit, taken) for key, limit in found]
         return max((each for each in ends if each is not None), default=None)
 
-    def _take_from(self, queue: deque[bytes], room: int) -> tuple[int, bool]:
+    def _take_from(self, name: str, room: int) -> tuple[int, bool]:
+        queue = self._state.ready[self._class, name]
         before = len(self.legs)
         while queue and len(self.legs) - before < room and not self._over:
             leg = self._state.legs.get(queue[0])
-            if leg is None or leg.state is not LegState.READY:
+            if leg is None or leg.state is not LegState.READY or _place(leg) != name:
                 queue.popleft()
                 continue
             if 0 < leg.give_up_ms <= self._state.now():
@@ -319,3 +320,8 @@ class ClaimRun:
         self._bytes += len(content or b"")
         self._over = self._over or self._bytes >= CLAIM_CONTENT_BYTES
         self.legs.append(Row(identifier, leg, state.heads.get(message), content))
+
+
+def _place(leg: Leg) -> str:
+    """The queue that a leg stands in; it was moved where its id stands in another one, too."""
+    return queue_at(leg.hop, leg.application)

@@ -6,19 +6,33 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from shared.hops import shared_part
+from shared.hops import limit_keys, shared_part
 from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, message_of
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, Status
 from shared.model.turns import hop_and_application
-from shared.store.limits import Override
+from shared.store.limits import Limited, Override
+from shared.store.memory_lines import MoveRun, entries
 from shared.store.memory_sessions import MemorySessions
 from shared.store.memory_state import State
-from shared.store.operations import Aside, Destination, Place, SetAside, Vitals, deepest
+from shared.store.operations import (
+    REFUSALS_DAYS,
+    Aside,
+    Destination,
+    Line,
+    Move,
+    Place,
+    Refusal,
+    SetAside,
+    Vitals,
+    Waiting,
+    deepest,
+)
 from shared.store.ports import Pause
 from shared.store.unreadable import shown
 
+DAY_MS = 86_400_000
 _replace = msgspec.structs.replace
 
 
@@ -63,7 +77,8 @@ class MemoryOperations:
         waiting = state.waiting.get(place, set())
         first = [*(queue[0] for queue in queues.values()), *sorted(waiting)[:1]]
         wakes = [at for each, at in state.wake[name].items() if hop_and_application(each)[0] == hop]
-        limits = state.limits.effective(shared_part(hop))
+        limits = tuple(self.limits(limit_keys(hop)))
+        own = limits[0].effective
         return Destination(
             hop,
             name,
@@ -72,15 +87,21 @@ class MemoryOperations:
             state.inflight.get(place, 0),
             state.now() - min(accepted_ms(each) for each in first) if first else None,
             sum(1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]),
-            limits.limit,
+            own.limit,
             min(wakes, default=None),
             state.pause(hop),
             deepest({each: len(queue) for each, queue in queues.items()}),
-            limits.override,
-            limits.slowed,
-            state.limits.used(shared_part(hop)),
+            own.override,
+            own.slowed,
+            limits[0].used,
             self._sessions.open_at(shared_part(hop)),
+            refusal=self._refusal(hop),
+            limits=limits,
         )
+
+    def _refusal(self, hop: str) -> Refusal | None:
+        found, today = self._state.refusals.get(hop), self._state.now() // DAY_MS
+        return found if found and found.at_ms // DAY_MS > today - REFUSALS_DAYS else None
 
     def suspend(self, hop: str, until_ms: int | None, reason: str) -> None:
         """See the port."""
@@ -98,6 +119,14 @@ class MemoryOperations:
             state.stir(hop)
             state.top_up()
             return any(pause is not None for pause in lifted)
+
+    def limits(self, keys: Sequence[str] | None = None) -> list[Limited]:
+        """See the port."""
+        limits = self._state.limits
+        with self._state.lock:
+            if keys is None:
+                keys = sorted({*limits.configured, *limits.overrides, *limits.slowing})
+            return [Limited(each, limits.effective(each), limits.used(each)) for each in keys]
 
     def set_limit(self, key: str, override: Override) -> None:
         """See the port."""
@@ -123,6 +152,18 @@ class MemoryOperations:
                 self._ready(identifier, leg)
             state.top_up()
             return len(ids)
+
+    def line(self, line: Line, skip: int, most: int, *, heads: bool = False) -> list[Waiting]:
+        """See the port."""
+        with self._state.lock:
+            return entries(self._state, line, skip, most, heads=heads)
+
+    def move(self, line: Line, moves: Sequence[Move], *, now: bool = False) -> list[bool]:
+        """See the port."""
+        with self._state.lock:
+            answers = MoveRun(self._state, line, now=now).go(moves)
+            self._state.top_up()
+        return answers
 
     def _ready(self, identifier: bytes, leg: Leg) -> None:
         leg = _replace(leg, state=LegState.READY, due_ms=0)

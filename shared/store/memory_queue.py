@@ -13,6 +13,7 @@ from shared.model.status import ASIDE, OPEN, Status
 from shared.store.memory_claim import ClaimRun
 from shared.store.memory_pump import PumpRun
 from shared.store.memory_state import State, resting
+from shared.store.operations import Refusal
 from shared.store.ports import (
     Claim,
     Pause,
@@ -166,6 +167,8 @@ class MemoryQueue:
             state.bump(name)
         if given.answered:
             self._answered(leg, via)
+        if given.refusal:
+            state.refusals[via] = Refusal(state.now(), given.refusal)
 
     def _answered(self, leg: Leg, via: str) -> None:
         """The next hop has answered a transaction: its trouble is over."""

@@ -15,6 +15,7 @@ from shared.model.status import OPEN, Status
 from shared.store.attempts import split_attempts
 from shared.store.figures import Depth, Health
 from shared.store.keys import ApiKey
+from shared.store.memory_lines import kept
 from shared.store.memory_state import State
 from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event, Stored, Submission
 from shared.store.quotas import WINDOWS, Quota, Use, Window, window_around
@@ -109,18 +110,25 @@ class MemorySpool:
     def get(self, message_id: bytes) -> Stored | None:
         """See the port."""
         with self._state.lock:
-            found = self._legs(message_id)
-            if not found:
+            pairs = self._legs(message_id)
+            if not pairs:
                 return None
-            packed = self._state.heads.get(message_id)
-            head, legs = shown(message_id, packed, [leg for _, leg in found])
+            state = self._state
+            packed = state.heads.get(message_id)
+            head, legs = shown(message_id, packed, [leg for _, leg in pairs])
             ready = {leg.hop for leg in legs if leg.state is LegState.READY}
-            pauses = {hop: self._state.pause(hop) for hop in ready}
+            pauses = {hop: state.pause(hop) for hop in ready}
             return Stored(
                 message_id,
                 head,
                 tuple(counted(leg) for leg in legs),
                 {hop: pause for hop, pause in pauses.items() if pause is not None},
+                {
+                    leg.hop: found
+                    for leg in legs
+                    if leg.state is LegState.READY and pauses[leg.hop] is None
+                    if (found := kept(state, leg)) is not None
+                },
             )
 
     def cancel(self, message_id: bytes) -> Changed:

@@ -20,6 +20,7 @@ from shared.model.status import OPEN, Status
 from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
 from shared.store.memory_limits import Limits
+from shared.store.operations import Refusal
 from shared.store.pools import pause_of_pool
 from shared.store.ports import Event, Idempotency, Pause
 from shared.store.quotas import Window
@@ -84,6 +85,7 @@ class State:
         self.probes: dict[str, bytes] = {}
         self.inflight: dict[tuple[MessageClass, str], int] = {}
         self.answered: list[tuple[int, MessageClass, str]] = []
+        self.refusals: dict[str, Refusal] = {}
         self.workers: dict[str, int] = {}
         self.last_pump: int | None = None
         self.reap_after = 0

@@ -11,10 +11,10 @@ from typing import Literal, Protocol
 import msgspec
 
 from shared.hops import DestinationLimit
-from shared.model.leg import Leg
+from shared.model.leg import Leg, LegState
 from shared.model.message import Head, MessageClass
 from shared.model.status import Status
-from shared.store.limits import Override, Slowed
+from shared.store.limits import Limited, Override, Slowed
 from shared.store.ports import Pause
 
 Aside = Literal["dead", "uncertain"]
@@ -23,6 +23,18 @@ Place = tuple[int, bytes]
 """Where a list goes on: since when, and the id of the last leg that was given."""
 State = Literal["active", "idle", "limited", "suspended", "backing_off", "probing"]
 """`backing_off` until its next probe; `probing`: a message probes it now, or its next one will."""
+
+
+REFUSALS_DAYS = 2
+"""Days of the calendar whose last refusals are told: this one and the one before."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What a hop said that did not take a message, or not for everybody."""
+
+    at_ms: int
+    text: str
+    """Code, enhanced code and text, without addresses."""
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -52,6 +64,10 @@ class Destination(msgspec.Struct, frozen=True):
     """Window (minute, hour, day) -> legs that count for it, where it has a limit."""
     connections: int = 0
     """SMTP sessions open over all workers to the relay or site, from whichever address."""
+    refusal: Refusal | None = None
+    """The last one, of yesterday at the earliest."""
+    limits: tuple[Limited, ...] = ()
+    """What holds for its relay or site, and for the route it is named after."""
 
     @property
     def rate(self) -> float:
@@ -96,6 +112,44 @@ class SetAside(msgspec.Struct, frozen=True):
         return [self.head.recipients[index].email for index in self.indices()]
 
 
+class Line(msgspec.Struct, frozen=True):
+    """Legs that wait at a hop, in their order."""
+
+    hop: str
+    message_class: MessageClass
+    application: str | None = None
+    """Whose ready legs; None: the deferred ones of all. What waits for `send_at` is in no line."""
+
+    def has(self, leg: Leg) -> bool:
+        """Whether a leg stands in it: its id may for a while after it has gone."""
+        if (leg.hop, leg.message_class) != (self.hop, self.message_class):
+            return False
+        if self.application is None:
+            return leg.state is LegState.WAITING
+        return leg.state is LegState.READY and leg.application == self.application
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An entry of a line."""
+
+    leg_id: bytes
+    leg: Leg | None
+    """None: it is gone from there, or cannot be read."""
+    gone: bool = False
+    head: Head | None = None
+    """None: it was not asked for, or cannot be read."""
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What becomes of an entry of a line."""
+
+    leg_id: bytes
+    leg: Leg | None = None
+    """As it was read; None: it is gone, and its id goes, too."""
+    legs: tuple[Leg, ...] = ()
+    """What replaces it, each with its hop."""
+
+
 class Vitals(msgspec.Struct, frozen=True):
     """How the server itself is. None where it does not say."""
 
@@ -132,6 +186,10 @@ class Operations(Protocol):
         """Lift a hop's suspension and its back-off; whether there was one."""
         ...
 
+    def limits(self, keys: Sequence[str] | None = None) -> list[Limited]:
+        """What holds for these keys, or for all of which anything is said."""
+        ...
+
     def set_limit(self, key: str, override: Override) -> None:
         """Limit a relay, `mx:SITE`, `mx:*` or `@ROUTE` otherwise than configured, from now on."""
         ...
@@ -142,6 +200,18 @@ class Operations(Protocol):
 
     def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
         """Make at most `most` deferred legs of a destination due now; how many."""
+        ...
+
+    def line(self, line: Line, skip: int, most: int, *, heads: bool = False) -> list[Waiting]:
+        """At most `most` entries of a line behind the first `skip`; with their `heads`."""
+        ...
+
+    def move(self, line: Line, moves: Sequence[Move], *, now: bool = False) -> list[bool]:
+        """Put entries of a line elsewhere; at most 100, in one script. False: not moved.
+
+        A leg is moved only as it was read, and never while it is leased. An older claim of it is
+        over then. The rest of it stays: attempts, due time (unless `now`), end; a note is added.
+        """
         ...
 
     def aside(self, kind: Aside, limit: int, before: Place | None = None) -> list[SetAside]:

@@ -79,6 +79,16 @@ class Pause(msgspec.Struct, frozen=True):
     since_ms: int | None = None
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """What keeps ready mail of a hop back that does not stand still."""
+
+    until_ms: int
+    """When the next leg may go."""
+    limit: str = ""
+    """Which limit, such as `per_minute of gw1`; empty: it comes back from trouble, or lets class
+    critical pass."""
+
+
 class Stored(msgspec.Struct, frozen=True):
     """A message as the store knows it now."""
 
@@ -88,6 +98,8 @@ class Stored(msgspec.Struct, frozen=True):
     """With all their `attempts` (`shared.model.leg.counted`)."""
     pauses: dict[str, Pause] = {}
     """Hops of its ready legs that stand still."""
+    kept: dict[str, Kept] = {}
+    """Hops of its other ready legs that may not have more at the moment."""
 
     def statuses(self) -> dict[int, Status]:
         """Status by index in `Head.recipients`."""
@@ -121,7 +133,7 @@ class Event(msgspec.Struct, frozen=True):
     """The stream's id: milliseconds, a dash, a number."""
     kind: str
     """accepted, attempt, cancelled, rescheduled, expired, crashed, dead, late, rerouted,
-    requeued, dropped."""
+    moved, requeued, dropped."""
     leg: bytes
     """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
     payload: bytes
@@ -234,6 +246,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """SETTLE: the next hop has answered MAIL, so its trouble is over."""
     pinned: bool = False
     """SETTLE: the leg stays with the member of the pool that had it: it may have arrived there."""
+    refusal: str = ""
+    """SETTLE: what the hop said that has not taken it all; kept as its last one, for two days."""
     replaced: bool = False
     """RELEASE: others have the leg's place already, so that the store refuses this is no news."""
 

@@ -140,6 +140,7 @@ class RedisQueue:
                     each.retry_after_ms,
                     " ".join(each.counted),
                     "a" * each.answered + "p" * each.pinned,
+                    each.refusal,
                 )
             answers += [_SETTLED[letter] for letter in await self._run("settle", *flat)]
         return answers

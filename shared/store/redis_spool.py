@@ -23,7 +23,7 @@ from shared.store.figures import Depth, Health
 from shared.store.health import depth_of, judged
 from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event, Stored, Submission
 from shared.store.quotas import WINDOWS, Use, Window
-from shared.store.redis_pauses import pauses_of
+from shared.store.redis_pauses import kept_of, pauses_of
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
 from shared.store.unreadable import readable_leg, readable_legs, shown
@@ -162,7 +162,9 @@ class RedisSpool:
         stored = Stored(message_id, head, tuple(counted(leg) for leg in legs))
         now_ms = (self._clock or SystemClock()).now_ms()
         pauses = pauses_of(self._redis, legs, now_ms)
-        return msgspec.structs.replace(stored, pauses=pauses), stored_head or b""
+        kept = kept_of(self._redis, [leg for leg in legs if leg.hop not in pauses], now_ms)
+        stored = msgspec.structs.replace(stored, pauses=pauses, kept=kept)
+        return stored, stored_head or b""
 
     def _further_legs(self, message_id: bytes, first: bytes) -> list[bytes]:
         """The other legs of a message; as many as there are where the first one cannot tell."""

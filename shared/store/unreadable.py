@@ -115,6 +115,14 @@ def shown(message_id: bytes, packed: bytes | None, legs: Sequence[Leg]) -> tuple
     return stand_in, [_noted(leg, at_ms) for leg in legs]
 
 
+def readable_head(packed: bytes | None) -> Head | None:
+    """A message's head; None where nothing can be told of it."""
+    try:
+        return None if packed is None else unpack_head(packed)
+    except UnknownFormat:
+        return None
+
+
 def readable_leg(message_id: bytes, packed: bytes) -> Leg | None:
     """A leg for a view, without its history where that is damaged; None when nothing is told."""
     with suppress(UnknownFormat):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.hops import DestinationLimit
+from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, LegState, RecipientReply, pack_history
 from shared.model.status import Status
-from shared.store.operations import Destination
-from shared.store.ports import ChangeKind, Pause
-from tests.support.stores import Store, release, settlement
+from shared.store.operations import Destination, Refusal
+from shared.store.ports import ChangeKind, Pause, Settled
+from tests.support.stores import RedisTestStore, Store, release, settlement
 
 
 def destination(store: Store, hop: str, name: str = "transactional") -> Destination:
@@ -550,3 +550,35 @@ def test_the_rate_of_a_destination_is_that_of_the_last_minute(store: Store) -> N
     store.clock.advance(180)
     assert destination(store, "a").per_minute == 0
     assert destination(store, "a").state(store.clock.now_ms()) == "active"
+
+
+def test_a_destination_keeps_what_it_last_refused_something_with(store: Store) -> None:
+    store.pump()
+    for hop in ("a", "b"):
+        store.accept(hops=(hop,))
+    store.accept(hops=("a",))
+    first, *others = store.claim().legs
+    said = msgspec.structs.replace(settlement(first, Status.DEFERRED), refusal="450 4.2.0 later")
+    assert store.settle(said) == [Settled.DONE]
+    at = store.clock.now_ms()
+    store.clock.advance(5)
+    store.settle(*(settlement(each, Status.DELIVERED) for each in others))
+    assert destination(store, first.leg.hop).refusal == Refusal(at, "450 4.2.0 later")
+    assert [each.refusal for each in store.operations.destinations()].count(None) == 1
+    if isinstance(store, RedisTestStore):
+        (key,) = store.client.keys("ph:refusals:*")
+        assert store.client.pttl(key) > 0
+    store.clock.advance(2 * 86_400)
+    assert destination(store, first.leg.hop).refusal is None
+
+
+def test_what_the_member_of_a_pool_refuses_is_its_own(store: Store) -> None:
+    store.run(store.queue().pools({"pool:p": PoolMembers("ordered", (("a", 1),))}))
+    store.pump()
+    store.accept(hops=("pool:p",))
+    (claimed,) = store.claim().legs
+    store.settle(msgspec.structs.replace(settlement(claimed, Status.DEFERRED), refusal="550 no"))
+    found = {
+        each.hop: each.refusal and each.refusal.text for each in store.operations.destinations()
+    }
+    assert found == {"pool:p": None, "a": "550 no"}

@@ -13,8 +13,9 @@ from shared.clock import ManualClock
 from shared.hops import DestinationLimit, PoolMembers
 from shared.model.message import MessageClass
 from shared.model.status import Status
+from shared.parting import parted
 from shared.store.limits import Override
-from shared.store.operations import Aside, Destination, Place, SetAside
+from shared.store.operations import Aside, Destination, Line, Move, Place, SetAside
 from shared.store.ports import Accepted, AcceptKind, Claimed, Idempotency
 from shared.store.quotas import Quota
 from tests.support.redis_server import RedisServer
@@ -68,6 +69,9 @@ seldom = st.one_of(
     st.tuples(st.just("resume"), st.sampled_from(QUEUES)),
     st.tuples(st.just("trouble"), st.sampled_from((*HOPS, *SITES)), st.booleans()),
     st.tuples(st.just("flush"), st.sampled_from(QUEUES), st.sampled_from(NAMES)),
+    st.tuples(st.just("move"), st.sampled_from(QUEUES), st.sampled_from(NAMES),
+              st.sampled_from((None, *APPLICATIONS)), st.sampled_from(QUEUES), st.booleans(),
+              st.booleans()),
     st.tuples(st.just("requeue"), st.sampled_from(("dead", "uncertain"))),
     st.tuples(st.just("damage"), st.integers(0, 9), st.sampled_from((None, b"\x02", b"\x01\xc1"))),
     st.tuples(st.just("drop"), st.sampled_from(("dead", "uncertain"))),
@@ -149,7 +153,8 @@ class Pair:
             first, _ = self.claims[-1 - at % len(self.claims)]
             given = settlement(first, status, retry_ms=2000, note="lost; TLS")
             pinned = status is Status.DEFERRED and first.leg.attempts % 2 == 1
-            self.both("settle", msgspec.structs.replace(given, pinned=pinned))
+            refusal = "421 4.7.0 later" if pinned else ""
+            self.both("settle", msgspec.structs.replace(given, pinned=pinned, refusal=refusal))
 
     def do_release(self, at: int, wait: int) -> None:
         if self.claims:
@@ -202,6 +207,27 @@ class Pair:
         first, second = (store.operations.flush(hop, name, 3) for store in self.stores)
         assert first == second
 
+    def do_move(
+        self, hop: str, name: Any, application: str | None, to: str, part: bool, now: bool
+    ) -> None:
+        """Some of a line; with `part` each recipient goes another way."""
+        line = Line(hop, name, application)
+        moves, others = (self.read(store, line, to, part=part) for store in self.stores)
+        assert moves == others
+        first, second = (store.operations.move(line, moves, now=now) for store in self.stores)
+        assert first == second
+
+    @staticmethod
+    def read(store: Store, line: Line, to: str, *, part: bool) -> list[Move]:
+        """What moves the first ones of a line."""
+        found = []
+        for entry in store.operations.line(line, 0, 3):
+            leg = entry.leg
+            if leg is not None:
+                hops = [("a", "pool:w", to)[at % 3] if part else to for at in leg.indices()]
+                found.append(Move(entry.leg_id, leg, parted(leg, hops)))
+        return found
+
     def do_requeue(self, kind: Aside) -> None:
         legs = [(each.leg_id, self.clock.now_ms() + 9000) for each in self.aside(kind)]
         first, second = (store.operations.requeue(legs) for store in self.stores)
@@ -251,7 +277,7 @@ class Pair:
         """What must agree; of ready ids some may be tombstones, and rates are by the minute."""
         if each is None:
             return (0, 0, None, None, {})
-        return (each.deferred, each.in_flight, each.pause, each.override, each.used)
+        return (each.deferred, each.in_flight, each.pause, each.override, each.used, each.refusal)
 
     def compare(self) -> None:
         """Everything that can be seen is the same, and nothing is unaccounted for."""
@@ -259,6 +285,8 @@ class Pair:
             first, second = (store.spool.get(identifier) for store in self.stores)
             assert first == second
         assert len({store.spool.uses("app") for store in self.stores}) == 1
+        limits = [store.operations.limits(LIMITED) for store in self.stores]
+        assert limits[0] == limits[1]
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
         for name in ("accepted", "by_status", "ready_legs", "deferred_legs", "leased_legs",
                      "dead_legs", "held_legs", "finished_messages", "live_workers",
@@ -302,6 +330,16 @@ def server(redis_server: RedisServer) -> RedisServer:
         *[("pump", 14)] * 9, ("damage", 1, None), ("claim", "transactional", 9, True),
     ]
 )  # fmt: skip
+@example(
+    history=[
+        ("limit", "a", DestinationLimit(per_minute=3, per_day=5)), ("pump", 1),
+        *[("accept", "a", "transactional", 3, False, False, False)] * 5,
+        *[("claim", "transactional", 2, True), ("settle", 0, Status.DEFERRED), ("pump", 5)] * 2,
+        ("move", "a", "transactional", None, "pool:w", True, False),
+        ("move", "a", "transactional", "app", "b", False, False),
+        ("claim", "transactional", 9, True), ("pump", 14), ("claim", "transactional", 9, True),
+    ]
+)  # fmt: skip
 def agree(server: RedisServer, history: list[tuple[Any, ...]]) -> None:
     server.client().flushall()  # This module's own server.
     clock = ManualClock()
@@ -320,5 +358,5 @@ def test_twins_agree(server: RedisServer) -> None:
     assert {
         "deferred", "in flight", "pause", "accepted", "attempt", "cancelled", "rescheduled",
         "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed", "override",
-        "slowed", "used",
+        "slowed", "used", "moved",
     } <= SEEN, "the histories are too tame"  # fmt: skip

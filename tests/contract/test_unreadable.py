@@ -15,7 +15,8 @@ from shared.model.leg import LegState, leg_id, pack_leg, unpack_leg
 from shared.model.message import pack_head
 from shared.model.status import Status
 from shared.redrive import Choice, Redrive
-from shared.settings import RetrySettings
+from shared.routing import Routes
+from shared.settings import RetrySettings, Settings
 from shared.store.ports import ChangeKind, Settled
 from shared.store.scripts import PREFIX
 from tests.support.redis_server import RedisServer
@@ -104,7 +105,7 @@ def test_views_show_a_stand_in(store: Store, packed: bytes | None) -> None:
         store.put_head(each, packed)
         stored = store.spool.get(each)
         assert stored is not None
-        shown = report.message(stored)
+        shown = report.message(stored, Routes(Settings()))
         assert shown["subject"] == "(unreadable)"
         assert len(report.statuses(stored)) == len(shown["recipients"]) == len(stored.statuses())
     (dead,) = store.operations.aside("dead", 10)
@@ -325,7 +326,7 @@ def test_no_damage_stops_a_script(
     real.pump_for(8)
     stored = real.spool.get(message)
     assert stored is not None
-    report.message(stored)
+    report.message(stored, Routes(Settings()))
     for each in real.operations.aside("dead", 100):
         report.set_aside(each, attempts=True)
     more = True

@@ -10,6 +10,7 @@ from shared.clock import ManualClock
 from shared.model.leg import Leg
 from shared.model.message import Head
 from shared.model.status import Status
+from shared.parting import rerouted
 from shared.routing import Routes
 from shared.settings import ClassRetrySettings, RetrySettings, Settings
 from shared.store.ports import Claimed, Settled, Settlement
@@ -17,7 +18,7 @@ from tests.support.smtp_client import Held
 from tests.support.stores import MemoryTestStore
 from workers.leases import Lease
 from workers.pipeline import Pipeline
-from workers.route import NextHop, rerouted
+from workers.route import NextHop
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.types import Lease as Right

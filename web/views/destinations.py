@@ -1,4 +1,7 @@
-"""Destinations, for operators: how they stand; suspend, resume, flush. Needs scope `operate`."""
+"""Destinations, for operators: how they stand; suspend, resume, flush, move.
+
+Needs scope `operate`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from shared import report
+from shared import destination_report, report
 from shared.flushing import flush
 from shared.model.message import CLASSES
+from shared.moving import Moving, move, wrong_target
 from shared.store.operations import Destination
 from shared.suspension import wrong_reason, wrong_seconds
 from web.answers import answer
@@ -18,6 +22,9 @@ from web.views.context import Context
 
 FLUSH_MOST = 10_000
 """Of one request and class; `flushed` under `chosen` says that one can ask again."""
+MOVE_MOST = 10_000
+"""Of one request; `limit` says less."""
+_MOVE_FIELDS = ("to", "class", "application", "limit", "now", "uncertain", "dry_run")
 
 
 def blueprint(context: Context) -> Blueprint:
@@ -29,6 +36,7 @@ def blueprint(context: Context) -> Blueprint:
     routes.post("/v1/destinations/<name>/suspend")(views.suspend)
     routes.post("/v1/destinations/<name>/resume")(views.resume)
     routes.post("/v1/destinations/<name>/flush")(views.flush)
+    routes.post("/v1/destinations/<name>/move")(views.move)
     return routes
 
 
@@ -42,7 +50,7 @@ class _Views:
         """GET /v1/destinations: the deepest first."""
         self._context.key(request, "operate")
         self._context.no_query(request)
-        rows = report.destinations(self._all(), self._clock.now_ms())
+        rows = destination_report.destinations(self._all(), self._clock.now_ms())
         totals = report.totals(self._context.services.spool.depth())
         return answer({"data": rows, "next_cursor": None, "totals": totals})
 
@@ -91,11 +99,8 @@ class _Views:
         fields = self._fields()
         found = Report()
         found.only(fields, ("class", "dry_run"))
-        if "class" in fields and fields["class"] not in CLASSES:
-            found.add("/class", "bad_value", f"One of {', '.join(CLASSES)}.")
-        dry_run = fields.get("dry_run", False)
-        if not isinstance(dry_run, bool):
-            found.add("/dry_run", "wrong_type", "true or false.")
+        _check_class(fields, found)
+        dry_run = _flag(fields, "dry_run", found)
         if found.errors:
             raise invalid(found.errors)
         wanted = (fields["class"],) if "class" in fields else CLASSES
@@ -105,13 +110,46 @@ class _Views:
             raise interrupted(told.interrupted, told.flushed, report.flushed(told))
         return answer(report.flushed(told))
 
+    def move(self, name: str) -> Response:
+        """POST /v1/destinations/{name}/move: its waiting mail waits at another hop."""
+        self._context.key(request, "operate")
+        self._known(name)
+        moving = self._moving(name, self._fields())
+        told = move(self._operations, self._all(), moving, self._context.routes)
+        if told.interrupted:
+            raise interrupted(told.interrupted, told.moved, report.moved(told, moving.to))
+        return answer(report.moved(told, moving.to))
+
+    def _moving(self, name: str, fields: dict[str, Any]) -> Moving:
+        """What a body asks for. Raises a 422 with every wrong field."""
+        found = Report()
+        found.only(fields, _MOVE_FIELDS)
+        to, application, limit = fields.get("to"), fields.get("application"), fields.get("limit")
+        if wrong := wrong_target(to, name, self._context.routes):
+            found.add("/to", "bad_value" if "to" in fields else "required", wrong)
+        _check_class(fields, found)
+        if application is not None and not isinstance(application, str):
+            found.add("/application", "wrong_type", "A string.")
+        whole = isinstance(limit, int) and not isinstance(limit, bool)
+        if limit is not None and not (whole and 1 <= limit <= MOVE_MOST):
+            found.add("/limit", "bad_value", f"A number from 1 to {MOVE_MOST}.")
+        now, uncertain, dry_run = (
+            _flag(fields, each, found) for each in ("now", "uncertain", "dry_run")
+        )
+        if found.errors:
+            raise invalid(found.errors)
+        most = MOVE_MOST if limit is None else limit
+        return Moving(
+            name, str(to), fields.get("class"), application, most, now, uncertain, dry_run
+        )
+
     def _fields(self) -> dict[str, Any]:
         """The body's, which may be left out; nothing may stand in the query instead."""
         self._context.no_query(request)
         return self._context.fields(request, optional=True)
 
     def _all(self) -> list[Destination]:
-        return report.with_idle(self._operations.destinations(), self._context.routes.hops)
+        return destination_report.everything(self._operations, self._context.routes)
 
     def _known(self, name: str) -> list[Destination]:
         """Its classes. Raises a 404 for what is neither configured nor has any mail."""
@@ -121,4 +159,18 @@ class _Views:
         return rows
 
     def _shown(self, name: str) -> Response:
-        return answer(report.of_destination(name, self._known(name), self._clock.now_ms()))
+        return answer(
+            destination_report.of_destination(name, self._known(name), self._clock.now_ms())
+        )
+
+
+def _check_class(fields: dict[str, Any], found: Report) -> None:
+    if "class" in fields and fields["class"] not in CLASSES:
+        found.add("/class", "bad_value", f"One of {', '.join(CLASSES)}.")
+
+
+def _flag(fields: dict[str, Any], name: str, found: Report) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        found.add(f"/{name}", "wrong_type", "true or false.")
+    return value is True

@@ -77,7 +77,8 @@ class _Views:
     def look(self, identifier: str) -> Response:
         """GET /v1/messages/{id}."""
         key = self._context.authenticator.key(request)
-        return answer(report.message(self._find(identifier, key, others="operate" in key.scopes)))
+        stored = self._find(identifier, key, others="operate" in key.scopes)
+        return answer(report.message(stored, self._context.routes))
 
     def _own(self, key: ApiKey, identifier: str) -> Stored:
         """The message, if it is this application's; 404 otherwise, whoever else's it may be."""

@@ -84,7 +84,10 @@ local function take(id)
     lay_aside(id, rec)
     return true
   end
-  if state ~= READY then return true end
+  -- Its place has the queue's name, unless it was moved while its id stood here for nothing.
+  if state ~= READY or byte(rec, 30) ~= #serving or string.find(rec, serving, 31, true) ~= 31 then
+    return true
+  end
   if give_up > 0 and give_up <= now then
     expire(id, decode(rec))
     expired = expired + 1

@@ -14,6 +14,7 @@
 --   turns HASH <c><hop> -> when it last had a permit of a limit
 --   flying HASH key of a limit -> legs under lease
 --   pools HASH pool -> 'ordered' or 'weighted', then its members and their weights
+--   refusals:<day> HASH hop -> ms, '|', what it last refused something with
 --   served:<pool> HASH member -> legs it was given
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
 --   trouble recovering HASH by hop

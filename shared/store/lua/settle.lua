@@ -2,10 +2,11 @@
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<queue> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
---   used:<window>:<key> trouble recovering rate:<minute> tickets:<c> dramatiq:<class>[.msgs]; reads limits pools suspended live
+--   used:<window>:<key> trouble recovering rate:<minute> refusals:<day> tickets:<c>
+--   dramatiq:<class>[.msgs]; reads limits pools suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
 --   counters to raise, separated by spaces, letters: 'a' the next hop has answered MAIL, 'p' the leg
---   stays with the pool's member that had it.
+--   stays with the pool's member that had it; what the hop has refused something with, or ''.
 -- Returns a letter each: d done, l late but counted, r refused.
 
 local UNDECIDED = { q = true, s = true, f = true, u = true }
@@ -43,6 +44,11 @@ local function settled(id, l, i)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
   for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
   if string.find(ARGV[i + 9], 'a', 1, true) then answered(l) end
+  if ARGV[i + 10] ~= '' then
+    local day = P .. 'refusals:' .. math.floor(now / 86400000)
+    local said = string.format('%d|', now) .. ARGV[i + 10]
+    if call('HSET', day, l.via or l.hop, said) == 1 then call('PEXPIRE', day, 172800000) end
+  end
 end
 
 -- A permit was not used. Of a window it is taken off the first part: no later one may count for less.
@@ -140,7 +146,7 @@ local function overtaken(id, l, i, own)
 end
 
 local answers = {}
-for i = 4, #ARGV, 10 do
+for i = 4, #ARGV, 11 do
   local id, fence = ARGV[i], tonumber(ARGV[i + 1])
   local l = load_leg(id)
   local answer = 'r'

@@ -19,9 +19,9 @@ from shared.hops import PoolMembers
 from shared.model.leg import LegState
 from shared.model.message import Address, Head, Recipient
 from shared.outgoing import outgoing_from
+from shared.parting import rerouted
 from shared.routing import MAX_RECIPIENTS, UNDECIDED_HOP, Routes, legs_of
 from shared.settings import Settings
-from workers.route import rerouted
 
 README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
 RELAYS = [{"name": name, "host": "127.0.0.1"} for name in ("main", "bulk", "eu")]

@@ -66,7 +66,7 @@ def test_operating_needs_its_scope(api: Api) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith(("/v1/destinations", "/v1/dead-letters"))
     ]
-    assert len(paths) == 9
+    assert len(paths) == 13
     for method, path in paths:
         answer = api.ask(method, path)
         assert (answer.status_code, answer.json["code"]) == (403, "missing_scope"), path
@@ -330,11 +330,11 @@ class Failing:
         self._left = call
         self._error = error
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
         self._left -= 1
         if self._left == 0:
             raise self._error
-        return self._method(*arguments)
+        return self._method(*arguments, **options)
 
 
 @pytest.mark.parametrize("verb", ["drop", "requeue"])

@@ -41,6 +41,8 @@ NEVER_ASIDE = {
     "the token is empty or not printable ASCII",
     # The leg goes back, its crash counted.
     "worker ended",
+    # What is set aside is not moved.
+    "moved",
 }
 """Notes that no dead letter and no held leg has as its last one, and why."""
 MAKERS = {"Broken", "OutOfStep", "_dead", "Verdict"}

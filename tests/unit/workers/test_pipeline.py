@@ -13,6 +13,7 @@ from shared.clock import ManualClock, SystemClock
 from shared.model.leg import Leg, LegState, RecipientReply
 from shared.model.message import Address, Attachment, Content, Head, Recipient
 from shared.model.status import BY_LETTER
+from shared.parting import rerouted
 from shared.routing import Routes
 from shared.settings import Settings
 from shared.store.ports import Accepted
@@ -22,7 +23,7 @@ from tests.support.stores import MemoryTestStore, settings
 from workers import pipeline
 from workers.pipeline import SLOW_HTML_BYTES, Pipeline
 from workers.render import needs_smtputf8, parts
-from workers.route import NextHop, rerouted
+from workers.route import NextHop
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction
 from workers.smtp.commands import prepare

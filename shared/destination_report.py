@@ -1,0 +1,98 @@
+"""What is told about destinations: one shape for API and command.
+
+`everything` asks the store; the rest takes its values and gives what JSON can hold, and is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from shared import limit_report
+from shared.hops import limit_keys
+from shared.routing import Routes
+from shared.store.operations import Destination, Operations
+from shared.times import shown
+
+MOST_APPLICATIONS = 20
+"""Of a destination those with the most ready mail are told."""
+
+
+def everything(operations: Operations, routes: Routes) -> list[Destination]:
+    """The destinations, and behind them the configured hops that have nothing to do.
+
+    May raise the `StoreError` family.
+    """
+    rows = operations.destinations()
+    busy = {each.hop for each in rows}
+    names = [each for each in routes.hops if each not in busy]
+    keys = list(dict.fromkeys(key for name in names for key in limit_keys(name)))
+    limits = {each.key: each for each in operations.limits(keys)}
+    idle = [
+        Destination(name, "transactional", limits=tuple(limits[key] for key in limit_keys(name)))
+        for name in names
+    ]
+    return [*rows, *(_limited(each) for each in idle)]
+
+
+def _limited(each: Destination) -> Destination:
+    own = each.limits[0]
+    return msgspec.structs.replace(
+        each,
+        limit=own.effective.limit,
+        override=own.effective.override,
+        slowed=own.effective.slowed,
+        used=own.used,
+    )
+
+
+def destinations(rows: Sequence[Destination], now_ms: int) -> list[dict[str, Any]]:
+    """Destinations; of each one all its classes."""
+    return [_destination(each, now_ms, probe(each, rows)) for each in rows]
+
+
+def probe(each: Destination, rows: Sequence[Destination]) -> str:
+    """How a destination in state `probing` is probed: one probe is for all its classes."""
+    busy = any(other.in_flight for other in rows if other.hop == each.hop)
+    return "being probed" if busy else "probed by its next message"
+
+
+def of_destination(name: str, rows: Sequence[Destination], now_ms: int) -> dict[str, Any]:
+    """One destination in each class."""
+    mine = [each for each in rows if each.hop == name]
+    return {"destination": name, "data": destinations(mine, now_ms)}
+
+
+def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
+    pause = each.pause
+    state = each.state(now_ms)
+    until = pause.until_ms if pause else each.wakes_ms if state == "limited" else None
+    reason = (pause.reason or None) if pause else None
+    if state == "probing":
+        reason = "; ".join(filter(None, (reason, probed)))
+    return {
+        "destination": each.hop,
+        "class": each.message_class,
+        "state": state,
+        "until": shown(until),
+        "reason": reason,
+        "since": shown(pause.since_ms) if pause else None,
+        "strikes": pause.strikes if pause else 0,
+        "ready": each.ready,
+        "deferred": each.deferred,
+        "in_flight": each.in_flight,
+        "oldest_seconds": None if each.oldest_ms is None else max(0, each.oldest_ms // 1000),
+        "per_minute": round(each.per_minute, 1),
+        "connections": each.connections,
+        "rate_limit": each.rate or None,
+        "limits": [number for limited in each.limits for number in limit_report.numbers(limited)],
+        "last_refusal": None
+        if each.refusal is None
+        else {"at": shown(each.refusal.at_ms), "reply": each.refusal.text},
+        "applications": [
+            {"application": name, "ready": ready}
+            for name, ready in each.applications[:MOST_APPLICATIONS]
+        ],
+    }

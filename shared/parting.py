@@ -1,0 +1,46 @@
+"""Parting a leg into several, by the hops that its recipients take. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from shared.model.leg import Leg
+from shared.model.message import Head
+from shared.model.status import Status
+from shared.routing import Routes, grouped
+
+
+def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
+    """The legs that replace one, each with its hop as the routes have it."""
+    return parted(leg, routes.hops_of(head, leg.indices()))
+
+
+def portioned(leg: Leg, hops: Mapping[int, str], most: Callable[[str], int]) -> tuple[Leg, ...]:
+    """The legs that replace one, by the hops of its open recipients, so many of a hop in each.
+
+    The others stay with the first of these.
+    """
+    status = dict(zip(leg.indices(), leg.statuses, strict=True))
+    by_hop: dict[str, list[int]] = {}
+    for index, hop in hops.items():
+        by_hop.setdefault(hop, []).append(index)
+    groups = [
+        (hop, group[at : at + most(hop)])
+        for hop, group in by_hop.items()
+        for at in range(0, len(group), most(hop))
+    ]
+    groups[0][1].extend(index for index in status if index not in hops)
+    return tuple(_part(leg, hop, sorted(group), status) for hop, group in groups)
+
+
+def _part(leg: Leg, hop: str, group: Sequence[int], status: Mapping[int, Status]) -> Leg:
+    statuses = tuple(status[index] for index in group)
+    return msgspec.structs.replace(leg, hop=hop, recipients=tuple(group), statuses=statuses)
+
+
+def parted(leg: Leg, hops: Sequence[str]) -> tuple[Leg, ...]:
+    """The legs that replace one, by the hop of each of its recipients."""
+    status = dict(zip(leg.indices(), leg.statuses, strict=True))
+    return tuple(_part(leg, hop, group, status) for hop, group in grouped(tuple(status), hops))
