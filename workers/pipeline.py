@@ -17,7 +17,7 @@ import structlog
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
-from shared.hops import member_of, shared_part
+from shared.hops import member_of
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import (
     Leg,
@@ -80,6 +80,8 @@ class Pipeline:
         """Work one claimed leg; the engine settles the answer."""
         if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
             return release(claimed, OVERDUE_MS)
+        if self._conclude.troubles.has_stopped(member_of(claimed.leg.hop), lease.since):
+            return release(claimed)
         onward = await self._onward(claimed)
         if not isinstance(onward, Onward):
             return onward
@@ -135,10 +137,14 @@ class Pipeline:
         return await self._split(claimed, found)
 
     async def _tell_limit(self, hop: str) -> None:
-        """A site's limits are others than when its mail was queued."""
-        limit = self._shapes.untold(hop)
-        if limit is not None:
-            await self._queue.limit(shared_part(hop), limit)
+        """The store may not know a site's limits, where another process has sent its mail there."""
+        limits = self._shapes.untold(hop)
+        self._shapes.told(limits)  # Others of its legs need not, meanwhile.
+        try:
+            for key, limit in limits.items():
+                await self._queue.limit(key, limit)
+        except StoreError:
+            self._shapes.not_told(limits)  # The next one tells.
 
     async def _split(self, claimed: Claimed, legs: tuple[Leg, ...]) -> Settlement:
         """Others take its place."""
