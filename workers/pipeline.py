@@ -120,11 +120,8 @@ class Pipeline:
         leg = claimed.leg
         next_hop = self._next_hops.find(member_of(leg.hop))
         if next_hop is not None:
-            open_ones = leg.open_indices()
-            if len(open_ones) <= self._shapes.most_recipients(leg.hop):
-                return Onward(next_hop, {})
-            hops = dict.fromkeys(open_ones, leg.hop)
-            return await self._split(claimed, portioned(leg, hops, self._shapes.most_recipients))
+            legs = self._portions(leg, claimed.head)
+            return Onward(next_hop, {}) if len(legs) == 1 else await self._split(claimed, legs)
         resolve = self._resolve
         found = await resolve.leg(leg, claimed.head) if resolve is not None else None
         if isinstance(found, Onward):
@@ -135,6 +132,17 @@ class Pipeline:
         if found is None:
             found = self._next_hops.reroute(leg, claimed.head)
         return await self._split(claimed, found)
+
+    def _portions(self, leg: Leg, head: Head) -> tuple[Leg, ...]:
+        """A leg to a relay: as many recipients in each as that takes at once."""
+        indices = leg.open_indices()
+        if len(indices) == 1:
+            return (leg,)
+        hops = dict.fromkeys(indices, leg.hop)
+        apart = self._shapes.apart(hops, head)
+        if not apart and len(indices) <= self._shapes.most_recipients(leg.hop):
+            return (leg,)
+        return portioned(leg, hops, self._shapes.most_recipients, apart)
 
     async def _tell_limit(self, hop: str) -> None:
         """The store may not know a site's limits, where another process has sent its mail there."""

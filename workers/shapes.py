@@ -15,8 +15,9 @@ import msgspec
 
 from shared.clock import Clock
 from shared.hops import DestinationLimit, mx_hop, shared_part
+from shared.model.message import Head
 from shared.relays import Relay
-from shared.routing import MAX_RECIPIENTS
+from shared.routing import MAX_RECIPIENTS, mail_domain
 from shared.settings import Settings
 from shared.shaping.shaping import Shaped, Shaping
 
@@ -74,9 +75,17 @@ class Shapes:
 
     def takes_one_domain(self, hop: str) -> bool:
         """Whether it has said so lately."""
-        if not self._one_domain:
-            return False
         return self._clock.monotonic() < self._one_domain.get(shared_part(hop), 0.0)
+
+    def apart(self, hops: Mapping[int, str], head: Head) -> dict[int, str]:
+        """Recipient -> domain of those that share a transaction with their own domain only."""
+        if not self._one_domain:
+            return {}
+        return {
+            index: mail_domain(head.recipients[index])
+            for index, hop in hops.items()
+            if self.takes_one_domain(hop)
+        }
 
     def limits(self, hops: Iterable[str]) -> dict[str, DestinationLimit | None]:
         """What the store is to know of the sites among these, with the legs that go there; None:
