@@ -147,9 +147,7 @@ class Sites:
     def _made(self, relay: Relay) -> _Site:
         places = SitePlaces(self._dead)
         reserved = max(1, int(relay.connections * self._share)) if relay.connections > 1 else 0
-        pool = Pool(
-            relay, reserved=reserved, metrics=self._metrics, places=places, gate=self._gate
-        )
+        pool = Pool(relay, reserved=reserved, metrics=self._metrics, places=places, gate=self._gate)
         return _Site(pool, places, 0.0, self._generation)
 
     def _drop_idle(self) -> None:

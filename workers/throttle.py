@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from shared.model.leg import RecipientReply
 from shared.model.status import Status
 from shared.shaping.rules import Rule, Rules
 from workers.classify import Verdict
@@ -30,6 +31,8 @@ class Throttle(msgspec.Struct, frozen=True):
     reply: Reply
     said: frozenset[tuple[int, str]]
     """Code and enhanced code of this reply and all others of the transaction that rules match."""
+    other: frozenset[Reply]
+    """Those that none matches: with the same codes, they may be about a recipient alone."""
 
     @property
     def note(self) -> str:
@@ -42,12 +45,13 @@ class Throttle(msgspec.Struct, frozen=True):
         said of them, if anything, is what it stands still for. None, where that goes on."""
         if not self.suspend_ms:
             return frozenset()
-        return frozenset(
-            reply.recipient
-            for reply in verdict.replies
-            if reply.status == _DEFERRED
-            and (not reply.code or (reply.code, reply.enhanced) in self.said)
-        )
+        deferred = (each for each in verdict.replies if each.status == _DEFERRED)
+        return frozenset(each.recipient for each in deferred if self._is_why(each))
+
+    def _is_why(self, reply: RecipientReply) -> bool:
+        if (reply.code, reply.enhanced) not in self.said:
+            return not reply.code
+        return Reply(reply.code, reply.enhanced, reply.text) not in self.other
 
     @property
     def suspend_ms(self) -> int:
@@ -68,16 +72,20 @@ def asked_for_less(refused: Sequence[Refusal], rules: Rules, provider: str) -> T
     """The rule that a reply matches, of several the one that suspends longest; None: it asks for
     nothing."""
     found: list[tuple[Rule, Reply]] = []
+    other = []
     for reply, at_rcpt in refused:
         rule = rules.find(
             reply.code, reply.enhanced, reply.text, at_rcpt=at_rcpt, provider=provider
         )
         if rule is not None:
             found.append((rule, reply))
+        else:
+            other.append(reply)
     if not found:
         return None
     rule, reply = max(found, key=lambda each: each[0].suspend_seconds)
-    return Throttle(rule, reply, frozenset((each.code, each.enhanced) for _, each in found))
+    said = frozenset((each.code, each.enhanced) for _, each in found)
+    return Throttle(rule, reply, said, frozenset(other))
 
 
 def _replies(transaction: Transaction) -> Iterator[Refusal]:
