@@ -35,14 +35,18 @@ class Outgoing(msgspec.Struct, frozen=True):
     weights: dict[str, int] = {}
     """Of applications, by the names by which they take turns."""
 
-    def limits(self) -> dict[str, DestinationLimit]:
-        """Those of each relay and route, and of all sites that have none of their own."""
+    def limits(self) -> dict[str, DestinationLimit | None]:
+        """Those of each relay and route, and of all sites that have none of their own; None where
+        there are none: mail that nothing limits then costs the store less."""
         found = {relay.name: self.shaping.of_relay(relay.name).limit for relay in self.relays}
         for name in self.routes.names:
             of_route = self.shaping.of_route(name)
-            limit = of_route.limit if of_route is not None else DestinationLimit()
-            found[route_key(name)] = limit
-        return {**found, ANY_SITE: self.shaping.default.limit}
+            found[route_key(name)] = of_route.limit if of_route is not None else DestinationLimit()
+        if self.direct:
+            found[ANY_SITE] = self.shaping.default.limit
+        nothing = DestinationLimit()
+        said = {key: None if limit == nothing else limit for key, limit in found.items()}
+        return {ANY_SITE: None, **said}
 
 
 def outgoing_from(settings: Settings) -> Outgoing:

@@ -17,18 +17,24 @@ def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
     return parted(leg, routes.hops_of(head, leg.indices()))
 
 
-def portioned(leg: Leg, hops: Mapping[int, str], most: Callable[[str], int]) -> tuple[Leg, ...]:
-    """The legs that replace one, by the hops of its open recipients, so many of a hop in each.
+def portioned(
+    leg: Leg,
+    hops: Mapping[int, str],
+    most: Callable[[str], int],
+    apart: Mapping[int, str] | None = None,
+) -> tuple[Leg, ...]:
+    """The legs that replace one, by the hops of its open recipients, so many of a hop in each;
+    those whose domains are in `apart` with others of that domain only.
 
-    The others stay with the first of these.
+    Who is not in `hops` stays with the first of these.
     """
     status = dict(zip(leg.indices(), leg.statuses, strict=True))
-    by_hop: dict[str, list[int]] = {}
+    by_hop: dict[tuple[str, str], list[int]] = {}
     for index, hop in hops.items():
-        by_hop.setdefault(hop, []).append(index)
+        by_hop.setdefault((hop, (apart or {}).get(index, "")), []).append(index)
     groups = [
         (hop, group[at : at + most(hop)])
-        for hop, group in by_hop.items()
+        for (hop, _), group in by_hop.items()
         for at in range(0, len(group), most(hop))
     ]
     groups[0][1].extend(index for index in status if index not in hops)

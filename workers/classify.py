@@ -39,7 +39,11 @@ KEPT_TEXT = 200
 _FULL = frozenset({"5.2.2", "5.3.4"})
 _DOMAINS = re.compile(r"\bmultiple destination domains\b", re.IGNORECASE)
 """Google takes the recipients of one domain in a transaction."""
-_MANY = re.compile(r"\btoo many\b.{0,20}\b(?:recipients?|rcpts?|addresses)\b", re.IGNORECASE)
+_MANY = re.compile(
+    r"\btoo many\b.{0,20}\b(?:recipients?|rcpts?|addresses)\b"
+    r"(?!.{0,30}\b(?:second|minute|hour|day)s?\b)",  # Who counts by time has room for no more.
+    re.IGNORECASE,
+)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -57,6 +61,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Recipients that the relay would not relay to, while it has taken the message for others."""
     left_over: frozenset[int] = frozenset()
     """Recipients that were too many for this transaction: they go on in the next one."""
+    throttled: frozenset[int] = frozenset()
+    """Recipients whom the server would take later, whoever they are: it stands still for that."""
 
 
 def outcomes(
@@ -90,9 +96,18 @@ def outcomes(
 def room_for(transaction: Transaction) -> int:
     """How many recipients the server took before it had too many; 0: it has not."""
     replies = transaction.recipients.values()
-    if any(_too_many(reply) and not _DOMAINS.search(reply.text) for reply in replies):
+    if any(_too_many(reply) and not _names_domains(reply) for reply in replies):
         return sum(reply.code // 100 == 2 for reply in replies)
     return 0
+
+
+def takes_one_domain(transaction: Transaction) -> bool:
+    """Whether the server has refused recipients for their domain beside that of others."""
+    return any(_names_domains(reply) for reply in transaction.recipients.values())
+
+
+def _names_domains(reply: Reply) -> bool:
+    return reply.code // 100 == 4 and _DOMAINS.search(reply.text) is not None
 
 
 def _left_over(transaction: Transaction) -> frozenset[int]:
@@ -106,7 +121,7 @@ def _left_over(transaction: Transaction) -> frozenset[int]:
 
 def _too_many(reply: Reply) -> bool:
     """452 is also what a server without room says, in the message's or the mailbox's name."""
-    if reply.code // 100 == 4 and _DOMAINS.search(reply.text):
+    if _names_domains(reply):
         return True
     if reply.code not in (452, 552) or reply.enhanced:
         return reply.enhanced == "4.5.3" or (reply.code, reply.enhanced) == (552, "5.5.3")

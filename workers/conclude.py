@@ -19,7 +19,7 @@ from shared.settings import Settings
 from shared.store.attempts import attempt_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
 from workers import lines
-from workers.classify import Verdict, category, outcomes, room_for
+from workers.classify import Verdict, category, outcomes, room_for, takes_one_domain
 from workers.engine import release
 from workers.resolve import Onward, Resolve, not_secure
 from workers.retry import next_wait_ms
@@ -27,10 +27,12 @@ from workers.shapes import Shapes
 from workers.smtp import Stage, Transaction
 from workers.smtp.gate import NO_SESSION
 from workers.smtp.types import LEASE_LOST
-from workers.throttle import Throttle, asked_for_less
-from workers.trouble import Troubles
+from workers.throttle import Throttle, asked_for_less, refusals
+from workers.trouble import FIRST_MS, Troubles
 
 ENDED_AT_DOT = "worker ended at the final dot"
+LEFT_OVER = "too many recipients for one transaction"
+ASKED_FOR_LESS = "asked for less"
 
 
 class Conclude:
@@ -50,7 +52,7 @@ class Conclude:
         self._metrics = metrics
         self._resolve = resolve
         self._shapes = shapes
-        self._troubles = Troubles(queue, clock)
+        self.troubles = Troubles(queue, clock)
 
     def at_dot(
         self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction, direct: bool
@@ -88,13 +90,13 @@ class Conclude:
         if verdict.relay_trouble and onward.must_be_secure and transaction.stage is Stage.TLS:
             return await self._not_secure(claimed, transaction, onward, verdict.note)
         throttle = self._throttle(transaction, hop)
-        if verdict.relay_trouble or (throttle is not None and throttle.is_all_of(verdict)):
-            return await self._troubles.settle(claimed, verdict, throttle)
+        spared = throttle.spares(verdict) if throttle is not None else frozenset()
+        if verdict.relay_trouble or (spared and len(spared) == len(verdict.replies)):
+            return await self.troubles.settle(claimed, verdict, throttle)
         if throttle is not None:
-            await self._troubles.asked_for_less(hop, throttle)
-        taken = room_for(transaction)
-        if taken:
-            self._shapes.learn(hop, taken)
+            verdict = msgspec.structs.replace(verdict, throttled=spared)
+            await self.troubles.asked_for_less(hop, throttle)
+        self._learn(transaction, hop)
         if onward.note:
             noted = "; ".join(filter(None, (verdict.note, onward.note)))
             verdict = msgspec.structs.replace(verdict, note=noted)
@@ -107,8 +109,19 @@ class Conclude:
         return self.settle(claimed, verdict, tuple(counted), answered=throttle is None)
 
     def _throttle(self, transaction: Transaction, hop: str) -> Throttle | None:
+        refused = refusals(transaction)
+        if not refused:
+            return None
         provider = self._shapes.of(hop).provider
-        return asked_for_less(transaction, self._shapes.shaping.rules, provider)
+        return asked_for_less(refused, self._shapes.shaping.rules, provider)
+
+    def _learn(self, transaction: Transaction, hop: str) -> None:
+        """What the next message need not find out about the server."""
+        taken = room_for(transaction)
+        if taken:
+            self._shapes.learn(hop, taken)
+        if takes_one_domain(transaction):
+            self._shapes.learn_one_domain(hop)
 
     async def _not_secure(
         self, claimed: Claimed, transaction: Transaction, onward: Onward, note: str
@@ -116,7 +129,7 @@ class Conclude:
         """TLS was a must and did not come about; a policy counts only if it still holds."""
         if self._resolve is not None and await self._resolve.is_other(onward):
             return release(claimed)
-        await self._troubles.of_site(member_of(claimed.leg.hop), note)
+        await self.troubles.of_site(member_of(claimed.leg.hop), note)
         verdict = not_secure(onward, transaction, claimed.leg.open_indices())
         return self.settle(claimed, verdict)
 
@@ -155,15 +168,18 @@ class Conclude:
         waiting = {
             index for index, status in zip(leg.indices(), statuses, strict=True) if status in OPEN
         }
-        charged = not waiting or not waiting <= verdict.denied | verdict.left_over
+        at_once = not waiting.isdisjoint(verdict.left_over)
+        charged = not at_once and not (waiting and waiting <= verdict.denied | verdict.throttled)
         # It may have arrived: another relay gets it only when somebody says so.
         uncertain = any(reply.status == Status.UNCERTAIN.letter for reply in verdict.replies)
         if verdict.denied:
             counted = (*counted, "relay_troubles")
-            self._troubles.complain(member_of(leg.hop), "refuses to relay to some recipients")
+            self.troubles.complain(member_of(leg.hop), "refuses to relay to some recipients")
         attempts = leg.attempts + charged
-        at_once = not waiting.isdisjoint(verdict.left_over)
-        retry_ms = self._wait_ms(claimed, attempts, charged) if waiting and not at_once else 0
+        retry_ms = 0
+        if waiting and not at_once:
+            denied = not waiting.isdisjoint(verdict.denied)
+            retry_ms = self._wait_ms(claimed, attempts, charged=charged, denied=denied)
         lines.attempt(claimed, verdict, attempts, retry_ms)
         return Settlement(
             claimed.leg_id,
@@ -171,7 +187,7 @@ class Conclude:
             Verb.SETTLE,
             statuses,
             attempts,
-            pack_history((*leg.history, attempt), leg.earlier),
+            pack_history((*leg.history, *_parts(attempt, verdict)), leg.earlier),
             pack_attempt(attempt),
             retry_ms,
             counted + of_attempts,
@@ -180,12 +196,29 @@ class Conclude:
             refusal=lines.refusal(claimed, verdict),
         )
 
-    def _wait_ms(self, claimed: Claimed, attempts: int, charged: bool) -> int:
-        """Until the next attempt: by the schedule, or what the relay's trouble costs."""
+    def _wait_ms(self, claimed: Claimed, attempts: int, *, charged: bool, denied: bool) -> int:
+        """Until the next attempt: by the schedule, what the relay's trouble costs, or the time
+        behind others where the destination stands still."""
         if not charged:
-            return self._troubles.aside_ms(claimed)
+            return self.troubles.aside_ms(claimed) if denied else FIRST_MS
         jitter = random.random()  # noqa: S311  # Jitter.
         return next_wait_ms(attempts, claimed.leg.message_class, self._retry, jitter)
+
+
+def _parts(attempt: Attempt, verdict: Verdict) -> tuple[Attempt, ...]:
+    """An attempt as a leg keeps it: apart what charges nobody, of those who go on in the next
+    transaction, or when the server takes mail again."""
+    spared = verdict.left_over | verdict.throttled
+    if not spared:
+        return (attempt,)
+    why = LEFT_OVER if verdict.left_over else ASKED_FOR_LESS
+    note = "; ".join(filter(None, (attempt.note, why)))
+    tried = tuple(each for each in attempt.replies if each.recipient not in spared)
+    others = tuple(each for each in attempt.replies if each.recipient in spared)
+    return (
+        msgspec.structs.replace(attempt, replies=tried),
+        msgspec.structs.replace(attempt, replies=others, note=note, charged=False),
+    )
 
 
 _STATUS = {status.letter: status for status in Status}

@@ -136,6 +136,10 @@ class Worker:
         await self.queue.pools(self._outgoing.routes.pools)
         for key, limit in self._outgoing.limits().items():
             await self.queue.limit(key, limit)
+        changed = self.hops.shapes.changed()
+        for key, limit in changed.items():
+            await self.queue.limit(key, limit)
+        self.hops.shapes.told(changed)
 
     async def stop(self) -> None:
         """Claim nothing more, let what is in hand end, then all sessions."""

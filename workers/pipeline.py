@@ -17,7 +17,7 @@ import structlog
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
-from shared.hops import member_of, shared_part
+from shared.hops import member_of
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import (
     Leg,
@@ -81,6 +81,8 @@ class Pipeline:
         """Work one claimed leg; the engine settles the answer."""
         if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
             return release(claimed, OVERDUE_MS)
+        if self._conclude.troubles.has_stopped(member_of(claimed.leg.hop), lease.since):
+            return release(claimed)
         onward = await self._onward(claimed)
         if not isinstance(onward, Onward):
             return onward
@@ -119,11 +121,8 @@ class Pipeline:
         leg = claimed.leg
         next_hop = self._next_hops.find(member_of(leg.hop))
         if next_hop is not None:
-            open_ones = leg.open_indices()
-            if len(open_ones) <= self._shapes.most_recipients(leg.hop):
-                return Onward(next_hop, {})
-            hops = dict.fromkeys(open_ones, leg.hop)
-            return await self._split(claimed, portioned(leg, hops, self._shapes.most_recipients))
+            legs = self._portions(leg, claimed.head)
+            return Onward(next_hop, {}) if len(legs) == 1 else await self._split(claimed, legs)
         resolve = self._resolve
         found = await resolve.leg(leg, claimed.head) if resolve is not None else None
         if isinstance(found, Onward):
@@ -135,11 +134,26 @@ class Pipeline:
             found = self._next_hops.reroute(leg, claimed.head)
         return await self._split(claimed, found)
 
+    def _portions(self, leg: Leg, head: Head) -> tuple[Leg, ...]:
+        """A leg to a relay: as many recipients in each as that takes at once."""
+        indices = leg.open_indices()
+        if len(indices) == 1:
+            return (leg,)
+        hops = dict.fromkeys(indices, leg.hop)
+        apart = self._shapes.apart(hops, head)
+        if not apart and len(indices) <= self._shapes.most_recipients(leg.hop):
+            return (leg,)
+        return portioned(leg, hops, self._shapes.most_recipients, apart)
+
     async def _tell_limit(self, hop: str) -> None:
-        """A site's limits are others than when its mail was queued."""
-        limit = self._shapes.untold(hop)
-        if limit is not None:
-            await self._queue.limit(shared_part(hop), limit)
+        """The store may not know a site's limits, where another process has sent its mail there."""
+        limits = self._shapes.untold(hop)
+        self._shapes.told(limits)  # Others of its legs need not, meanwhile.
+        try:
+            for key, limit in limits.items():
+                await self._queue.limit(key, limit)
+        except StoreError:
+            self._shapes.not_told(limits)  # The next one tells.
 
     async def _split(self, claimed: Claimed, legs: tuple[Leg, ...]) -> Settlement:
         """Others take its place."""

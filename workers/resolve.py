@@ -74,7 +74,8 @@ class Resolve:
         indices = leg.open_indices()
         domains = {index: mail_domain(head.recipients[index]) for index in indices}
         found = await self._found(set(domains.values()), _families(source))
-        legs = self._legs(leg, {index: _hop(hop, found[domains[index]]) for index in indices})
+        hops = {index: _hop(hop, found[domains[index]]) for index in indices}
+        legs = self._legs(leg, head, hops)
         if len(legs) > 1:
             return legs
         ways = {domain: way for domain, way in found.items() if isinstance(way, Way)}
@@ -107,11 +108,12 @@ class Resolve:
                 hops[index], stay[index] = leg.hop, way
             elif hops[index] == leg.hop and isinstance(unknown, Deferral):
                 stay[index] = unknown
-        return _settled(stay) if len(stay) == len(indices) else self._legs(leg, hops)
+        return _settled(stay) if len(stay) == len(indices) else self._legs(leg, head, hops)
 
-    def _legs(self, leg: Leg, hops: Mapping[int, str]) -> tuple[Leg, ...]:
+    def _legs(self, leg: Leg, head: Head, hops: Mapping[int, str]) -> tuple[Leg, ...]:
         """The leg by the hops of its open recipients, as many in each as the hop takes at once."""
-        return portioned(leg, hops, self._sites.shapes.most_recipients)
+        shapes = self._sites.shapes
+        return portioned(leg, hops, shapes.most_recipients, shapes.apart(hops, head))
 
     async def _hosts(self, domains: Iterable[str]) -> dict[str, tuple[str, ...] | Deferral]:
         each = sorted(set(domains))

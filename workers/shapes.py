@@ -1,22 +1,23 @@
 """What shaping says of each hop, and what servers have shown of themselves, in one process.
 
 A site is known here once a domain has resolved to it. Limits are told to the store together with
-the legs that go to a site; those of a site whose limits a reload has changed, with the next leg
-that is delivered there. Bounded: what was used longest ago is forgotten, and found out again.
+the legs that go to a site, at a reload, and with the first leg that this process delivers there.
+Bounded: what was used longest ago is forgotten, and found out again.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from shared.clock import Clock
 from shared.hops import DestinationLimit, mx_hop, shared_part
+from shared.model.message import Head
 from shared.relays import Relay
-from shared.routing import MAX_RECIPIENTS
+from shared.routing import MAX_RECIPIENTS, mail_domain
 from shared.settings import Settings
 from shared.shaping.shaping import Shaped, Shaping
 
@@ -33,8 +34,9 @@ class Shapes:
         self._clock = clock
         self._shaping = Shaping(Settings())  # Until `apply`.
         self._hosts: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-        self._told: OrderedDict[str, DestinationLimit] = OrderedDict()
+        self._told: OrderedDict[str, DestinationLimit | None] = OrderedDict()
         self._learnt: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._one_domain: OrderedDict[str, float] = OrderedDict()
 
     @property
     def shaping(self) -> Shaping:
@@ -67,30 +69,62 @@ class Shapes:
         until = self._clock.monotonic() + LEARNT_SECONDS
         _keep(self._learnt, shared_part(hop), (taken, until))
 
-    def limits(self, hops: Iterable[str]) -> dict[str, DestinationLimit]:
-        """What the store is to know of the sites among these, with the legs that go there."""
-        found = {}
-        for hop in hops:
-            there = mx_hop(hop)
-            if there is not None and there.site in self._hosts:
-                key = shared_part(hop)
-                found[key] = self._own(hop)
-                _keep(self._told, key, found[key])
+    def learn_one_domain(self, hop: str) -> None:
+        """A server takes the recipients of one domain in a transaction."""
+        _keep(self._one_domain, shared_part(hop), self._clock.monotonic() + LEARNT_SECONDS)
+
+    def takes_one_domain(self, hop: str) -> bool:
+        """Whether it has said so lately."""
+        return self._clock.monotonic() < self._one_domain.get(shared_part(hop), 0.0)
+
+    def apart(self, hops: Mapping[int, str], head: Head) -> dict[int, str]:
+        """Recipient -> domain of those that share a transaction with their own domain only."""
+        if not self._one_domain:
+            return {}
+        return {
+            index: mail_domain(head.recipients[index])
+            for index, hop in hops.items()
+            if self.takes_one_domain(hop)
+        }
+
+    def limits(self, hops: Iterable[str]) -> dict[str, DestinationLimit | None]:
+        """What the store is to know of the sites among these, with the legs that go there; None:
+        they have what every site has."""
+        found = {shared_part(hop): self._own(hop) for hop in hops if self._knows(hop)}
+        self.told(found)
         return found
 
-    def untold(self, hop: str) -> DestinationLimit | None:
-        """What the store is to know of the site of a leg that is being delivered; None: nothing
-        that it does not know already."""
+    def untold(self, hop: str) -> dict[str, DestinationLimit | None]:
+        """The same of the site of a leg that is being delivered, unless the store was told."""
         key, own = shared_part(hop), self._own(hop)
-        if self._told.get(key, DestinationLimit()) == own:
-            return None
-        _keep(self._told, key, own)
-        return own
+        return {} if self._knows_of(key, own) or not self._knows(hop) else {key: own}
 
-    def _own(self, hop: str) -> DestinationLimit:
-        """Nothing, where a site has what every site has."""
+    def changed(self) -> dict[str, DestinationLimit | None]:
+        """The same of sites that the settings have changed since the store was told."""
+        owns = {key: self._own(key) for key in self._told if self._knows(key)}
+        return {key: own for key, own in owns.items() if own != self._told[key]}
+
+    def told(self, limits: Mapping[str, DestinationLimit | None]) -> None:
+        """The store knows these."""
+        for key, limit in limits.items():
+            _keep(self._told, key, limit)
+
+    def not_told(self, keys: Iterable[str]) -> None:
+        """It does not, after all."""
+        for key in keys:
+            self._told.pop(key, None)
+
+    def _knows(self, hop: str) -> bool:
+        there = mx_hop(hop)
+        return there is not None and there.site in self._hosts
+
+    def _knows_of(self, key: str, own: DestinationLimit | None) -> bool:
+        return key in self._told and self._told[key] == own
+
+    def _own(self, hop: str) -> DestinationLimit | None:
+        """None, where a site has what every site has: that is no limit of its own."""
         limit = self.of(hop).limit
-        return DestinationLimit() if limit == self._shaping.default.limit else limit
+        return None if limit == self._shaping.default.limit else limit
 
 
 def shaped(relay: Relay, found: Shaped, **others: str) -> Relay:
@@ -98,6 +132,7 @@ def shaped(relay: Relay, found: Shaped, **others: str) -> Relay:
     shape = found.shape
     connections = min(relay.connections, shape.connections or relay.connections)
     messages = shape.messages_per_connection or relay.messages_per_connection
+    messages = min(relay.messages_per_connection, messages)
     return msgspec.structs.replace(
         relay, connections=connections, messages_per_connection=messages, **others
     )

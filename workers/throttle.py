@@ -1,4 +1,4 @@
-"""Whether a server has asked for less: which rule of shaping one of its replies matches.
+"""Whether a server has asked for less: which rules of shaping its replies match.
 
 A reply at the greeting, to MAIL or to the message is about the sender; one to RCPT may be about the
 recipient alone, which `shared.shaping.rules` tells apart. Pure.
@@ -6,14 +6,22 @@ recipient alone, which `shared.shaping.rules` tells apart. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from shared.model.leg import RecipientReply
 from shared.model.status import Status
 from shared.shaping.rules import Rule, Rules
 from workers.classify import Verdict
 from workers.smtp.types import Reply, Transaction
+
+MOST_ASKED = 10
+"""Different replies of one transaction that rules are asked about: each may take them a while."""
+_DEFERRED = Status.DEFERRED.letter
+
+Refusal = tuple[Reply, bool]
+"""A reply, and whether it answered RCPT."""
 
 
 class Throttle(msgspec.Struct, frozen=True):
@@ -21,6 +29,10 @@ class Throttle(msgspec.Struct, frozen=True):
 
     rule: Rule
     reply: Reply
+    said: frozenset[tuple[int, str]]
+    """Code and enhanced code of this reply and all others of the transaction that rules match."""
+    other: frozenset[Reply]
+    """Those that none matches: with the same codes, they may be about a recipient alone."""
 
     @property
     def note(self) -> str:
@@ -28,14 +40,18 @@ class Throttle(msgspec.Struct, frozen=True):
         said = f"{self.reply.code} {self.reply.enhanced}".rstrip()
         return f"asked for less: {said} (rule {self.rule.name})"
 
-    def is_all_of(self, verdict: Verdict) -> bool:
-        """Whether nothing else has become of any recipient, and the site stands still for it: so
-        the message may wait for its end, and is charged nothing."""
-        said = (self.reply.code, self.reply.enhanced)
-        return self.suspend_ms > 0 and all(
-            reply.status == Status.DEFERRED.letter and (reply.code, reply.enhanced) == said
-            for reply in verdict.replies
-        )
+    def spares(self, verdict: Verdict) -> frozenset[int]:
+        """Recipients who may wait for the end of the pause and are charged nothing: all that was
+        said of them, if anything, is what it stands still for. None, where that goes on."""
+        if not self.suspend_ms:
+            return frozenset()
+        deferred = (each for each in verdict.replies if each.status == _DEFERRED)
+        return frozenset(each.recipient for each in deferred if self._is_why(each))
+
+    def _is_why(self, reply: RecipientReply) -> bool:
+        if (reply.code, reply.enhanced) not in self.said:
+            return not reply.code
+        return Reply(reply.code, reply.enhanced, reply.text) not in self.other
 
     @property
     def suspend_ms(self) -> int:
@@ -43,19 +59,36 @@ class Throttle(msgspec.Struct, frozen=True):
         return int(self.rule.suspend_seconds * 1000)
 
 
-def asked_for_less(transaction: Transaction, rules: Rules, provider: str) -> Throttle | None:
-    """The first rule that a reply of the transaction matches; None: it asks for nothing."""
-    for reply, at_rcpt in _replies(transaction):
-        if reply.code // 100 in (4, 5):
-            rule = rules.find(
-                reply.code, reply.enhanced, reply.text, at_rcpt=at_rcpt, provider=provider
-            )
-            if rule is not None:
-                return Throttle(rule, reply)
-    return None
+def refusals(transaction: Transaction) -> list[Refusal]:
+    """The replies that refuse something, each once, as many as rules are asked about."""
+    found: dict[Refusal, None] = {}
+    for refusal in _replies(transaction):
+        if refusal[0].code // 100 in (4, 5) and len(found) < MOST_ASKED:
+            found[refusal] = None
+    return list(found)
 
 
-def _replies(transaction: Transaction) -> Iterator[tuple[Reply, bool]]:
+def asked_for_less(refused: Sequence[Refusal], rules: Rules, provider: str) -> Throttle | None:
+    """The rule that a reply matches, of several the one that suspends longest; None: it asks for
+    nothing."""
+    found: list[tuple[Rule, Reply]] = []
+    other = []
+    for reply, at_rcpt in refused:
+        rule = rules.find(
+            reply.code, reply.enhanced, reply.text, at_rcpt=at_rcpt, provider=provider
+        )
+        if rule is not None:
+            found.append((rule, reply))
+        else:
+            other.append(reply)
+    if not found:
+        return None
+    rule, reply = max(found, key=lambda each: each[0].suspend_seconds)
+    said = frozenset((each.code, each.enhanced) for _, each in found)
+    return Throttle(rule, reply, said, frozenset(other))
+
+
+def _replies(transaction: Transaction) -> Iterator[Refusal]:
     for reply in (transaction.trouble_reply, transaction.mail, transaction.data):
         if reply is not None:
             yield reply, False

@@ -7,6 +7,8 @@ Takes verdicts, gives releases. What stands still is decided in the store, for a
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import msgspec
 import structlog
 
@@ -31,6 +33,8 @@ OWN_COMMANDS_LONGEST_MS = 5000
 """The same where it objected to one envelope only: the next one may be another application's."""
 ASIDE_LONGEST_MS = 30 * 60_000
 COMPLAIN_SECONDS = 10.0
+MOST_KEPT = 1000
+"""Hops that this process remembers having complained about, and that have asked for less."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +45,14 @@ class Troubles:
     def __init__(self, queue: Queue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
-        self._complained: dict[str, float] = {}
+        self._complained: OrderedDict[str, float] = OrderedDict()
+        self._stopped: OrderedDict[str, float] = OrderedDict()
+        """Hop -> when it last asked that nothing be sent for a while (monotonic)."""
+
+    def has_stopped(self, hop: str, since: float) -> bool:
+        """Whether a hop has asked for less since then (monotonic): what was in hand already goes
+        back, and comes again when the destination stands still no longer."""
+        return bool(self._stopped) and self._stopped.get(hop, -1.0) > since
 
     async def settle(
         self, claimed: Claimed, verdict: Verdict, throttle: Throttle | None = None
@@ -74,18 +85,24 @@ class Troubles:
     async def _throttled(
         self, claimed: Claimed, verdict: Verdict, throttle: Throttle
     ) -> Settlement:
-        """It is the first again when the destination stands still no longer."""
-        if not await self.asked_for_less(member_of(claimed.leg.hop), throttle, FIRST_MS):
+        """It is the first again when the destination stands still no longer; but one that is told
+        the same once more stays away, lest it be always the one that probes: it may be about it."""
+        hop = member_of(claimed.leg.hop)
+        if not await self.asked_for_less(hop, throttle, FIRST_MS):
             return release(claimed, FIRST_MS)
-        said = msgspec.structs.replace(verdict, note=throttle.note)
-        return release(claimed, 0, self._uncharged(claimed, said) if verdict.replies else b"")
+        if not verdict.replies:
+            return release(claimed)
+        said, history = msgspec.structs.replace(verdict, note=throttle.note), claimed.leg.history
+        again = any(each.note == said.note and each.hop == hop for each in history[-1:])
+        wait_ms = self.aside_ms(claimed) if again else 0
+        return release(claimed, wait_ms, self._uncharged(claimed, said))
 
     async def asked_for_less(self, hop: str, throttle: Throttle, least_ms: int = 0) -> bool:
         """A server has asked for less: the destination stands still, or has less, or both.
 
         Whether the store knows. What was asked of transactions that ran together counts once.
         """
-        first_ms = max(throttle.suspend_ms, least_ms)
+        first_ms = max(throttle.suspend_ms, FIRST_MS if throttle.suspend_ms else least_ms)
         try:
             wait_ms = await self._queue.trouble(
                 hop, throttle.note, first_ms, max(first_ms, THROTTLED_LONGEST_MS),
@@ -93,7 +110,9 @@ class Troubles:
             )  # fmt: skip
         except StoreError:
             return False
-        if wait_ms:
+        if first_ms:
+            _keep(self._stopped, hop, self._clock.monotonic())
+        if wait_ms or (not first_ms and self._may_complain(hop)):
             _log.warning(
                 "destination_asked_for_less", hop=hop, rule=throttle.rule.name,
                 code=throttle.reply.code, enhanced_code=throttle.reply.enhanced,
@@ -110,10 +129,15 @@ class Troubles:
 
     def complain(self, hop: str, reason: str) -> None:
         """A relay that refuses some envelopes and takes others: loud, but not for each of them."""
-        now = self._clock.monotonic()
-        if now - self._complained.get(hop, -COMPLAIN_SECONDS) >= COMPLAIN_SECONDS:
-            self._complained[hop] = now
+        if self._may_complain(hop):
             _log.warning("relay_refuses_some", hop=hop, reason=reason)
+
+    def _may_complain(self, hop: str) -> bool:
+        now = self._clock.monotonic()
+        if now - self._complained.get(hop, -COMPLAIN_SECONDS) < COMPLAIN_SECONDS:
+            return False
+        _keep(self._complained, hop, now)
+        return True
 
     def aside_ms(self, claimed: Claimed) -> int:
         """How long a leg stays away that the relay would not take: the longer, the older it is."""
@@ -130,6 +154,13 @@ class Troubles:
         if history and not history[-1].charged and history[-1].note == said.note:
             history = history[:-1]
         return pack_history((*history, said), leg.earlier)
+
+
+def _keep(kept: OrderedDict[str, float], hop: str, at: float) -> None:
+    kept[hop] = at
+    kept.move_to_end(hop)
+    if len(kept) > MOST_KEPT:
+        kept.popitem(last=False)
 
 
 def _longest_ms(hop: str) -> int:

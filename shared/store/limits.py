@@ -82,6 +82,12 @@ class Slowing(msgspec.Struct, frozen=True):
         past = max(0, (now_ms - self.till_ms) // STEP_MS)
         return max(0, self.steps - past)
 
+    def changes(self, now_ms: int) -> int | None:
+        """When there is one step less; None: none is left."""
+        if not self.steps_at(now_ms):
+            return None
+        return self.till_ms + (max(0, now_ms - self.till_ms) // STEP_MS + 1) * STEP_MS
+
     def is_over(self, now_ms: int) -> bool:
         """Whether nothing is left of it."""
         return now_ms >= self.till_ms and not self.steps_at(now_ms)
@@ -109,9 +115,10 @@ class Slowing(msgspec.Struct, frozen=True):
         return Slowed(steps, self.till_ms + self.steps * STEP_MS, rate)
 
 
-def pack_limit(limit: DestinationLimit) -> str:
-    """Its text; empty when it says nothing."""
-    if limit == DestinationLimit():
+def pack_limit(limit: DestinationLimit | None) -> str:
+    """Its text; empty where there is none. One without any number is one: a site that has it does
+    not have what every site has."""
+    if limit is None:
         return ""
     numbers = (
         _interval(limit.per_second), limit.burst, limit.concurrency, limit.per_minute,

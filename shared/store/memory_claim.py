@@ -282,7 +282,9 @@ class ClaimRun:
         limits = self._state.limits
         found = [(key, limit) for key in limit_keys(hop) if (limit := limits.of(key))]
         ends = [limits.book(key, limit, taken) for key, limit in found]
-        return max((each for each in ends if each is not None), default=None)
+        last = max((each for each in ends if each is not None), default=None)
+        changes = [at for key, _ in found if (at := limits.changes(key)) is not None]
+        return last and max(self._state.now() + 1, min([last, *changes]))
 
     def _take_from(self, name: str, room: int) -> tuple[int, bool]:
         queue = self._state.ready[self._class, name]

@@ -16,7 +16,6 @@ from shared.store.limits import (
     Slowing,
     effective,
     in_window,
-    pack_limit,
     part_of,
     windows,
 )
@@ -39,11 +38,11 @@ class Limits:
     def __bool__(self) -> bool:
         return bool(self.configured or self.overrides or self.slowing)
 
-    def configure(self, key: str, limit: DestinationLimit) -> bool:
-        """What a key has by the settings; whether that is news."""
-        news = self.configured.get(key, DestinationLimit()) != limit
+    def configure(self, key: str, limit: DestinationLimit | None) -> bool:
+        """What a key has by the settings, None for nothing; whether that is news."""
+        news = self.configured.get(key) != limit
         self.configured.pop(key, None)
-        if pack_limit(limit):
+        if limit is not None:
             self.configured[key] = limit
         return news
 
@@ -55,6 +54,16 @@ class Limits:
         """What holds now; None where nothing was ever said. What is over is forgotten."""
         kept = self._forget(key) if mx_hop(key) is None else self._forget(key) | self._forget_any()
         return self.effective(key).limit if kept and key != "mx:?" else None
+
+    def changes(self, key: str) -> int | None:
+        """When what holds is another limit by itself; None: it stays."""
+        general = ANY_SITE if mx_hop(key) is not None else key
+        override = self.overrides.get(key) or self.overrides.get(general)
+        slow, now = self.slowing.get(key), self._now()
+        times = [slow.changes(now)] if slow is not None else []
+        if override is not None and not override.is_over(now):
+            times.append(override.until_ms)
+        return min((each for each in times if each is not None), default=None)
 
     def _forget_any(self) -> bool:
         return self._forget(ANY_SITE, slowed=False)
@@ -97,8 +106,15 @@ class Limits:
 
     def _evenly(self, key: str, limit: DestinationLimit) -> int:
         interval, now = 1000 / limit.per_second, self._now()
-        tat = max(float(now), self._gcra.get(key, 0.0))
+        tat = self._tat(key, limit)
         return max(0, math.floor((now - tat) / interval + limit.burst + _EPSILON))
+
+    def _tat(self, key: str, limit: DestinationLimit) -> float:
+        now = float(self._now())
+        tat, most = max(now, self._gcra.get(key, 0.0)), now + limit.burst * 1000 / limit.per_second
+        if tat > most:  # A lower rate has left it further ahead than this one does.
+            self._gcra[key] = tat = most
+        return tat
 
     def book(self, key: str, limit: DestinationLimit, taken: int) -> int | None:
         """Count legs; when permits are used up, the time of the next."""
@@ -109,7 +125,7 @@ class Limits:
 
     def _book_evenly(self, key: str, limit: DestinationLimit, taken: int) -> int | None:
         interval, allowed, now = 1000 / limit.per_second, self._evenly(key, limit), self._now()
-        after = max(float(now), self._gcra.get(key, 0.0)) + taken * interval
+        after = self._tat(key, limit) + taken * interval
         if taken:
             self._gcra[key] = after
         if taken < allowed:

@@ -251,7 +251,7 @@ class MemoryQueue:
         leg_id: bytes,
         fence: int,
         legs: Sequence[Leg],
-        limits: Mapping[str, DestinationLimit] | None = None,
+        limits: Mapping[str, DestinationLimit | None] | None = None,
     ) -> bool:
         """See the port."""
         with self._state.lock:
@@ -268,6 +268,8 @@ class MemoryQueue:
         state, message = self._state, message_of(identifier)
         zero = leg_id(message, 0)
         total = state.legs[zero].legs
+        for key in limit_keys(leg.hop):
+            state.limits.give_back(key)  # Nothing was sent.
         leg = state.withdraw(identifier, leg)
         base = _replace(
             leg, fence=leg.fence + 1, flags=resting(leg), state=LegState.READY, due_ms=0
@@ -293,7 +295,7 @@ class MemoryQueue:
         with self._state.lock:
             return PumpRun(self._state, self._lease_ms).go(worker_id)
 
-    async def limit(self, hop: str, limit: DestinationLimit) -> None:
+    async def limit(self, hop: str, limit: DestinationLimit | None) -> None:
         """See the port."""
         with self._state.lock:
             if self._state.limits.configure(hop, limit):

@@ -325,7 +325,7 @@ class Queue(Protocol):
         leg_id: bytes,
         fence: int,
         legs: Sequence[Leg],
-        limits: Mapping[str, DestinationLimit] | None = None,
+        limits: Mapping[str, DestinationLimit | None] | None = None,
     ) -> bool:
         """Replace a held leg by `legs` (a DNS route was resolved, or its relay is gone).
 
@@ -342,8 +342,9 @@ class Queue(Protocol):
         """Heartbeat; move what is due; reap leases; top up tickets; forget what is old."""
         ...
 
-    async def limit(self, hop: str, limit: DestinationLimit) -> None:
-        """Set what is configured for a relay, `mx:SITE`, `mx:*` (all other sites) or `@ROUTE`."""
+    async def limit(self, hop: str, limit: DestinationLimit | None) -> None:
+        """Set what is configured for a relay, `mx:SITE`, `mx:*` (all other sites) or `@ROUTE`;
+        None: nothing, so that a site has what every site has."""
         ...
 
     async def weights(self, weights: Mapping[str, int]) -> None:

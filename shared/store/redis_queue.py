@@ -150,7 +150,7 @@ class RedisQueue:
         leg_id: bytes,
         fence: int,
         legs: Sequence[Leg],
-        limits: Mapping[str, DestinationLimit] | None = None,
+        limits: Mapping[str, DestinationLimit | None] | None = None,
     ) -> bool:
         """See the port."""
         flat: list[Value] = [len(limits or {})]
@@ -189,7 +189,7 @@ class RedisQueue:
             due, reaped, crashed, dead, tickets, trimmed, forgotten, paused == 1, more == 1
         )
 
-    async def limit(self, hop: str, limit: DestinationLimit) -> None:
+    async def limit(self, hop: str, limit: DestinationLimit | None) -> None:
         """See the port."""
         await self._run("limit", hop, pack_limit(limit))
 

@@ -229,6 +229,50 @@ def test_trouble_of_another_kind_ends_with_any_answer(store: Store) -> None:
     assert len(store.claim().legs) == 2
 
 
+def test_a_queue_that_waits_goes_on_as_its_destination_recovers(store: Store) -> None:
+    fill(store, "mx:a.test", 4)
+    for each in store.claim(limit=1).legs:
+        store.settle(settlement(each, Status.DELIVERED))
+    for _ in range(5):  # It has answered once in this minute: a 32nd of that is two an hour.
+        assert slow(store, "mx:a.test", first_ms=0) == 0
+        store.clock.advance(11)
+    assert seen(store, "mx:a.test").limit.per_second < 0.001
+    assert len(times_of(store, 8 * MINUTE)) == 3
+
+
+def test_a_queue_that_waits_goes_on_when_an_operators_limit_ends(store: Store) -> None:
+    fill(store, "gw", 9)
+    now = store.clock.now_ms()
+    store.operations.set_limit("gw", Override(per_day=1, until_ms=now + 90_000))
+    times = times_of(store, 100)
+    assert times == [now] + [now + 90_000] * 8
+
+
+def test_a_higher_rate_counts_at_once(store: Store) -> None:
+    limit(store, "gw", DestinationLimit(per_second=0.001))
+    fill(store, "gw", 5)
+    assert len(taken(store)) == 1
+    limit(store, "gw", DestinationLimit(per_second=10))
+    assert len(times_of(store, 1)) == 4
+
+
+def test_a_leg_that_is_only_split_uses_no_permit(store: Store) -> None:
+    limit(store, "gw", DestinationLimit(per_minute=3, per_second=5))
+    store.accept(hops=("gw",), recipients=2)
+    (claimed,) = store.claim().legs
+    halves = tuple(
+        msgspec.structs.replace(claimed.leg, recipients=(index,), statuses=(Status.QUEUED,))
+        for index in (0, 1)
+    )
+
+    async def work() -> bool:
+        return await store.queue().split(claimed.leg_id, claimed.fence, halves, {})
+
+    assert store.run(work())
+    assert seen(store, "gw").used == {"minute": 0}
+    assert len(times_of(store, 1)) == 2
+
+
 def test_the_limits_of_sites_come_with_the_legs_that_go_there(store: Store) -> None:
     store.accept(hops=("mx:?",))
     (claimed,) = store.claim().legs

@@ -27,6 +27,7 @@ class Held:
 
     def __init__(self, *, at_dot: bool = True) -> None:
         self.held = True
+        self.since = 0.0
         self._at_dot = at_dot
 
     def holds(self) -> bool:

@@ -164,6 +164,10 @@ local function looking_closer()
   -- leg.
   local function evenly(key, interval, burst)
     local tat = math.max(now, tonumber(call('HGET', P .. 'gcra', key) or '0'))
+    if tat > now + burst * interval then  -- A lower rate has left it further ahead than this one does.
+      tat = now + burst * interval
+      call('HSET', P .. 'gcra', key, string.format('%.17g', tat))
+    end
     local allowed = math.max(0, math.floor((now - tat) / interval + burst + 1e-6))
     return allowed, function(taken)
       local after = tat + taken * interval
@@ -224,13 +228,14 @@ local function looking_closer()
   -- whether there are few permits; a closure that books what was taken. Permits that class critical
   -- waits for are its own.
   local function permitted(hop, room)
-    local wanted, wake, books, bound = room, nil, {}, false
+    local wanted, wake, books, bound, changes = room, nil, {}, false, math.huge
     local whose, route = limit_keys(hop)
     for _, key in ipairs({ whose, route }) do
       local limit = limit_of(key)
       if limit then
         bound = bound or limit.concurrency > 0 or limit.interval > 0 or limit.minute > 0
           or limit.hour > 0 or limit.day > 0
+        changes = math.min(changes, limit.changes or math.huge)
         local left, later = permits(key, limit, room, books)
         if left < room then room, wake = left, later end
       end
@@ -247,7 +252,7 @@ local function looking_closer()
         local at = books[i](taken)
         if at then last = math.max(last or 0, at) end
       end
-      return last
+      return last and math.max(now + 1, math.min(last, changes))  -- Another limit, other permits.
     end
   end
 

@@ -15,6 +15,7 @@ local troubles = call('HLEN', P .. 'trouble') > 0
 local limited = call('EXISTS', P .. 'limits') > 0
 -- include limits
 -- include windows
+-- include permits
 
 -- The next hop has answered a transaction: it is counted, and its trouble is over.
 local function answered(l)
@@ -51,27 +52,10 @@ local function settled(id, l, i)
   end
 end
 
--- A permit was not used. Of a window it is taken off the first part: no later one may count for less.
-local function give_back(key)
-  local limit = limited and limit_of(key)
-  if not limit then return end
-  local tat = limit.interval > 0 and call('HGET', P .. 'gcra', key)
-  if tat then
-    call('HSET', P .. 'gcra', key, string.format('%.17g', tonumber(tat) - limit.interval))
-  end
-  for window in pairs(WINDOWS) do
-    if limit[window] > 0 then
-      local used, _, _, at = used_of(key, window)
-      local first = first_of(used)
-      if first and call('HINCRBY', at, first, -1) <= 0 then call('HDEL', at, first) end
-    end
-  end
-end
-
 local function released(id, l, wait, tail)
   withdraw(id, l)
   if tail ~= '' then l.tail = tail end
-  for _, key in ipairs({ limit_keys(l.via or l.hop) }) do give_back(key) end
+  if limited then give_back_all(l.via or l.hop) end
   heed(l)
   l.fence = l.fence + 1
   l.flags = has(l.flags, HOLD) and HOLD or 0

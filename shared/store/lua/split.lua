@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
 -- split: replace a held leg by legs to other destinations.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> ready:<c>:<queue> ring:<c> open events
---   counters inflight limits tickets:<c> dramatiq:<class>[.msgs]
+--   counters inflight limits gcra used:<window>:<key> tickets:<c> dramatiq:<class>[.msgs]
 -- ARGV[4] leg id, [5] fence, [6] how many limits, for each of these: the field of `limits`, its text,
 --   empty where there is none; then for each new leg: hop, statuses, packed indices.
 -- Returns 1, or 0 when the lease is lost.
 
+-- include limits
+-- include windows
+-- include permits
 local id, fence = ARGV[4], tonumber(ARGV[5])
 local l = load_leg(id)
 if not l or l.state ~= LEASED or l.fence ~= fence then return 0 end
@@ -16,6 +19,7 @@ local total = first.legs
 local legs_at = 7 + 2 * tonumber(ARGV[6])
 local added = (#ARGV - legs_at + 1) / 3 - 1
 withdraw(id, l)
+if call('EXISTS', P .. 'limits') > 0 then give_back_all(l.via) end  -- Nothing was sent.
 l.fence = l.fence + 1
 l.flags = has(l.flags, HOLD) and HOLD or 0
 l.state, l.due = READY, 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from shared.clock import ManualClock
 from shared.hops import MxHop
 from shared.relays import Relay
+from shared.settings import Settings
+from shared.shaping.shaping import Shaping
 from workers import sites as module
 from workers.dns.dead import DeadHosts
 from workers.dns.routes import Target
@@ -95,3 +98,32 @@ def test_dead_addresses_are_passed_over_and_few_are_tried() -> None:
     assert places.choose() == first
     places.targets = (Target("[127.0.1.1]", "127.0.1.1"),)
     assert places.choose() == [Place("127.0.1.1", "127.0.1.1", "[127.0.1.1]")]
+
+
+def _shaping(messages: int) -> Shaping:
+    site = {"a": {"mx": ["*.a.test"], "messages_per_connection": messages, "connections": 3}}
+    return Shaping(msgspec.convert({"shaping": {"site": site}}, Settings))
+
+
+def test_a_pool_is_made_anew_when_shaping_makes_other_sessions_of_it() -> None:
+    async def work(sites: Sites, clock: ManualClock) -> None:
+        direct = {"": Relay(tls="opportunistic"), "own": Relay(tls="required")}
+        sites.shapes.see("a", ("mx.a.test",))
+        sites.shapes.see("b", ("mx.b.test",))
+        sites.shapes.apply(_shaping(7))
+        sites.apply(direct)
+        first, other = pool(sites, "a"), pool(sites, "b")
+        assert (first.relay.messages_per_connection, first.relay.connections) == (7, 3)
+        sites.shapes.apply(_shaping(7))
+        sites.apply(direct)
+        assert pool(sites, "a") is first
+        sites.shapes.apply(_shaping(8))
+        sites.apply(direct)
+        assert pool(sites, "a") is not first
+        await asyncio.sleep(0)
+        assert first.retired
+        assert pool(sites, "a").relay.messages_per_connection == 8
+        assert pool(sites, "b") is other
+        assert pool(sites, "a") is pool(sites, "a")
+
+    play(work)

@@ -3,14 +3,14 @@ local SLOW_STEP_MS, SLOW_MOST_STEPS = 60000, 5
 local function slowed_by(text)
   local till, steps, interval = string.match(text, '^([^|]*)|([^|]*)|([^|]*)$')
   local past = math.max(0, math.floor((now - tonumber(till)) / SLOW_STEP_MS))
-  return tonumber(steps) - past, tonumber(interval), tonumber(till)
+  return tonumber(steps) - past, tonumber(interval), tonumber(till), till + (past + 1) * SLOW_STEP_MS
 end
 
 local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
 
 -- What holds for a key now: what is configured (the first releases wrote three numbers), what an
 -- operator has set over it, and half of that for each step that replies have slowed it down. nil: no
--- limit. 0 is none.
+-- limit. 0 is none. `changes` is when it is another one by itself; nil: it stays.
 local function limit_of(key)
   if key == 'mx:?' then return nil end
   local site = is_site(key)
@@ -18,10 +18,11 @@ local function limit_of(key)
     site and '!mx:*' or '!' .. key)
   local own, set, slow = found[1] or found[4], found[2] or found[5], found[3]
   if not own and not set and not slow then return nil end
-  local n = { string.match((own or '') .. '||||||||', NINE) }
+  local n, changes = { string.match((own or '') .. '||||||||', NINE) }, nil
   if set then
     local till = string.match(set, '^%d+')
     if till == '0' or tonumber(till) > now then
+      changes = till ~= '0' and tonumber(till) or nil
       local said = { string.match(string.match(set, '|(.*)'), NINE) }
       for i = 1, 8 do
         if said[i] ~= '' then n[i] = said[i] end
@@ -34,9 +35,10 @@ local function limit_of(key)
   local l = { interval = number(1, 0), burst = number(2, 1.5), concurrency = number(3, 0),
     minute = number(4, 0), hour = number(5, 0), day = number(6, 0), connections = number(7, 0),
     connection_interval = number(8, 0), weight = number(9, 1) }
-  local steps, interval, till = 0, 0, 0
-  if slow then steps, interval, till = slowed_by(slow) end
+  local steps, interval, till, recovers = 0, 0, 0, 0
+  if slow then steps, interval, till, recovers = slowed_by(slow) end
   if steps > 0 then
+    changes = math.min(changes or recovers, recovers)
     local factor = 2 ^ steps
     l.interval = math.max(l.interval, interval) * factor
     if l.interval > 0 then l.burst = math.max(1, 100 / l.interval) + 0.5 end
@@ -45,5 +47,6 @@ local function limit_of(key)
   elseif slow and now >= till then
     call('HDEL', P .. 'limits', '~' .. key)
   end
+  l.changes = changes
   return l
 end
