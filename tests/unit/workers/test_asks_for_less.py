@@ -14,6 +14,7 @@ from shared.clock import ManualClock
 from shared.errors import StoreUnavailable
 from shared.model.leg import Leg, LegState
 from shared.model.message import Head
+from shared.routing import Routes
 from shared.settings import Settings
 from shared.shaping.shaping import Shaping
 from shared.store.ports import Claimed, Settlement, Verb
@@ -142,7 +143,7 @@ class System:
         """`attempt_count` of each recipient, as the API shows it."""
         stored = self.store.spool.get(mail)
         assert stored is not None
-        return [each["attempt_count"] for each in report.message(stored)["recipients"]]
+        return [each["attempt_count"] for each in report.message(stored, Routes(Settings()))["recipients"]]
 
     def pause(self) -> tuple[str, int]:
         """Why the relay stands still, and for how long from now."""
