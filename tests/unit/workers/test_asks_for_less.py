@@ -143,7 +143,10 @@ class System:
         """`attempt_count` of each recipient, as the API shows it."""
         stored = self.store.spool.get(mail)
         assert stored is not None
-        return [each["attempt_count"] for each in report.message(stored, Routes(Settings()))["recipients"]]
+        return [
+            each["attempt_count"]
+            for each in report.message(stored, Routes(Settings()))["recipients"]
+        ]
 
     def pause(self) -> tuple[str, int]:
         """Why the relay stands still, and for how long from now."""
