@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from shared.cli.main import cli
+from shared.config import load
+from shared.shaping.file import shaping_from
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -119,3 +121,39 @@ def test_the_stores_memory_fits_into_its_container_with_room_for_a_rewrite() -> 
     assert most is not None
     limit = SERVICES["redis"]["deploy"]["resources"]["limits"]["memory"]
     assert int(most[1]) * 1.5 <= int(limit.removesuffix("G"))
+
+
+def test_settings_and_shaping_lie_side_by_side_where_every_role_reads_them() -> None:
+    for name in ("web", "worker", "exporter"):
+        mounts = [each for each in SERVICES[name]["volumes"] if each["type"] == "bind"]
+        targets = {each["target"]: each["source"] for each in mounts}
+        assert targets == {
+            "/etc/posthaste/posthaste.toml": "${SETTINGS_FILE:-./deploy/compose/posthaste.toml}",
+            "/etc/posthaste/shaping.toml": "${SHAPING_FILE:-./deploy/compose/shaping.toml}",
+        }
+        assert all(each["read_only"] for each in mounts)
+        assert all(each["bind"] == {"create_host_path": False} for each in mounts)
+        told = SERVICES[name]["environment"]
+        assert told["POSTHASTE_CONFIG"] == "/etc/posthaste/posthaste.toml"
+        assert "POSTHASTE_SHAPING_FILE" not in told
+
+
+def test_who_changes_nothing_has_what_is_shipped(tmp_path: Path) -> None:
+    shaping = ROOT / "deploy" / "compose" / "shaping.toml"
+    found, shipped = shaping_from(shaping), shaping_from(None)
+    assert (found.site, found.rule, found.default) == (shipped.site, shipped.rule, shipped.default)
+    text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", shaping.read_text("utf-8"), flags=re.MULTILINE)
+    for name, content in (
+        ("shaping.toml", text),
+        ("posthaste.toml", (shaping.with_name("posthaste.toml")).read_text("utf-8")),
+    ):
+        (tmp_path / name).write_text(content)
+    own = load(tmp_path / "posthaste.toml", {}).shaping.own  # The examples are right, too.
+    assert {each[:2] for each in own} == {("default", ""), ("site", "google"), ("relay", "relay")}
+
+
+def test_a_file_that_is_none_is_no_shaping(tmp_path: Path) -> None:
+    """SHAPING_FILE=/dev/null, as with secrets, is a device in the container."""
+    (tmp_path / "posthaste.toml").write_text("")
+    (tmp_path / "shaping.toml").symlink_to("/dev/null")
+    assert load(tmp_path / "posthaste.toml", {}).shaping == shaping_from(None)

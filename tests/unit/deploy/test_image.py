@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -35,3 +38,21 @@ def test_the_image_has_every_dependency_and_nothing_that_builds_or_embeds() -> N
     extras = project["optional-dependencies"]
     only = {re.split(r"[<>=\[]", each)[0] for group in extras.values() for each in group}
     assert not only & set(image)
+
+
+def test_the_wheel_has_every_file_that_is_read_beside_the_code(tmp_path: Path) -> None:
+    """Scripts of the store, templates, `providers.toml`: what no import would miss."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    there = {
+        str(path.relative_to(ROOT))
+        for package in ("shared", "web", "workers")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "shared/shaping/providers.toml" in packed
+    assert there <= packed

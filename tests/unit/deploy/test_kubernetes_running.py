@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.support.kubernetes import (
     DIRECTORY,
     OVERLAYS,
     containers,
+    kustomize,
     named,
     of_kind,
     pods,
@@ -111,3 +114,42 @@ def test_the_readme_tells_how_many_connections_a_relay_must_allow() -> None:
     assert f"{total} connections" in readme
     source = (DIRECTORY / "production" / "scaling.yaml").read_text(encoding="utf-8")
     assert f"= {total}." in re.sub(r"\s*\n#\s*", " ", source)
+
+
+def test_a_shaping_file_in_the_config_map_stands_beside_the_settings(tmp_path: Path) -> None:
+    """A key more, and the name of the ConfigMap, and so every pod, is another."""
+    base = Path(os.path.relpath(DIRECTORY / "base", tmp_path))
+
+    def made(*files: str) -> tuple[str, set[str], dict[str, str]]:
+        """The ConfigMap's name, its keys, and role -> the ConfigMap at /etc/posthaste."""
+        overlay = tmp_path / "ours"
+        overlay.mkdir(exist_ok=True)
+        for name in files:
+            (overlay / name).write_text("")
+        (overlay / "kustomization.yaml").write_text(
+            f"bases: [{'..' / base}]\nconfigMapGenerator:\n"
+            f"  - {{name: posthaste-settings, behavior: replace, files: [{', '.join(files)}]}}\n"
+        )
+        objects = kustomize(overlay)
+        (found,) = [each for each in objects if each["kind"] == "ConfigMap"]
+        mounts = {}
+        for each in objects:
+            if each["kind"] == "Deployment":
+                spec = each["spec"]["template"]["spec"]
+                (container,) = spec["containers"]
+                volumes = {at["name"]: at.get("configMap") for at in spec["volumes"]}
+                (mount,) = [
+                    at for at in container["volumeMounts"] if at["mountPath"] == "/etc/posthaste"
+                ]
+                assert "subPath" not in mount
+                mounts[each["metadata"]["name"]] = volumes[mount["name"]]["name"]
+        return found["metadata"]["name"], set(found["data"]), mounts
+
+    without, keys, _ = made("posthaste.toml")
+    assert keys == {"posthaste.toml"}
+    name, keys, mounts = made("posthaste.toml", "shaping.toml")
+    assert keys == {"posthaste.toml", "shaping.toml"}
+    assert name != without
+    assert mounts == dict.fromkeys(
+        ("posthaste-web", "posthaste-worker", "posthaste-exporter"), name
+    )
