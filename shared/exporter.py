@@ -26,18 +26,26 @@ from shared.metrics.spool import SpoolCollector
 from shared.sentry import start_sentry
 from shared.services import Services, connect
 from shared.settings import Settings
+from shared.shaping.shaping import Shaping
 
 _log = structlog.get_logger(__name__)
 
 
 def registry(services: Services) -> CollectorRegistry:
-    """Everything the exporter tells."""
+    """Everything the exporter tells. Raises `ConfigError`."""
     found = CollectorRegistry(auto_describe=False)
     found.register(BuildCollector())
     ProcessCollector(registry=found)
     PlatformCollector(registry=found)
     found.register(CertificatesCollector(services.settings.exporter.certificates))
-    found.register(SpoolCollector(services.spool, services.operations, SystemClock()))
+    sites = Shaping(services.settings)
+
+    def provider(site: str) -> str:
+        """By the one host in the site's name (`workers.dns.site`): providers name theirs alike."""
+        return sites.of_site([site.partition("~")[0]]).provider
+
+    spool, operations = services.spool, services.operations
+    found.register(SpoolCollector(spool, operations, SystemClock(), provider))
     return found
 
 

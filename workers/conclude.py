@@ -52,7 +52,7 @@ class Conclude:
         self._metrics = metrics
         self._resolve = resolve
         self._shapes = shapes
-        self.troubles = Troubles(queue, clock)
+        self.troubles = Troubles(queue, clock, metrics)
 
     def at_dot(
         self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction, direct: bool

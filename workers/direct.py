@@ -7,8 +7,10 @@ import random
 import structlog
 
 from shared.clock import Clock
+from shared.metrics.worker import WorkerMetrics
 from shared.settings import Settings
 from workers.dns.addresses import AddressRules
+from workers.dns.measured import Measured
 from workers.dns.mta_sts import MtaSts
 from workers.dns.mx import Family, MxRouter, OwnHost
 from workers.dns.policy_fetch import PolicyFetcher, policy_context
@@ -21,12 +23,12 @@ from workers.resolve import Resolve
 _log = structlog.get_logger(__name__)
 
 
-def resolving(settings: Settings, clock: Clock, hops: Hops) -> Resolve:
+def resolving(settings: Settings, clock: Clock, hops: Hops, metrics: WorkerMetrics) -> Resolve:
     """The stage. Raises `ConfigError`.
 
     What `[dns]` says, and of `[direct]` what is about policies, holds until a restart.
     """
-    resolver = Resolver(Servers(settings.dns), clock)
+    resolver = Resolver(Measured(Servers(settings.dns), metrics), clock)
     rules = AddressRules(settings.dns.allow_networks)
     own, rng = _own_host(settings), random.Random()  # noqa: S311  # Which host of equals is first.
     routers: dict[tuple[Family, ...], MxRouter] = {}
@@ -36,7 +38,10 @@ def resolving(settings: Settings, clock: Clock, hops: Hops) -> Resolve:
             routers[families] = MxRouter(resolver, rules, own, rng, families)
         return routers[families]
 
-    ways = Ways(router, _policies(settings, resolver, rules, clock), clock)
+    policies = _policies(settings, resolver, rules, clock)
+    if policies is not None:
+        metrics.policies = policies.counts
+    ways = Ways(router, policies, clock)
     return Resolve(ways, hops.sites, lambda: hops.routes)
 
 

@@ -116,7 +116,7 @@ class Worker:
         signer = Dkim(outgoing.keys, self._clock)
         self._pipeline = Pipeline(
             settings, self.queue, self._clock, self.hops, signer, self.metrics,
-            resolving(settings, self._clock, self.hops), self.hops.shapes,
+            resolving(settings, self._clock, self.hops, self.metrics), self.hops.shapes,
         )  # fmt: skip
         sessions = _sessions(settings, outgoing)
         self.engine = Engine(

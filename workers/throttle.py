@@ -12,7 +12,7 @@ import msgspec
 
 from shared.model.leg import RecipientReply
 from shared.model.status import Status
-from shared.shaping.rules import Rule, Rules
+from shared.shaping.rules import ASKED_FOR_LESS, Rule, Rules
 from workers.classify import Verdict
 from workers.smtp.types import Reply, Transaction
 
@@ -38,7 +38,7 @@ class Throttle(msgspec.Struct, frozen=True):
     def note(self) -> str:
         """For people: what was said, without the text, which may name somebody."""
         said = f"{self.reply.code} {self.reply.enhanced}".rstrip()
-        return f"asked for less: {said} (rule {self.rule.name})"
+        return f"{ASKED_FOR_LESS}: {said} (rule {self.rule.name})"
 
     def spares(self, verdict: Verdict) -> frozenset[int]:
         """Recipients who may wait for the end of the pause and are charged nothing: all that was

@@ -15,6 +15,7 @@ import structlog
 from shared.clock import Clock
 from shared.errors import StoreError
 from shared.hops import member_of, mx_hop
+from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Attempt, pack_history
 from shared.store.ports import Claimed, Queue, Settlement
 from workers import lines
@@ -42,7 +43,8 @@ _log = structlog.get_logger(__name__)
 class Troubles:
     """One a process: it knows what it has complained about."""
 
-    def __init__(self, queue: Queue, clock: Clock) -> None:
+    def __init__(self, queue: Queue, clock: Clock, metrics: WorkerMetrics) -> None:
+        self._metrics = metrics
         self._queue = queue
         self._clock = clock
         self._complained: OrderedDict[str, float] = OrderedDict()
@@ -102,6 +104,7 @@ class Troubles:
 
         Whether the store knows. What was asked of transactions that ran together counts once.
         """
+        self._metrics.asked_for_less(throttle.rule.name)
         first_ms = max(throttle.suspend_ms, FIRST_MS if throttle.suspend_ms else least_ms)
         try:
             wait_ms = await self._queue.trouble(

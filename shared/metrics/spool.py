@@ -1,4 +1,4 @@
-"""The exporter's metrics: the spool's numbers, its destinations, and how the store itself is.
+"""The exporter's metrics: the spool's numbers, destinations, limits, and how the store itself is.
 
 The numbers come from the store, where they are committed with the state they count, so they never
 disagree with the queue, whichever process exports them. A store that does not answer is
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from shared.clock import Clock
 from shared.errors import StoreError
 from shared.metrics.destinations import destinations
+from shared.metrics.shaping import Provider, shaping
 from shared.model.message import CLASSES
 from shared.model.status import BY_LETTER
 from shared.store.figures import Depth, Health
@@ -41,6 +42,7 @@ _COUNTERS = {
     "tickets_minted": "Tickets sent to workers.",
     "permits_refused": "Turns of a destination that its rate or concurrency cut short.",
     "relay_troubles": "Times that a next hop could not be used; its mail waited.",
+    "slowed_down": "Times that replies halved what a destination is sent.",
     "unsigned": "Attempts to send without DKIM: no key fits the From domain.",
     "without_tls": "Attempts to send in plain text because opportunistic TLS did not work.",
 }
@@ -49,7 +51,10 @@ _COUNTERS = {
 class SpoolCollector(Collector):
     """Every number of the store, as of now."""
 
-    def __init__(self, spool: Spool, operations: Operations, clock: Clock) -> None:
+    def __init__(
+        self, spool: Spool, operations: Operations, clock: Clock, provider: Provider
+    ) -> None:
+        self._provider = provider
         self._spool = spool
         self._operations = operations
         self._clock = clock
@@ -60,6 +65,7 @@ class SpoolCollector(Collector):
         try:
             depth, health = self._spool.depth(), self._spool.health()
             vitals, found = self._operations.vitals(), self._operations.destinations()
+            limits = self._operations.limits()
         except StoreError:
             up.add_metric([], 0)
             yield up
@@ -72,6 +78,7 @@ class SpoolCollector(Collector):
         yield from _legs(depth)
         yield from _counts(depth)
         yield from destinations(found, self._clock.now_ms())
+        yield from shaping(found, limits, self._provider)
         yield from _accepting(health.reasons)
         yield from _memory(health)
         yield from _server(vitals)

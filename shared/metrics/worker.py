@@ -22,6 +22,9 @@ from shared.model.message import CLASSES
 
 StageName = Literal["claim", "wait", "render", "sign", "transmit", "settle"]
 Operation = Literal["claim", "start", "settle", "renew", "pump", "session"]
+Lookup = Literal["found", "none", "no_such_name", "failed", "unanswered"]
+"""What DNS said: records, none of that kind, no such name, that it cannot tell (SERVFAIL, REFUSED),
+or nothing."""
 
 
 class WorkerMetrics:
@@ -37,7 +40,18 @@ class WorkerMetrics:
         self.sessions_opened = 0
         self.sessions_refused = 0
         self.transactions = 0
+        self.dns = Histogram(STAGE_BUCKETS)
+        """Questions to DNS; what is remembered is not asked."""
+        self.lookups = dict.fromkeys(get_args(Lookup), 0)
+        self.policies: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        """Domains whose MTA-STS policy is kept, and whose could not be fetched; for any thread."""
+        self.throttled: dict[str, int] = {}
+        """Rule of shaping -> replies that matched it. Names are those of shaping.toml."""
         self.store_errors = dict.fromkeys(get_args(Operation), 0)
+
+    def asked_for_less(self, rule: str) -> None:
+        """A reply has matched a rule."""
+        self.throttled[rule] = self.throttled.get(rule, 0) + 1
 
     def failed(self, operation: Operation) -> None:
         """The store did not answer, or refused."""
@@ -55,6 +69,7 @@ class WorkerMetrics:
         )  # fmt: skip
         yield "stage", "Time in each stage of a delivery.", "stage", self.stage
         yield "tls_handshake", "TLS handshakes.", None, {"": self.handshake}
+        yield "dns_lookup", "What DNS took to answer, or not to.", None, {"": self.dns}
 
     def registry(self, gauges: Callable[[], dict[str, tuple[str, int]]]) -> CollectorRegistry:
         """What a scrape of this process reads; `gauges` gives name -> (text, value) as of now."""
@@ -91,12 +106,34 @@ class _Numbers(Collector):
             ("smtp_transactions", "Transactions begun.", metrics.transactions),
         ):
             yield CounterMetricFamily(f"posthaste_{name}", text, value=value)
-        errors = CounterMetricFamily(
-            "posthaste_store_errors", "Requests that the store did not answer, or refused.",
-            labels=["operation"],
-        )  # fmt: skip
-        for operation, count in metrics.store_errors.items():
-            errors.add_metric([operation], count)
-        yield errors
+        for name, text, label, counts in (
+            (
+                "store_errors", "Requests that the store did not answer, or refused.", "operation",
+                metrics.store_errors,
+            ),
+            (
+                "dns_lookups", "Questions of direct delivery to DNS, by what it said.", "outcome",
+                metrics.lookups,
+            ),
+            (
+                "throttling_replies",
+                "Transactions whose replies asked for less, by the rule of shaping.toml.", "rule",
+                metrics.throttled,
+            ),
+        ):  # fmt: skip
+            family = CounterMetricFamily(f"posthaste_{name}", text, labels=[label])
+            for value, number in list(counts.items()):
+                family.add_metric([value], number)
+            yield family
+        kept, failing = metrics.policies()
+        for name, text, value in (
+            ("policies_kept", "Domains whose MTA-STS policy is known.", kept),
+            (
+                "policies_failing",
+                "Domains whose MTA-STS policy was there and could not be fetched, minutes ago.",
+                failing,
+            ),
+        ):  # fmt: skip
+            yield GaugeMetricFamily(f"posthaste_{name}", text, value=value)
         for name, (text, value) in self._gauges().items():
             yield GaugeMetricFamily(f"posthaste_{name}", text, value=value)

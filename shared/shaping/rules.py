@@ -14,6 +14,9 @@ import msgspec
 from shared.shaping.pattern import LONGEST_TEXT, compiled
 from shared.shaping.settings import RuleSettings
 
+ASKED_FOR_LESS = "asked for less"
+"""How the reason begins for which a destination stands still or is slowed down by a rule."""
+
 _GREYLISTING = re.compile(
     r"""
     gr[ae]y-?\ ?list | postgrey | sqlgrey | \bgr[ae]y-listed

@@ -165,6 +165,23 @@ def test_what_an_operator_has_set_is_cleared(store: Store) -> None:
     assert len(taken(store)) == 2
 
 
+def test_every_limit_is_told_with_what_is_used_of_it(store: Store) -> None:
+    limit(store, "mx:*", DestinationLimit(per_minute=2))
+    limit(store, "gw", DestinationLimit(per_second=9, per_day=8))
+    store.operations.set_limit("gw", Override(per_hour=5))
+    slow(store, "mx:a.test", 0)
+    fill(store, "gw", 1)
+    taken(store)
+    found = {each.key: each for each in store.operations.limits()}
+    assert sorted(found) == ["gw", "mx:*", "mx:a.test"]
+    assert found["gw"].effective.limit == DestinationLimit(9, per_hour=5, per_day=8)
+    assert found["gw"].used == {"hour": 1, "day": 1}
+    assert found["mx:a.test"].effective.slowed is not None
+    assert found["mx:a.test"].used == {"minute": 0}
+    (other,) = store.operations.limits(["mx:b.test"])
+    assert other.effective.limit == DestinationLimit(per_minute=2)
+
+
 def slow(store: Store, hop: str, first_ms: int = 30_000) -> int:
     async def work() -> int:
         return await store.queue().trouble(hop, "421 4.7.0", first_ms, 900_000, slow=True)

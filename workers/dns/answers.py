@@ -34,6 +34,8 @@ class Temporary(msgspec.Struct, frozen=True):
 
     reason: str
     """Words of ours; no name and no server is in it."""
+    answered: bool = False
+    """A server said that it cannot tell; else none said anything."""
 
 
 Answer = Found | NoData | NoSuchName | Temporary

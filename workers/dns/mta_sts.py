@@ -53,6 +53,10 @@ class PolicyCache(Protocol):
         """Keep it instead of what was there."""
         ...
 
+    def __len__(self) -> int:
+        """Domains that are kept."""
+        ...
+
 
 class MemoryPolicies:
     """A `PolicyCache` of this process; what was not asked for longest goes first."""
@@ -66,6 +70,9 @@ class MemoryPolicies:
         if domain in self._kept:
             self._kept.move_to_end(domain)
         return self._kept.get(domain)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     async def keep(self, domain: str, kept: Kept) -> None:
         """Keep it instead of what was there."""
@@ -106,11 +113,17 @@ class MtaSts:
         self._resolver = resolver
         self._fetcher = fetcher
         self._clock = clock
-        self._cache = cache or MemoryPolicies()
+        self._cache = MemoryPolicies() if cache is None else cache
         self._on_failure = on_failure
         self._fetching: dict[tuple[str, str], asyncio.Task[Kept | None]] = {}
         self._failed: OrderedDict[str, tuple[str, float]] = OrderedDict()
         """Domain -> the id that could not be fetched, and when it may be tried again."""
+
+    def counts(self) -> tuple[int, int]:
+        """Domains whose policy is kept, and those whose policy could not be fetched in the last
+        minutes. Any thread may ask."""
+        now = self._clock.monotonic()
+        return len(self._cache), sum(until > now for _, until in list(self._failed.values()))
 
     async def policy(self, domain: str, *, fresh: bool = False) -> Policy | None:
         """The policy for a recipient's domain, in mode enforce or testing; else None.

@@ -50,7 +50,7 @@ class Servers:
             return Told(Temporary("no DNS server has answered in time"))
         except dns.resolver.NoNameservers:
             self._resolver = None
-            return Told(Temporary("the DNS servers could not answer"))
+            return Told(Temporary("the DNS servers could not answer", answered=True))
         except (dns.exception.DNSException, OSError, ValueError):
             return Told(Temporary("DNS could not be asked"))
         canonical = _text(answer.canonical_name)

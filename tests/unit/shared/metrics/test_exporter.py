@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 
 from shared.clock import ManualClock
 from shared.errors import StoreUnavailable
 from shared.exporter import registry
+from shared.hops import DestinationLimit
 from shared.model.status import Status
 from shared.services import Services
+from shared.shaping.file import shaping_from
 from shared.store.attempts import attempt_counter
+from shared.store.limits import Override
 from tests.support.stores import MemoryTestStore, settings, settlement
 from tests.support.system import samples_in
 
@@ -23,8 +27,9 @@ class Exporter:
     def __init__(self) -> None:
         self.store = MemoryTestStore(settings(), ManualClock())
         memory = self.store.memory
+        shipped = msgspec.structs.replace(settings(), shaping=shaping_from(None))
         self.services = Services(
-            settings(), self.store.clock, memory.spool, memory.keys, memory.operations
+            shipped, self.store.clock, memory.spool, memory.keys, memory.operations
         )
 
     def samples(self) -> dict[str, float]:
@@ -81,6 +86,78 @@ def test_few_destinations_are_told_apart(exporter: Exporter) -> None:
     assert samples[f"posthaste_destination_oldest_seconds{other}"] == 7
     assert samples['posthaste_destination_paused{destination="hop29",kind="suspended"}'] == 1
     assert samples['posthaste_destination_paused{destination="other",kind="suspended"}'] == 1
+
+
+def pause(exporter: Exporter, hop: str, note: str, *, slow: bool = False) -> None:
+    """A hop stands still for a minute."""
+    store = exporter.store
+    store.accept(hops=(hop,))
+    store.run(store.queue().trouble(hop, note, 60_000, 60_000, firm=slow, slow=slow))
+
+
+def test_sites_in_trouble_are_counted_by_provider_and_kind(exporter: Exporter) -> None:
+    google = "mx:aspmx.l.google.com~abcdefghij0123456789"
+    for hop, note in (
+        (google, "connect: timed out"),
+        (f"{google}@partner", "connect: timed out"),  # The same site by another way.
+        ("mx:mx.one.test", "tls: certificate not valid"),
+        ("mx:mx.two.test", "banner: 421"),
+        ("mx:mx.three.test", "connect: refused"),
+        ("gw1", "connect: refused"),
+    ):
+        pause(exporter, hop, note)
+    exporter.store.accept(hops=("mx:mx.four.test",))
+    exporter.store.accept(hops=("mx:?",))
+    exporter.store.operations.suspend("mx:mx.four.test", None, "connect: no trouble of its own")
+    samples = exporter.samples()
+    assert samples["posthaste_sites"] == 5
+    found = {name: value for name, value in samples.items() if "sites_in_trouble" in name}
+    assert found == {
+        f'posthaste_sites_in_trouble{{provider="{provider}",reason="{reason}"}}': count
+        for provider, reason, count in (
+            ("google", "connect", 1), ("other", "connect", 1), ("other", "tls", 1),
+            ("other", "other", 1), ("other", "asked_for_less", 0),
+        )
+    }  # fmt: skip
+
+
+def test_who_asks_for_less_is_counted_once(exporter: Exporter) -> None:
+    pause(exporter, "mx:mx.one.test", "asked for less: 421 4.7.0 (rule rate-limited)", slow=True)
+    pause(exporter, "mx:mta5.am0.yahoodns.net", "asked for less: 421 4.7.0 (rule x)")
+    pause(exporter, "gw1", "asked for less: 454 (rule relay-sending-rate)", slow=True)
+    store, name = exporter.store, "posthaste_throttled_destinations"
+    samples = exporter.samples()
+    assert samples[f'{name}{{kind="site",provider="other"}}'] == 1
+    assert samples[f'{name}{{kind="site",provider="yahoo"}}'] == 1
+    assert samples[f'{name}{{kind="relay",provider=""}}'] == 1
+    reason = 'posthaste_sites_in_trouble{provider="yahoo",reason="asked_for_less"}'
+    assert samples[reason] == 1
+    assert samples["posthaste_slowed_down_total"] == 2
+    store.clock.advance(61)
+    assert len(store.claim().legs) == 3
+    samples = exporter.samples()  # Slowed down still, while its probe is under way.
+    assert samples[f'{name}{{kind="relay",provider=""}}'] == 1
+
+
+def test_what_is_used_of_the_limits_of_relays_and_routes_is_told(exporter: Exporter) -> None:
+    store = exporter.store
+    for key in ("gw1", "@partner", "mx:a.test", "mx:*"):
+        store.run(store.queue().limit(key, DestinationLimit(per_minute=4, per_day=10)))
+    store.operations.set_limit("mx:*", Override(concurrency=1))
+    store.operations.set_limit("gw1", Override(per_hour=20))
+    for hop in ("gw1", "gw1@partner", "mx:a.test"):
+        store.accept(hops=(hop,))
+    assert len(store.claim().legs) == 3
+    samples = exporter.samples()
+    found = {name: value for name, value in samples.items() if "limit_used_ratio" in name}
+    assert found == {
+        f'posthaste_limit_used_ratio{{destination="{key}",window="{window}"}}': share
+        for key, window, share in (
+            ("gw1", "minute", 0.5), ("gw1", "hour", 0.1), ("gw1", "day", 0.2),
+            ("@partner", "minute", 0.25), ("@partner", "day", 0.1),
+        )
+    }  # fmt: skip
+    assert samples["posthaste_overridden_limits"] == 2  # Not one for each site.
 
 
 def test_a_store_that_is_away_is_told_and_nothing_else(

@@ -41,3 +41,17 @@ def test_a_worker_s_page_has_every_stage_and_class_from_the_start() -> None:
     assert samples["posthaste_legs_in_hand"] == 3
     assert samples["posthaste_tls_handshake_seconds_count"] == 0
     assert samples['posthaste_store_errors_total{operation="settle"}'] == 0
+    for outcome in ("found", "none", "no_such_name", "failed", "unanswered"):
+        assert samples[f'posthaste_dns_lookups_total{{outcome="{outcome}"}}'] == 0
+    assert samples["posthaste_policies_failing"] == 0
+
+
+def test_replies_that_asked_for_less_are_counted_by_rule() -> None:
+    metrics = WorkerMetrics()
+    for rule in ("rate-limited", "google-busy", "rate-limited"):
+        metrics.asked_for_less(rule)
+    metrics.policies = lambda: (4, 1)
+    samples = samples_in(generate_latest(metrics.registry(dict)).decode())
+    assert samples['posthaste_throttling_replies_total{rule="rate-limited"}'] == 2
+    assert samples["posthaste_policies_kept"] == 4
+    assert samples["posthaste_policies_failing"] == 1

@@ -251,3 +251,19 @@ def test_the_memory_of_policies_is_bounded() -> None:
         assert await memory.load("c.test") == kept
 
     asyncio.run(work())
+
+
+async def failing_domains_are_counted_for_minutes(found: Setting) -> None:
+    found.body = GONE
+    assert found.sts.counts() == (0, 0)
+    await found.host()
+    assert found.sts.counts() == (0, 1)
+    found.clock.advance(RETRY_SECONDS)
+    assert found.sts.counts() == (0, 0)
+    found.body = text()
+    await found.host()
+    assert found.sts.counts() == (1, 0)
+
+
+def test_domains_with_a_policy_and_those_whose_policy_cannot_be_had_are_counted() -> None:
+    asyncio.run(failing_domains_are_counted_for_minutes(Setting()))
