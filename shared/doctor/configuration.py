@@ -24,7 +24,7 @@ FOR_CLIENTS = frozenset({"web.listen"})
 
 async def check_settings(patient: Patient) -> list[Finding]:
     """Looks at the settings only."""
-    findings = [*_outgoing(patient), *_listeners(patient.settings)]
+    findings = [*_outgoing(patient), *_shaping(patient), *_listeners(patient.settings)]
     if not any(each.severity in ("warning", "error") for each in findings):
         findings.append(ok("settings.safe", "nothing in the settings is risky"))
     return findings
@@ -61,6 +61,16 @@ def _outgoing(patient: Patient) -> Iterator[Finding]:
             "mail from a domain without a DKIM key is accepted and goes out unsigned",
             "require_dkim = true refuses it instead",
         )  # fmt: skip
+
+
+def _shaping(patient: Patient) -> Iterator[Finding]:
+    """Which file applies: one that lies elsewhere is not read, and nothing else says so."""
+    shaping = patient.settings.shaping
+    if shaping.path:
+        limited = ", ".join(sorted(shaping.route)) or "none"
+        entries = len({each[:2] for each in shaping.own})
+        found = f"{shaping.path} is read, with {entries} entries; routes with limits: {limited}"
+        yield ok("settings.shaping", found)
 
 
 def _listeners(settings: Settings) -> Iterator[Finding]:

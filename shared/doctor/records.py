@@ -23,6 +23,7 @@ async def sources_of(patient: Patient) -> tuple[str, ...]:
         return patient.options.sources
     used = {answer["source"].strip("[]") for answer in await answers_of(patient)}
     used = {each.removeprefix("IPv6:") for each in used}
+    used |= {route.source_address for route in patient.settings.route}
     return tuple(sorted(each for each in used if (found := address(each)) and found.is_global))
 
 
@@ -38,7 +39,7 @@ async def check_names(patient: Patient) -> list[Finding]:
     )
     findings: list[Finding] = []
     for name in greeted:
-        findings += await _greeting(patient, name, sources)
+        findings += await greeting(patient, name, sources, "names.ehlo", "relay.ehlo_name")
     if not sources:
         findings.append(
             Finding("names.source", "info",
@@ -51,29 +52,32 @@ async def check_names(patient: Patient) -> list[Finding]:
     return findings
 
 
-async def _greeting(patient: Patient, name: str, sources: tuple[str, ...]) -> list[Finding]:
+async def greeting(
+    patient: Patient, name: str, sources: tuple[str, ...], identifier: str, setting: str
+) -> list[Finding]:
+    """Whether the name that `setting` gives in EHLO can be looked up, and is that of `sources`."""
     if not name:
         return [
-            Finding("names.ehlo", "warning",
+            Finding(identifier, "warning",
                     "this host has no full name, so its address is given in EHLO",
-                    "set relay.ehlo_name to a name that points to this machine")
+                    f"set {setting} to a name that points to this machine")
         ]  # fmt: skip
     try:
         found = await patient.names.addresses(name)
     except NoAnswer as error:
-        return [Finding("names.ehlo", "warning", str(error), _DNS)]
+        return [Finding(identifier, "warning", str(error), _DNS)]
     if not found:
         return [
-            Finding("names.ehlo", "warning", f"{name}, our name in EHLO, has no address in DNS",
-                    "add an A record for it, or set relay.ehlo_name to a name that has one")
+            Finding(identifier, "warning", f"{name}, our name in EHLO, has no address in DNS",
+                    f"add an A record for it, or set {setting} to a name that has one")
         ]  # fmt: skip
     strange = [each for each in sources if each not in found]
     if strange:
         return [
-            Finding("names.ehlo", "info", f"{name}, our name in EHLO, is not {', '.join(strange)}",
+            Finding(identifier, "info", f"{name}, our name in EHLO, is not {', '.join(strange)}",
                     "best is a name that points to the address that mail leaves from")
         ]  # fmt: skip
-    return [ok("names.ehlo", f"{name}, our name in EHLO, can be looked up")]
+    return [ok(identifier, f"{name}, our name in EHLO, can be looked up")]
 
 
 async def _reverse(patient: Patient, source: str) -> Finding:

@@ -130,11 +130,22 @@ async def check_egress(patient: Patient) -> list[Finding]:
         return [Finding("egress.dns", "warning", str(error), "check this machine's resolver")]
     if not hosts:
         found = "port 25 was not tried: none of the domains with a DKIM key has an MX record"
+        if _goes_directly(patient):
+            found += ", so nobody knows from here whether mail gets out to MX hosts"
         return [Finding("egress.port25", "info", found)]
     answers = await ask((), hosts[:3], patient)
     reached = [each for each in answers if each["stage"] not in ("connect", "banner")]
     if reached:
         return [ok("egress.port25", f"port 25 is open: {reached[0]['host']} greets us")]
+    if _goes_directly(patient):
+        return [
+            Finding(
+                "egress.port25", "error",
+                f"no mail exchanger answers on port 25 ({', '.join(hosts[:3])}): mail of direct"
+                " routes does not get out", "let this machine out to port 25: its firewall, the"
+                " network's, and your provider, who often opens it only when asked",
+            )
+        ]  # fmt: skip
     return [
         Finding(
             "egress.port25", "info",
@@ -143,3 +154,7 @@ async def check_egress(patient: Patient) -> list[Finding]:
             " to open port 25",
         )
     ]  # fmt: skip
+
+
+def _goes_directly(patient: Patient) -> bool:
+    return isinstance(patient.outgoing, Outgoing) and bool(patient.outgoing.direct)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from shared.doctor.configuration import check_settings
+from shared.doctor.direct import check_direct
 from shared.doctor.disk import check_disk
 from shared.doctor.files import check_files
 from shared.doctor.finding import Finding
@@ -39,6 +40,7 @@ CHECKS = (
     Check("spf", check_spf, outside=True),
     Check("dkim", check_dkim, outside=True),
     Check("egress", check_egress, outside=True),
+    Check("direct", check_direct, outside=True),
 )
 
 

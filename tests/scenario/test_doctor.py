@@ -14,11 +14,18 @@ import msgspec
 import pytest
 
 from shared.clock import SystemClock
+from shared.config import load
 from shared.dkim import to_pem
 from shared.doctor.finding import Finding
 from shared.doctor.patient import Options, Patient
 from shared.doctor.run import CHECKS, examine
-from shared.outgoing_settings import DkimSettings, RelaySettings
+from shared.outgoing_settings import (
+    DirectSettings,
+    DkimSettings,
+    DnsSettings,
+    RelaySettings,
+    RouteSettings,
+)
 from shared.settings import ApplicationSettings, SentrySettings, Settings, StoreSettings
 from tests.support.certificates import Authority
 from tests.support.dkim_keys import ed25519_key, rsa_key
@@ -346,6 +353,78 @@ def test_port_25_is_tried_at_our_own_exchangers(keys: tuple[DkimSettings, ...]) 
         assert not smtp.messages
         found = examined(settings, "egress", resolver=server.address, smtp_port=1)
         assert severities(found) == {"egress.port25": "info"}
+
+
+def directly(**fields: Any) -> Settings:
+    """Settings with a direct route."""
+    return Settings(
+        relay=(RelaySettings(host="127.0.0.1", port=1),),
+        route=(RouteSettings(name="straight", direct=True, **fields),),
+    )
+
+
+def test_direct_delivery_asks_the_dns_servers_of_the_settings() -> None:
+    with DnsServer({("mail.shop.test", "A"): [SOURCE]}) as server, DnsServer({}) as silent:
+        settings = msgspec.structs.replace(
+            directly(),
+            dns=DnsSettings(servers=("127.0.0.1",), port=server.port),
+            direct=DirectSettings(ehlo_name="mail.shop.test"),
+        )
+
+        def look(settings: Settings = settings) -> dict[str, str]:
+            return severities(examined(settings, "direct", resolver=server.address, seconds=2.0))
+
+        assert look() == {"direct.dns.127.0.0.1": "ok", "direct.ehlo.mail.shop.test": "ok"}
+        assert ". NS" in server.asked
+        server.records.clear()
+        assert look() == {"direct.dns.127.0.0.1": "ok", "direct.ehlo.mail.shop.test": "warning"}
+        silent.silent = True
+        dns = msgspec.structs.replace(settings.dns, port=silent.port)
+        away = msgspec.structs.replace(settings, dns=dns, direct=DirectSettings())
+        assert look(away) == {"direct.dns.127.0.0.1": "error", "direct.ehlo": "info"}
+        assert look(Settings(relay=settings.relay)) == {}
+        own = msgspec.structs.replace(settings, dns=DnsSettings())
+        assert look(own)["direct.dns.system"] == "ok"  # That is, what --resolver names.
+
+
+def test_a_direct_route_gets_out_on_port_25_or_it_is_an_error(
+    keys: tuple[DkimSettings, ...],
+) -> None:
+    settings = msgspec.structs.replace(directly(), dkim=keys)
+    with SmtpServer() as smtp, DnsServer({("shop.test", "MX"): ["10 localhost."]}) as server:
+
+        def look(port: int) -> Finding:
+            found = examined(settings, "egress", resolver=server.address, smtp_port=port)
+            return found["egress.port25"]
+
+        assert look(smtp.port).severity == "ok"
+        assert look(1).severity == "error"
+        server.records.clear()
+        unknown = look(smtp.port)
+        assert unknown.severity == "info"
+        assert "nobody knows from here" in unknown.found
+
+
+def test_a_route_s_source_address_has_a_name_like_any_other() -> None:
+    with DnsServer({("mail.shop.test", "A"): ["8.8.4.4"]}) as server:
+        settings = directly(source_address="8.8.4.4")
+        found = examined(settings, "names", resolver=server.address)
+        assert found["names.ptr.8.8.4.4"].severity == "warning"
+        server.records[("4.4.8.8.in-addr.arpa", "PTR")] = ["mail.shop.test."]
+        found = examined(settings, "names", resolver=server.address)
+        assert found["names.ptr.8.8.4.4"].severity == "ok"
+
+
+def test_the_shaping_file_that_is_read_is_told(tmp_path: Path) -> None:
+    config, shaping = tmp_path / "posthaste.toml", tmp_path / "shaping.toml"
+    config.write_text("")
+    assert "settings.shaping" not in examined(load(config, {}), "settings")
+    shaping.write_text("[site.google]\nper_day = 9\nconnections = 1\n[default]\nconnections = 2\n")
+    found = examined(load(config, {}), "settings")["settings.shaping"]
+    assert (found.severity, f"{shaping} is read, with 2 entries" in found.found) == ("ok", True)
+    shaping.write_text("[relay.nobody]\nper_day = 9\n")
+    found = examined(load(config, {}), "settings")["settings.outgoing"]
+    assert (found.severity, "relay.nobody" in found.found) == ("error", True)
 
 
 def test_files_that_others_read_or_change(tmp_path: Path, keys: tuple[DkimSettings, ...]) -> None:

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificates import Authority
+from tests.support.dns_server import DnsServer
 from tests.support.monitoring import (
     Prometheus,
     Webhook,
@@ -49,12 +51,18 @@ class Watched:
 
 
 @contextmanager
-def watched(directory: Path) -> Iterator[Watched]:
-    """A system that sends over TLS, and what scrapes it and tells."""
+def watched(directory: Path, dns: DnsServer) -> Iterator[Watched]:
+    """A system that sends over TLS and has a limit and a direct route, and what scrapes it and
+    tells."""
     need("prometheus", "prometheus-alertmanager", "nginx", "prometheus-nginx-exporter")
     authority = Authority(directory)
     chain, _ = authority.files("api.test")
+    shaping = directory / "shaping.toml"
+    shaping.write_text("[relay.relay]\nper_day = 1000000\n")
     settings = (
+        f"shaping_file = '{shaping}'\n"
+        f"[dns]\nservers = ['127.0.0.1']\nport = {dns.port}\n"
+        "[[route]]\nname = 'straight'\ndirect = true\nrecipient_domains = ['*.nowhere.test']\n"
         f"{QUICK}\n[[relay]]\nca_file = '{authority.ca_file}'\n"
         f"max_age_seconds = 5.0\nrate = 200\n[exporter]\ncertificates = ['{chain}']\n"
     )
@@ -82,6 +90,7 @@ def watched(directory: Path) -> Iterator[Watched]:
 
 def send_of_all_kinds(system: System, stop: threading.Event) -> None:
     """Mail of each class and outcome, and requests that are refused, until told to stop."""
+    names = count()
     while not stop.wait(0.05):
         for name in CLASSES:
             system.send(**{"class": name})
@@ -93,6 +102,7 @@ def send_of_all_kinds(system: System, stop: threading.Event) -> None:
         system.server.answers["RCPT"] = ["452 4.2.2 mailbox full", "550 5.1.1 no such user"]
         system.send(to="fickle@example.test")
         system.send(to="gone@example.test")
+        system.send(to=f"somebody@{next(names)}.nowhere.test")
 
 
 @contextmanager
@@ -143,7 +153,7 @@ def test_dashboards_show_and_alerts_reach_somebody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTHASTE_RELAY_TLS", "required")  # A relay's URL on loopback means none.
-    with watched(tmp_path) as place:
+    with DnsServer({}) as dns, watched(tmp_path, dns) as place:
         system, found = place.system, place.prometheus
         assert {job for job, _ in poll(found.health)} == {
             "posthaste-web", "posthaste-worker", "posthaste-exporter", "nginx", "prometheus",

@@ -31,14 +31,21 @@ class Place:
     held: str
 
 
+def settings_with_a_limit(directory: Path) -> str:
+    """Deferred mail stays deferred; the relay has a limit of a day, the exporter a certificate."""
+    shaping = directory / "shaping.toml"
+    shaping.write_text("[relay.relay]\nper_day = 1000000\n")
+    quick = QUICK.replace("[0.3]", "[600]")
+    return f"shaping_file = '{shaping}'\n{quick}\n[exporter]\ncertificates = ['{__file__}']\n"
+
+
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """A system with a dead letter, held and deferred mail, and a Prometheus that has seen it."""
     need("prometheus", "promtool", "redis-cli", "curl", "nginx", "prometheus-nginx-exporter")
-    settings = QUICK.replace("[0.3]", "[600]") + f"\n[exporter]\ncertificates = ['{__file__}']\n"
     with (
         tempfile.TemporaryDirectory(prefix="ph-runbooks-") as directory,
-        running(settings=settings) as system,
+        running(settings=settings_with_a_limit(Path(directory))) as system,
         nginx(Path(directory), system.http) as (_, nginx_exporter),
         webhook() as hook,
         alertmanager(Path(directory), hook.url) as manager,

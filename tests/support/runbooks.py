@@ -57,5 +57,5 @@ class Shell:
         }
         return subprocess.run(
             ["bash", "-c", _SHELL + _may_print_nothing(commands)], env=os.environ | environment,
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False,
         )  # fmt: skip
