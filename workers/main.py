@@ -129,6 +129,7 @@ class Worker:
     def _apply(self, outgoing: Outgoing) -> None:
         relays = outgoing.relays + outgoing.sources
         self.hops.apply(relays, outgoing.routes, outgoing.direct, outgoing.shaping)
+        self.metrics.has_rules(rule.name for rule in outgoing.shaping.rules)
 
     async def limit(self) -> None:
         """Tell the store the limits, the pools and the weights. Raises `StoreError`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry
@@ -48,6 +48,11 @@ class WorkerMetrics:
         self.throttled: dict[str, int] = {}
         """Rule of shaping -> replies that matched it. Names are those of shaping.toml."""
         self.store_errors = dict.fromkeys(get_args(Operation), 0)
+
+    def has_rules(self, names: Iterable[str]) -> None:
+        """These can match: each is told from the start, or its first reply would be no increase."""
+        for name in names:
+            self.throttled.setdefault(name, 0)
 
     def asked_for_less(self, rule: str) -> None:
         """A reply has matched a rule."""

@@ -50,8 +50,10 @@ def test_replies_that_asked_for_less_are_counted_by_rule() -> None:
     metrics = WorkerMetrics()
     for rule in ("rate-limited", "google-busy", "rate-limited"):
         metrics.asked_for_less(rule)
+    metrics.has_rules(["rate-limited", "yahoo-deferred"])
     metrics.policies = lambda: (4, 1)
     samples = samples_in(generate_latest(metrics.registry(dict)).decode())
     assert samples['posthaste_throttling_replies_total{rule="rate-limited"}'] == 2
+    assert samples['posthaste_throttling_replies_total{rule="yahoo-deferred"}'] == 0
     assert samples["posthaste_policies_kept"] == 4
     assert samples["posthaste_policies_failing"] == 1
