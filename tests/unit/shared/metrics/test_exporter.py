@@ -134,9 +134,15 @@ def test_who_asks_for_less_is_counted_once(exporter: Exporter) -> None:
     assert samples[reason] == 1
     assert samples["posthaste_slowed_down_total"] == 2
     store.clock.advance(61)
-    assert len(store.claim().legs) == 3
-    samples = exporter.samples()  # Slowed down still, while its probe is under way.
+    for probe in store.claim().legs:
+        store.settle(settlement(probe, Status.DELIVERED, answered=True))
+    samples = exporter.samples()  # Two go on, slowed down; the third has only stood still.
     assert samples[f'{name}{{kind="relay",provider=""}}'] == 1
+    assert samples[f'{name}{{kind="site",provider="other"}}'] == 1
+    assert f'{name}{{kind="site",provider="yahoo"}}' not in samples
+    store.clock.advance(60)
+    samples = exporter.samples()
+    assert samples[f'{name}{{kind="relay",provider=""}}'] == 0
 
 
 def test_what_is_used_of_the_limits_of_relays_and_routes_is_told(exporter: Exporter) -> None:
