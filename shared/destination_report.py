@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shared import limit_report
-from shared.hops import limit_keys
+from shared.hops import limit_keys, shared_part
 from shared.routing import Routes
 from shared.store.operations import Destination, Operations
 from shared.times import shown
@@ -65,6 +65,15 @@ def of_destination(name: str, rows: Sequence[Destination], now_ms: int) -> dict[
     return {"destination": name, "data": destinations(mine, now_ms)}
 
 
+def limits(each: Destination) -> list[dict[str, Any]]:
+    """Each limit by itself, of its relay or site, and of its route."""
+    found = [number for limited in each.limits for number in limit_report.numbers(limited)]
+    for number in found:
+        if (number["of"], number["name"]) == (shared_part(each.hop), "connections"):
+            number["used"] = each.connections
+    return found
+
+
 def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
     pause = each.pause
     state = each.state(now_ms)
@@ -87,7 +96,7 @@ def _destination(each: Destination, now_ms: int, probed: str) -> dict[str, Any]:
         "per_minute": round(each.per_minute, 1),
         "connections": each.connections,
         "rate_limit": each.rate or None,
-        "limits": [number for limited in each.limits for number in limit_report.numbers(limited)],
+        "limits": limits(each),
         "last_refusal": None
         if each.refusal is None
         else {"at": shown(each.refusal.at_ms), "reply": each.refusal.text},

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shared import destination_report, limit_report, report
+from shared import destination_report, report
 from shared.cli.operate import (
     EXIT_CODES,
     Store,
@@ -105,7 +105,7 @@ def _why(each: Destination, now_ms: int, probed: str) -> str:
 
 def _limits(each: Destination) -> str:
     """The limits in a few words."""
-    numbers = [number for limited in each.limits for number in limit_report.numbers(limited)]
+    numbers = destination_report.limits(each)
     told = ", ".join(amount(number) for number in numbers if number["limit"])
     origins = {number["from"] for number in numbers}
     by = [

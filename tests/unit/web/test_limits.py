@@ -98,6 +98,9 @@ def test_what_is_used_is_told_with_the_destination(ops: Api) -> None:
     ]  # fmt: skip
     rows = ops.ask("GET", "/v1/destinations").json["data"]
     assert {each["destination"] for each in rows if each["limits"]} == {"relay"}
+    ops.ask("PUT", path("relay"), json={"connections": 2})
+    (row,) = ops.ask("GET", "/v1/destinations/relay").json["data"]
+    assert (row["limits"][0]["name"], row["limits"][0]["used"]) == ("connections", 0)
 
 
 def test_limits_of_an_idle_hop_and_of_its_route_are_told(ops: Api) -> None:
