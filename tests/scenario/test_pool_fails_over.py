@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -22,6 +23,14 @@ def attempts(system: System, identifier: str) -> list[str]:
     return [each["via"] for each in recipient["attempts"]]
 
 
+def arrived_or_may_have(system: System, identifier: str) -> bool:
+    """Delivered; or its connection was lost after the final dot, so that it stays with `main`."""
+    (recipient,) = system.recipients(identifier)
+    outcomes = [each["outcome"] for each in recipient["attempts"]]
+    stays = "uncertain" in outcomes and recipient["destination"] == "main"
+    return recipient["status"] == "delivered" or stays
+
+
 @pytest.mark.timeout(180)
 def test_a_relay_that_ends_under_load_loses_nothing() -> None:
     with ExitStack() as stack, SmtpServer() as other:
@@ -37,15 +46,17 @@ def test_a_relay_that_ends_under_load_loses_nothing() -> None:
         running.close()  # It is gone.
         sent += [system.send() for _ in range(50)]
         for identifier in sent:
-            system.wait_status(identifier, "delivered", 60)
+            poll(partial(arrived_or_may_have, system, identifier), 60)
         assert attempts(system, sent[-1]) == ["other"]
-        assert len(main.answered()) + len(other.answered()) >= len(sent)
         rows = system.ask("GET", "/v1/destinations")[1]["data"]
         states = {row["destination"]: row["state"] for row in rows}
         assert states["main"] in ("backing_off", "probing")
         assert states["pool:both"] not in ("backing_off", "probing")
         back = stack.enter_context(SmtpServer(port=main.port))
         poll(lambda: system.send() and back.answered(), 60)
+        for identifier in sent:
+            system.wait_status(identifier, "delivered", 60)
+        assert sum(len(each.answered()) for each in (main, other, back)) >= len(sent)
         system.reconcile()
 
 
