@@ -145,7 +145,8 @@ def route_key(route: str) -> str:
 
 
 def limit_keys(hop: str) -> tuple[str, ...]:
-    """What limits of a hop belong to: its relay or site, and the route it is named after."""
+    """What limits of a hop belong to: its relay or site, and the route it is named after. What
+    only asks DNS is limited by neither: it goes to a site, where it is."""
     route = member_of(hop).partition(_SOURCE_MARK)[2].partition(_POLICY_MARK)[0]
     part = shared_part(hop)
-    return (part, route_key(route)) if route else (part,)
+    return (part, route_key(route)) if route and part != f"{MX}{UNRESOLVED}" else (part,)

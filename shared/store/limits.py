@@ -20,6 +20,8 @@ MOST_STEPS = 5
 """A destination is slowed down to a 32nd at most."""
 STEP_MS = 60_000
 """After so long without another such reply it may have twice as much."""
+PACE_MS = 1000.0
+"""From leg to leg, of a destination that had too little for anybody to know what it can take."""
 SLOW_TOGETHER_MS = 10_000
 """What is said within this time counts once, where the destination does not stand still for it."""
 WINDOWS_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}

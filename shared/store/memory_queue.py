@@ -12,6 +12,7 @@ from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
 from shared.store.memory_claim import ClaimRun
 from shared.store.memory_pump import PumpRun
+from shared.store.limits import PACE_MS
 from shared.store.memory_state import State, resting
 from shared.store.operations import Refusal
 from shared.store.ports import (
@@ -322,11 +323,16 @@ class MemoryQueue:
         self._state.bump("slowed_down", steps)
 
     def _pace(self, hop: str) -> float:
-        """The milliseconds from leg to leg of what it has answered over the last minute; or 0."""
+        """The milliseconds from leg to leg of what it has answered in this minute and the one
+        before, each from its first answer on; 0: it has answered nothing."""
         now = self._state.now()
-        ages = [now // 60_000 - at // 60_000 for at, _, of in self._state.answered if of == hop]
-        count = ages.count(0) + (1 - now % 60_000 / 60_000) * ages.count(1)
-        return 60_000 / count if count else 0.0
+        minute, count, took = now // 60_000, 0, 0
+        for each in (minute - 1, minute):
+            times = [at for at, _, of in self._state.answered if of == hop and at // 60_000 == each]
+            if times:
+                count += len(times)
+                took += (now if each == minute else minute * 60_000) - min(times)
+        return min(PACE_MS, max(took, 1000) / count) if count else 0.0
 
     async def trouble(
         self,

@@ -112,6 +112,15 @@ def test_a_route_has_its_limit_over_all_relays_and_sites(store: Store) -> None:
     assert len(store.claim().legs) == 2  # One is still under way.
 
 
+def test_what_only_asks_dns_has_no_limit(store: Store) -> None:
+    limit(store, "@news", DestinationLimit(per_day=1, concurrency=1))
+    limit(store, "mx:*", DestinationLimit(per_day=1))
+    fill(store, "mx:?@news", 3)
+    assert len(taken(store)) == 3
+    fill(store, "mx:a.test@news", 3)
+    assert len(taken(store)) == 1
+
+
 def test_each_site_has_the_limit_of_all_sites_unless_it_has_its_own(store: Store) -> None:
     limit(store, "mx:*", DestinationLimit(concurrency=2))
     limit(store, "mx:own.test", DestinationLimit(concurrency=4))
@@ -214,15 +223,27 @@ def test_a_slowed_destination_has_half_and_recovers_step_by_step(store: Store) -
 
 
 def test_without_a_rate_of_its_own_it_has_half_of_what_it_had(store: Store) -> None:
-    store.clock.advance(60 - store.clock.now_ms() / 1000 % 60)  # A minute begins.
+    store.clock.advance(55 - store.clock.now_ms() / 1000 % 60)  # The last seconds of a minute.
     fill(store, "mx:a.test", 120)
     assert len(taken(store)) == 100
+    store.clock.advance(10)
     assert len(taken(store)) == 20
+    store.clock.advance(5)
     slow(store, "mx:a.test")
     there = seen(store, "mx:a.test")
     assert there.slowed is not None
-    assert round(there.limit.per_second, 6) == 1.0  # 120 in the last minute.
+    assert round(there.limit.per_second, 6) == 6.0  # 120 in 5 and 5 seconds.
     assert there.slowed.per_second == there.limit.per_second
+
+
+def test_of_one_that_had_little_nobody_knows_what_it_can_take(store: Store) -> None:
+    fill(store, "gw", 1)
+    assert len(taken(store)) == 1
+    store.clock.advance(50)
+    slow(store, "gw")
+    assert seen(store, "gw").limit.per_second == 0.5
+    slow(store, "other")
+    assert seen(store, "other").limit.per_second == 0  # It has answered nothing.
 
 
 def test_a_late_answer_does_not_end_the_pause_of_a_slowed_destination(store: Store) -> None:
@@ -247,14 +268,14 @@ def test_trouble_of_another_kind_ends_with_any_answer(store: Store) -> None:
 
 
 def test_a_queue_that_waits_goes_on_as_its_destination_recovers(store: Store) -> None:
+    limit(store, "mx:a.test", DestinationLimit(per_second=0.02))
     fill(store, "mx:a.test", 4)
-    for each in store.claim(limit=1).legs:
-        store.settle(settlement(each, Status.DELIVERED))
-    for _ in range(5):  # It has answered once in this minute: a 32nd of that is two an hour.
+    assert len(taken(store)) == 1
+    for _ in range(5):
         assert slow(store, "mx:a.test", first_ms=0) == 0
         store.clock.advance(11)
-    assert seen(store, "mx:a.test").limit.per_second < 0.001
-    assert len(times_of(store, 8 * MINUTE)) == 3
+    assert seen(store, "mx:a.test").limit.per_second == 0.02 / 32  # A leg in 27 minutes.
+    assert len(times_of(store, 9 * MINUTE)) == 3
 
 
 def test_a_queue_that_waits_goes_on_when_an_operators_limit_ends(store: Store) -> None:

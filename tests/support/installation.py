@@ -13,12 +13,14 @@ from typing import Any
 
 
 @contextmanager
-def installation(*options: str, settings: str = "") -> Iterator[dict[str, Any]]:
+def installation(*options: str, settings: str = "", shaping: str = "") -> Iterator[dict[str, Any]]:
     """Start it detached; gives what up.json says, and `home`."""
     with tempfile.TemporaryDirectory(prefix="ph-bench-") as directory:
         home = Path(directory)
         if settings:
             (home / "posthaste.toml").write_text(settings)
+        if shaping:
+            (home / "shaping.toml").write_text(shaping)
         command = [sys.executable, "-m", "shared.cli.main"]
         subprocess.run(
             [*command, "up", "--home", directory, "--http", "0", "--detach", *options],

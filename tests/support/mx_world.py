@@ -61,6 +61,14 @@ class World:
         self.policy_port = server.port
         return server
 
+    def counters(self) -> dict[str, int]:
+        """Those of the store."""
+        spool = self.system.spool()
+        try:
+            return dict(spool.depth().counters)
+        finally:
+            spool.close()
+
     def attempts(self, identifier: str) -> list[dict[str, object]]:
         """Every attempt of a message, as the API shows them."""
         status, body, _ = self.system.ask("GET", f"/v1/messages/{identifier}")
@@ -102,6 +110,7 @@ def started(
     route: str = ROUTE,
     quick: str = QUICK,
     workers: int = 1,
+    shaping: str = "",
 ) -> Iterator[World]:
     """The system, asking this DNS."""
     with SmtpServer() as relay:
@@ -122,7 +131,8 @@ port = {here.port or 9}
 mta_sts_port = {here.policy_port}
 {direct}
 {route}"""
-        with installation("--web", "1", "--workers", str(workers), settings=settings) as facts:
+        options = ("--web", "1", "--workers", str(workers))
+        with installation(*options, settings=settings, shaping=shaping) as facts:
             here.system = System(facts, relay)
             yield here
             assert relay.connections == 0 or ROUTE not in here.settings

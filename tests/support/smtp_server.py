@@ -1,9 +1,10 @@
 """A scripted SMTP server: answers as told, keeps what it got, byte for byte.
 
 `answers[verb]` is what it says to a verb (`banner`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `.`, or the
-first word of any other line, upper case): a reply line, `drop` to close without one, `stall` to say
-nothing until `release()`, `drip` to say it a byte at a time, `flood` to talk without end, or a list
-of these, used up one by one, after which the usual reply applies. `on_message` is called before `.`
+first word of any other line, upper case; `RCPT a@b.test` for one recipient): a reply line, `drop`
+to close without one, `stall` to say nothing until `release()`, `drip` to say it a byte at a time,
+`flood` to talk without end, or a list of these, used up one by one, after which the usual reply
+applies. `on_message` is called before `.`
 is answered, after `pause_seconds`. With a `context` it speaks TLS, from the start when `implicit`;
 `users` may sign in.
 """
@@ -25,6 +26,7 @@ USUAL = {
     "HELO": "250 test.example",
     "MAIL": "250 2.1.0 Ok",
     "RCPT": "250 2.1.5 Ok",
+    "full": "452 4.5.3 Error: too many recipients",
     "DATA": "354 go ahead",
     ".": "250 2.0.0 Ok",
     "RSET": "250 2.0.0 Ok",
@@ -75,6 +77,8 @@ class SmtpServer:
     began: list[float] = field(default_factory=list)
     """When each connection came (monotonic)."""
     pause_seconds: float = 0.0
+    most_recipients: int = 0
+    """Of one transaction; to the next one it says `full`. 0: any number."""
     peers: list[str] = field(default_factory=list)
     """The address each connection came from."""
     port: int = 0
@@ -164,6 +168,15 @@ class SmtpServer:
             return told.pop(0) if told else USUAL.get(verb, NO_USUAL)
         return told if told is not None else USUAL.get(verb, NO_USUAL)
 
+    def _which(self, verb: str, line: str, recipients: list[str]) -> str:
+        """The script's name of the answer to a line."""
+        if verb != "RCPT":
+            return verb
+        own = f"RCPT {line.partition('<')[2].partition('>')[0]}"
+        if self.answers.get(own):
+            return own
+        return "full" if 0 < self.most_recipients <= len(recipients) else verb
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -215,7 +228,7 @@ class SmtpServer:
             if verb == "AUTH" and verb not in self.answers:
                 await self._sign_in(line, reader, writer)
                 continue
-            answer = await self._say(writer, verb)
+            answer = await self._say(writer, self._which(verb, line, recipients))
             if verb == "STARTTLS" and answer == "220 go" and self.context is not None:
                 await writer.start_tls(self.context)
                 self._note_tls(writer)

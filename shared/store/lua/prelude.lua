@@ -11,6 +11,7 @@
 --   finished LIST of message id and ms   events STREAM              inflight HASH <c><hop> -> legs
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
 --   waiting HASH <c><hop> -> deferred legs                          rate:<minute> HASH <c><hop> -> legs
+--   began:<minute> HASH <c><hop> -> when the first of these was answered, in ms
 --   turns HASH <c><hop> -> when it last had a permit of a limit
 --   flying HASH key of a limit -> legs under lease
 --   pools HASH pool -> 'ordered' or 'weighted', then its members and their weights
@@ -142,10 +143,11 @@ local function queue_of(hop) return string.match(hop, '<(.*)$') or hop end
 -- The relay or site of a hop, from whichever address it is reached.
 local function shared_part(hop) return string.match(hop, '^[^@<]*') end
 
--- What limits of a hop belong to: its relay or site, and the route it is named after, or nil.
+-- What limits of a hop belong to: its relay or site, and the route it is named after, or nil. What
+-- only asks DNS is limited by neither: it goes to a site, where it is.
 local function limit_keys(hop)
-  local route = string.match(hop, '^[^@<]*@([^+<]+)')
-  return shared_part(hop), route and '@' .. route
+  local whose, route = string.match(hop, '^([^@<]*)@?([^+<]*)')
+  return whose, whose ~= 'mx:?' and route ~= '' and '@' .. route or nil
 end
 
 local function fly(c, hop, by)
@@ -557,8 +559,12 @@ local function commit()
     end
   end
   for place, by in pairs(rates) do
-    local minute = P .. 'rate:' .. math.floor(now / 60000)
-    if call('HINCRBY', minute, place, by) == by then call('PEXPIRE', minute, 180000) end
+    local minute = math.floor(now / 60000)
+    if call('HINCRBY', P .. 'rate:' .. minute, place, by) == by then
+      call('HSET', P .. 'began:' .. minute, place, now)
+      call('PEXPIRE', P .. 'rate:' .. minute, 180000)
+      call('PEXPIRE', P .. 'began:' .. minute, 180000)
+    end
   end
   local minted = 0
   for c in pairs(touched) do minted = minted + top_up(c) end

@@ -2,7 +2,8 @@
 -- trouble: a hop could not be used: it stands still for a while, twice as long each time, and is
 -- then probed by one leg. Transactions that broke together count once. With a first time of 0 it goes
 -- on, slowed down.
--- KEYS[1] prefix. Writes trouble recovering limits wake:<c> counters; reads suspended rate:<minute>
+-- KEYS[1] prefix. Writes trouble recovering limits wake:<c> counters; reads suspended
+--   rate:<minute> began:<minute>
 --   apps:<c>:<hop>
 -- ARGV[4] hop, [5] the reason, [6] the first and [7] the longest time in ms, [8] '1' when it
 -- objected to one envelope: where it has answered another lately, that is no reason to stand still,
@@ -24,15 +25,24 @@ end
 
 -- include limits
 
--- The milliseconds from leg to leg of what it has answered over the last minute; 0: it has not.
+-- The milliseconds from leg to leg of what it has answered in this minute and the one before, each
+-- from its first answer on, as it may have been idle until then; 0: it has answered nothing. Of one
+-- that had little nobody knows what it can take: that is a leg a second.
+local PACE_MS = 1000
 local function pace()
-  local minute, count = math.floor(now / 60000), 0
-  local share = 1 - now % 60000 / 60000
-  for c in pairs(CLASS) do
-    count = count + tonumber(call('HGET', P .. 'rate:' .. minute, c .. hop) or '0')
-      + share * tonumber(call('HGET', P .. 'rate:' .. (minute - 1), c .. hop) or '0')
+  local minute, count, took = math.floor(now / 60000), 0, 0
+  for m = minute - 1, minute do
+    local first
+    for c in pairs(CLASS) do
+      local answers = call('HGET', P .. 'rate:' .. m, c .. hop)
+      if answers then
+        local at = tonumber(call('HGET', P .. 'began:' .. m, c .. hop) or m * 60000)
+        count, first = count + tonumber(answers), math.min(first or at, at)
+      end
+    end
+    if first then took = took + (m == minute and now or minute * 60000) - first end
   end
-  return count > 0 and 60000 / count or 0
+  return count > 0 and math.min(PACE_MS, math.max(took, 1000) / count) or 0
 end
 
 -- So many times half as much from `till` on; the pace that counts is the one before it was slowed
