@@ -313,7 +313,7 @@ class State:
     def ask_again(self, key: str) -> None:
         """A limit has changed: what waits for a permit of it is asked again."""
         for name in CLASSES:
-            for queue in list(self.wake[name]):
+            for _, queue in sorted((at, each) for each, at in self.wake[name].items()):
                 hop = hop_and_application(queue)[0]
                 if key in limit_keys(hop) or (key == ANY_SITE and mx_hop(hop)):
                     del self.wake[name][queue]
