@@ -12,6 +12,7 @@ from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.model.turns import hop_and_application, queue_at
 from shared.store.memory_limits import is_bound
+from shared.store.memory_shares import Turns, counted, is_stale
 from shared.store.memory_state import State, resting
 from shared.store.unreadable import Row
 
@@ -56,6 +57,7 @@ class ClaimRun:
         self._name = self._home = self._app = self._via = ""
         self._shut: dict[str, int] = {}
         self._emptied: set[str] = set()
+        self._turns: Turns | None = None
         self.legs: list[Row] = []
         self.alone = False
 
@@ -66,15 +68,32 @@ class ClaimRun:
         turns = len(ring)
         share = math.ceil(self._limit / min(max(turns, 1), SHARERS))
         self._turn = min(self._quantum, max(1, share))
-        for _ in range(turns):
-            if len(self.legs) >= self._limit or self._over:
-                break
-            self._visit(ring.popleft())
+        shares = state.shares.get(self._class) if turns > 1 else None
+        if shares is not None and shares.hold(state.now(), turns):
+            self._turns = Turns(shares, self._turn, self._quantum)
+        self._go_round(ring, turns)
         for name in self._emptied:
             if name in ring:
                 ring.remove(name)
+        at = shares.at if shares is not None else None
+        full, waiting = len(self.legs) >= self._limit, len(ring)
+        if waiting > 1 and full and is_stale(at, state.now(), waiting):
+            before = state.shares.get(self._class)
+            state.shares[self._class] = counted(ring, state.limits, before, state.now())
 
-    def _visit(self, name: str) -> None:
+    def _go_round(self, ring: deque[str], turns: int) -> None:
+        """Where turns may be short: again, as long as there is something to take."""
+        before = 0
+        while turns and not self._is_full():
+            turns -= 1
+            self._visit(ring.popleft(), last=turns == 0)
+            if turns == 0 and self._turns is not None and len(self.legs) > before:
+                turns, before = len(ring), len(self.legs)
+
+    def _is_full(self) -> bool:
+        return self._over or len(self.legs) >= self._limit
+
+    def _visit(self, name: str, *, last: bool) -> None:
         """One queue of the ring: by its hop, or a pool's by the first of its members that may."""
         state = self._state
         queue = state.ready[self._class, name]
@@ -82,22 +101,37 @@ class ClaimRun:
         self._home, self._app = hop_and_application(name)
         self._emptied.discard(name)
         apart, still, wake = False, True, self._shut.get(self._home)
-        if wake is None:
+        before = len(self.legs)
+        if self._turns is not None and wake is None:
+            self._turn = self._turns.of(name, self._home)
+            if last and not self.legs:
+                self._turn = max(1, self._turn)
+        if wake is None and self._turn > 0:
             apart, wake, still = self._serve(self._home, queue)
             if wake is not None:
                 self._shut[self._home] = wake
         self._over = self._over or apart
-        if not queue:
-            self._leave(self._app)
-            if (self._class, self._home) not in state.apps:
-                state.turns.pop((self._class, self._home), None)
-        elif apart:
+        left = self._turn - (len(self.legs) - before)
+        if queue:
+            self._put_back(apart=apart, wake=wake, still=still, left=left)
+            return
+        self._leave(self._app)
+        if (self._class, self._home) not in state.apps:
+            state.turns.pop((self._class, self._home), None)
+
+    def _put_back(self, *, apart: bool, wake: int | None, still: bool, left: int) -> None:
+        """Where the queue goes, as there is mail left in it; `left` is what is of its turn."""
+        state, name = self._state, self._name
+        if apart:
             state.ring[self._class].appendleft(name)
         elif wake:
             state.wake[self._class][name] = wake
             self._enrol()
             if not still:
                 state.bump("permits_refused")
+        elif self._turns is not None and self._is_full() and left > 0:
+            self._turns.go_on(name, left)
+            state.ring[self._class].appendleft(name)
         else:
             state.ring[self._class].append(name)
 

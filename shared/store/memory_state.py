@@ -20,6 +20,7 @@ from shared.model.status import OPEN, Status
 from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
 from shared.store.memory_limits import Limits
+from shared.store.memory_shares import Shares
 from shared.store.operations import Refusal
 from shared.store.pools import pause_of_pool
 from shared.store.ports import Event, Idempotency, Pause
@@ -76,6 +77,8 @@ class State:
         """By class and hop: application -> the end of its turn."""
         self.turns: dict[tuple[MessageClass, str], int] = {}
         """When a hop last had a permit of a limit."""
+        self.shares: dict[MessageClass, Shares] = {}
+        """What the ring was like when it was counted last."""
         self.served: dict[str, dict[str, float]] = {}
         """Pool -> member -> the end of its turn; the pool's own time under ''."""
         self.recovering: dict[str, tuple[int, int]] = {}
@@ -313,7 +316,7 @@ class State:
     def ask_again(self, key: str) -> None:
         """A limit has changed: what waits for a permit of it is asked again."""
         for name in CLASSES:
-            for queue in list(self.wake[name]):
+            for _, queue in sorted((at, each) for each, at in self.wake[name].items()):
                 hop = hop_and_application(queue)[0]
                 if key in limit_keys(hop) or (key == ANY_SITE and mx_hop(hop)):
                     del self.wake[name][queue]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from shared.model.message import MessageClass
 from shared.model.status import Status
 from shared.parting import parted
 from shared.store.limits import Override
+from shared.store.memory_shares import Shares
 from shared.store.operations import Aside, Destination, Line, Move, Place, SetAside
 from shared.store.ports import Accepted, AcceptKind, Claimed, Idempotency
 from shared.store.quotas import Quota
@@ -38,7 +40,7 @@ QUEUES = (*HOPS, *SITES, *POOLS)
 LIMITED = ("a", "b", "@r", "mx:*", "mx:s")
 RATES = (DestinationLimit(), DestinationLimit(2.0, 1), DestinationLimit(50.0, 2),
          DestinationLimit(concurrency=1), DestinationLimit(per_minute=3),
-         DestinationLimit(4.0, 3, 5, 9, 20))  # fmt: skip
+         DestinationLimit(4.0, 3, 5, 9, 20), DestinationLimit(weight=3))  # fmt: skip
 OVERRIDES = (Override(per_second=3.0), Override(per_minute=2, concurrency=0, until_ms=1),
              Override(0, 1, 0, 4, 0))  # fmt: skip
 APPLICATIONS = ("app", "shop", "zoo", "")
@@ -279,6 +281,12 @@ class Pair:
             return (0, 0, None, None, {})
         return (each.deferred, each.in_flight, each.pause, each.override, each.used, each.refusal)
 
+    def shares(self) -> Iterable[Shares]:
+        """What the twin has counted."""
+        twin = self.stores[0]
+        assert isinstance(twin, MemoryTestStore)
+        return twin.memory.state.shares.values()
+
     def compare(self) -> None:
         """Everything that can be seen is the same, and nothing is unaccounted for."""
         for identifier in self.ids:
@@ -301,6 +309,7 @@ class Pair:
             ("deferred", each.deferred), ("in flight", each.in_flight), ("pause", each.pause),
             ("override", each.override), ("slowed", each.slowed), ("used", sum(each.used.values())),
         ) if there)  # fmt: skip
+        SEEN.update("turns" for each in self.shares() if each.unlike)
         SEEN.update(event.kind for event in self.stores[0].spool.events(limit=10_000))
         self.stores[1].reconcile()
 
@@ -358,5 +367,5 @@ def test_twins_agree(server: RedisServer) -> None:
     assert {
         "deferred", "in flight", "pause", "accepted", "attempt", "cancelled", "rescheduled",
         "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed", "override",
-        "slowed", "used", "moved",
+        "slowed", "used", "moved", "turns",
     } <= SEEN, "the histories are too tame"  # fmt: skip

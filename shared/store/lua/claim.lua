@@ -3,7 +3,7 @@
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
 --   inflight flying gcra used:<window>:<key> blocked:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
 --   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> limits
---   pools weights
+--   pools weights; in parts/shares.lua shares:<c>
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
 -- Returns {more, alone, damaged legs, legs of a newer release, ms until the next hop that waits for
@@ -18,8 +18,11 @@ for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 
 -- Whether hops need a closer look; without any, nobody is in `apps` either.
 local limited, pauses, recovering, weighted = false, false, false, false
-local careful = call('EXISTS', P .. 'limits', P .. 'suspended', P .. 'trouble', P .. 'recovering',
-  P .. 'weights') > 0
+local shares, noted = P .. 'shares:' .. c, nil  -- What parts/shares.lua begins with.
+local special = call('EXISTS', shares, P .. 'limits', P .. 'suspended', P .. 'trouble',
+  P .. 'recovering', P .. 'weights')
+if special > 0 then noted = call('HGET', shares, '') end
+local careful = special > (noted and 1 or 0)
 if careful then
   limited, recovering = call('EXISTS', P .. 'limits') > 0, call('EXISTS', P .. 'recovering') > 0
   pauses = call('EXISTS', P .. 'suspended', P .. 'trouble') > 0
@@ -404,14 +407,23 @@ wake_due(c, 100)
 local shut = {}  -- Hop -> until when it takes no more: its other queues need not ask.
 local turns = call('LLEN', ring)
 turn = math.min(quantum, math.max(1, math.ceil(limit / math.min(math.max(turns, 1), 10))))
+local counted, turn_of, keep_turns  -- Where destinations are unlike each other, and mail has to wait.
+if turns > 1 and noted then
+  -- include shares
+end
+local rest, before_round = 0, 0  -- Legs left of the last turn; of this claim before the round.
 while turns > 0 and got < limit and not over do
   turns = turns - 1
   visited, via = call('LPOP', ring), nil
   home, app = hop_and_app(visited)
   emptied[visited] = nil
   local list = P .. 'ready:' .. c .. ':' .. visited
-  local apart, wake, still = false, shut[home], true
-  if not wake then
+  local apart, wake, still, before = false, shut[home], true, got
+  if turn_of and not wake then
+    turn = turn_of()
+    if turns == 0 and got == 0 then turn = math.max(1, turn) end
+  end
+  if not wake and turn > 0 then
     apart, wake, still = serve(list)
     shut[home] = wake
   end
@@ -423,6 +435,9 @@ while turns > 0 and got < limit and not over do
       call('ZADD', P .. 'wake:' .. c, wake, visited)
       enrol()
       if not still then bump('permits_refused', 1) end
+    elseif turn_of and (got >= limit or over) and got - before < turn then
+      rest = turn - (got - before)
+      call('LPUSH', ring, visited)
     else
       call('RPUSH', ring, visited)
     end
@@ -431,11 +446,19 @@ while turns > 0 and got < limit and not over do
     if c == '0' then call('SREM', P .. 'urgent:' .. home, app) end
     if limited and call('EXISTS', P .. 'apps:' .. c .. ':' .. home) == 0 then call('HDEL', P .. 'turns', c .. home) end
   end
+  -- Turns may be short: one round more, as long as there is something to take.
+  if turns == 0 and turn_of and got > before_round then turns, before_round = call('LLEN', ring), got end
 end
+if keep_turns then keep_turns(rest) end
 for queue in pairs(emptied) do call('LREM', ring, 1, queue) end
 bump('r:' .. c, -got)
 commit()
-out[1] = call('LLEN', ring) > 0 and 1 or 0
+local waiting = call('LLEN', ring)
+out[1] = waiting > 0 and 1 or 0
+if waiting > 1 and got >= limit
+  and (not counted or now < counted or now - counted >= math.max(100, waiting)) then
+  -- include count
+end
 local soonest = call('ZRANGE', P .. 'wake:' .. c, 0, 0, 'WITHSCORES')
 if soonest[2] then out[5] = math.max(1, math.ceil(tonumber(soonest[2]) - now)) end
 out[2] = alone

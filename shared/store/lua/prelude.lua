@@ -7,6 +7,7 @@
 --   apps:<c>:<hop> ZSET application -> the end of its turn, of those whose queue has been in `wake`
 --   urgent:<hop> SET of applications that may have ready mail of class critical
 --   weights HASH application -> its weight, where that is not 1
+--   shares:<c> HASH of how destinations share what is scarce (parts/shares.lua)
 --   leg:<b> head:<b> body:<b> HASH       open HASH message id -> legs not final
 --   finished LIST of message id and ms   events STREAM              inflight HASH <c><hop> -> legs
 --   waiting:<c>:<hop> ZSET deferred leg id -> when its message was accepted
