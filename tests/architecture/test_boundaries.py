@@ -27,6 +27,7 @@ OWNERS = {
         "workers/smtp/", "workers/main.py",  # A worker's id has the host's name in it.
         "shared/supervisor/", "web/inbox/",  # Whether ports are free, whether roles answer.
         "shared/metrics/server.py",  # Its listener's address family.
+        "workers/dns/datagram.py",  # A question has a port of its own.
     ),
     "asyncio": (
         "workers/", "shared/store/connection.py",

@@ -22,7 +22,7 @@ from tests.bench.effort import Effort
 from tests.bench.figure import Figure
 from tests.bench.measure import resident_megabytes
 from tests.bench.receiver import CountingSink
-from tests.bench.signing import signing
+from tests.bench.signing import batches, signing
 from tests.bench.throughput import drained
 
 SESSIONS = 1000
@@ -69,8 +69,10 @@ def measured(runs: int, one_way_ms: int, messages: int) -> Measured:
     ):
         pid = up["pids"]["worker"][0]
         at_start = resident_megabytes(pid)
-        drained(up, sink, messages, 0)
-        found = [drained(up, sink, messages, (run + 1) * messages) for run in range(runs)]
+        found = [
+            drained(up, sink, batches(up, messages, run * messages), messages)
+            for run in range(runs + 1)
+        ][1:]
         sessions, full = _connections_to(pid, port), resident_megabytes(pid)
     rates, micros = zip(*found, strict=True)
     return Measured(sessions, at_start, full, rates, micros)

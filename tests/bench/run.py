@@ -21,14 +21,18 @@ from collections.abc import Callable
 from tests.bench import (
     accepting,
     alone,
+    applications,
     deferred,
     distant,
+    failover,
     latency,
     limits,
     machine,
     postfix,
     report,
+    sites,
     spine,
+    suspended,
     throughput,
     urgent,
 )  # fmt: skip
@@ -59,12 +63,19 @@ PARTS: dict[str, Benchmark] = {
     "distant": distant.distant,
 }
 """Where the time goes."""
-MINUTES: dict[str, Benchmark] = {"limits": limits.limits, "urgent": urgent.urgent}
+MINUTES: dict[str, Benchmark] = {
+    "limits": limits.limits,
+    "urgent": urgent.urgent,
+    "failover": failover.failover,
+    "suspended": suspended.suspended,
+    "sites": sites.sites,
+    "applications": applications.applications,
+}
 """By name only: they take minutes, whatever the machine."""
 FIGURES = {**BARS, **PARTS, **MINUTES}
 QUICK_FIGURES = tuple(BARS)[:4]
 WITHOUT_SINK = {"latency", "deferred", "entry", "idle", "accept-batch", "accept-single", "fair",
-                "settle", "render", "limits", "urgent"}  # fmt: skip
+                "settle", "render", "limits", "urgent", "failover", "applications"}  # fmt: skip
 
 
 def _refusal(wanted: list[str]) -> str:

@@ -176,10 +176,12 @@ def _settled(up: dict[str, Any], seconds: float = 60) -> None:
             time.sleep(0.05)
 
 
-def drained(up: dict[str, Any], sink: CountingSink, count: int, first: int) -> tuple[float, float]:
-    """Load the queue while the workers stand still; the rate and the workers' microseconds."""
+def drained(
+    up: dict[str, Any], sink: CountingSink, load: Load, count: int, *, settled: bool = True
+) -> tuple[float, float]:
+    """Load the queue while the workers stand still; the rate of the first `count` messages that
+    come, and the workers' microseconds for each. `settled`: nothing else is left then."""
     workers: list[int] = up["pids"]["worker"]
-    load = batches(up, count, first)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -189,7 +191,8 @@ def drained(up: dict[str, Any], sink: CountingSink, count: int, first: int) -> t
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
     took = sink.wait(before + count) - began
-    _settled(up)
+    if settled:
+        _settled(up)
     return count / took, (cpu_seconds(workers) - used) / count * 1e6
 
 
@@ -201,9 +204,9 @@ def drain(effort: Effort) -> list[Figure]:
         CountingSink() as sink,
         signing(sink.port, "--workers", "2", "--web", "1") as up,
     ):
-        drained(up, sink, WARM_UP, 0)  # Connections and caches.
+        drained(up, sink, batches(up, WARM_UP, 0), WARM_UP)  # Connections and caches.
         for run in range(effort.runs):
-            rate, micro = drained(up, sink, count, (run + 1) * count)
+            rate, micro = drained(up, sink, batches(up, count, (run + 1) * count), count)
             rates.append(rate)
             micros.append(micro)
             floors.append(signatures_a_second())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,16 @@ def test_nobody_listening_is_a_temporary_failure() -> None:
     with DnsServer(RECORDS) as server:
         pass
     assert isinstance(told(server, "shop.test", "MX", 0.5).answer, Temporary)
+
+
+@pytest.mark.parametrize("first", ["nobody", "silent"])
+def test_the_second_server_is_asked_where_the_first_does_not_answer(first: str) -> None:
+    with DnsServer(RECORDS) as server, socket.socket(type=socket.SOCK_DGRAM) as silent:
+        if first == "silent":
+            silent.bind(("127.0.0.3", server.port))
+        both = DnsSettings(servers=("127.0.0.3", "127.0.0.1"), port=server.port, timeout_seconds=1)
+        answer = asyncio.run(Servers(both).ask("shop.test", "MX")).answer
+    assert isinstance(answer, Found)
 
 
 def test_the_systems_servers_are_read_again_after_a_failure(tmp_path: Path) -> None:

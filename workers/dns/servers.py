@@ -1,10 +1,14 @@
-"""The edge to DNS: one question to the configured servers, or to the system's, by dnspython.
+"""The edge to DNS: one question to the configured servers, or to the system's.
 
-They must be recursive: an alias is followed by them, not here. What was truncated is asked for
-again by TCP. Every trouble is an answer (`Temporary`); no exception of dnspython leaves this file.
+The first server is asked by one datagram, and whatever is not the plain case is left to dnspython,
+which asks them all, and by TCP for what was truncated. They must be recursive: an alias is followed
+by them, not here. Every trouble is an answer (`Temporary`); no exception of dnspython leaves this
+file.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 import dns.asyncresolver
 import dns.exception
@@ -15,11 +19,12 @@ import dns.resolver
 
 from shared.outgoing_settings import DnsSettings
 from workers.dns.answers import Found, Kind, NoData, NoSuchName, Temporary, Told
+from workers.dns.datagram import PAYLOAD_BYTES, ask
 
 _TRIES = 3
 """How often one server may be silent within the time of a question."""
-_PAYLOAD_BYTES = 1232
-"""EDNS: the largest answer by UDP that no path has to break up (DNS flag day 2020)."""
+_SILENT_SECONDS = 30.0
+"""A first server that did not answer in time is left to dnspython for so long."""
 
 
 class Servers:
@@ -30,17 +35,42 @@ class Servers:
         self._settings = settings
         self._system_file = system_file
         self._resolver: dns.asyncresolver.Resolver | None = None
+        self._silent_until = 0.0
 
     async def ask(self, name: str, kind: Kind) -> Told:
         """Ask once; takes `timeout_seconds` at most. `name` is ASCII."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        told = await self._plain(name, kind) if began >= self._silent_until else None
+        if told is not None:
+            return told
+        return await self._thorough(name, kind, loop.time() - began)
+
+    async def _plain(self, name: str, kind: Kind) -> Told | None:
+        """The plain case; None: it is another one."""
+        try:
+            resolver = self._made()
+        except dns.resolver.NoResolverConfiguration:
+            return None
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        server = str(resolver.nameservers[0])
+        told = await ask(server, resolver.port, name, kind, resolver.timeout)
+        if loop.time() - began >= resolver.timeout:
+            self._silent_until = loop.time() + _SILENT_SECONDS
+        return told
+
+    async def _thorough(self, name: str, kind: Kind, spent_seconds: float) -> Told:
+        """By the library, in what is left of the time."""
         try:
             question = dns.name.from_text(name)
         except dns.exception.DNSException:
             return Told(NoSuchName())  # Over 63 octets a label or 255 in all: no zone can have it.
         try:
             answer = await self._made().resolve(
-                question, kind, search=False, raise_on_no_answer=False
-            )
+                question, kind, search=False, raise_on_no_answer=False,
+                lifetime=max(0.01, self._settings.timeout_seconds - spent_seconds),
+            )  # fmt: skip
         except dns.resolver.NXDOMAIN as error:
             return Told(NoSuchName(), _seconds(error.kwargs["responses"][question]))
         except dns.resolver.NoResolverConfiguration:
@@ -70,7 +100,7 @@ class Servers:
             if settings.servers:
                 resolver.nameservers = list(settings.servers)
                 resolver.port = settings.port
-            resolver.use_edns(0, 0, _PAYLOAD_BYTES)
+            resolver.use_edns(0, 0, PAYLOAD_BYTES)
             resolver.lifetime = settings.timeout_seconds
             resolver.timeout = settings.timeout_seconds / _TRIES
             self._resolver = resolver
