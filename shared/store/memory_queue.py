@@ -10,9 +10,9 @@ from shared.hops import DestinationLimit, PoolMembers, limit_keys, member_of, qu
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
+from shared.store.limits import PACE_MS
 from shared.store.memory_claim import ClaimRun
 from shared.store.memory_pump import PumpRun
-from shared.store.limits import PACE_MS
 from shared.store.memory_state import State, resting
 from shared.store.operations import Refusal
 from shared.store.ports import (

@@ -1,4 +1,4 @@
-"""A server takes so many recipients at once: the others go on in the next transaction, each once."""
+"""A server takes so many recipients at once: the others go on in the next one, each once."""
 
 from __future__ import annotations
 
