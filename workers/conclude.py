@@ -7,6 +7,7 @@ the store, for all workers; no recipient is charged for it.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import msgspec
 
@@ -27,7 +28,7 @@ from workers.shapes import Shapes
 from workers.smtp import Stage, Transaction
 from workers.smtp.gate import NO_SESSION
 from workers.smtp.types import LEASE_LOST
-from workers.throttle import Throttle, asked_for_less, refusals
+from workers.throttle import Refusal, Throttle, asked_for_less, refusals
 from workers.trouble import FIRST_MS, Troubles
 
 ENDED_AT_DOT = "worker ended at the final dot"
@@ -89,14 +90,16 @@ class Conclude:
         verdict = outcomes(transaction, indices, direct=onward.next_hop.direct)
         if verdict.relay_trouble and onward.must_be_secure and transaction.stage is Stage.TLS:
             return await self._not_secure(claimed, transaction, onward, verdict.note)
-        throttle = self._throttle(transaction, hop)
+        refused = refusals(transaction)  # As a rule nothing: then there is nothing more to ask.
+        throttle = self._throttle(refused, hop) if refused else None
         spared = throttle.spares(verdict) if throttle is not None else frozenset()
         if verdict.relay_trouble or (spared and len(spared) == len(verdict.replies)):
             return await self.troubles.settle(claimed, verdict, throttle)
         if throttle is not None:
             verdict = msgspec.structs.replace(verdict, throttled=spared)
             await self.troubles.asked_for_less(hop, throttle)
-        self._learn(transaction, hop)
+        if refused:
+            self._learn(transaction, hop)
         if onward.note:
             noted = "; ".join(filter(None, (verdict.note, onward.note)))
             verdict = msgspec.structs.replace(verdict, note=noted)
@@ -108,10 +111,7 @@ class Conclude:
             counted.append("without_tls")
         return self.settle(claimed, verdict, tuple(counted), answered=throttle is None)
 
-    def _throttle(self, transaction: Transaction, hop: str) -> Throttle | None:
-        refused = refusals(transaction)
-        if not refused:
-            return None
+    def _throttle(self, refused: Sequence[Refusal], hop: str) -> Throttle | None:
         provider = self._shapes.of(hop).provider
         return asked_for_less(refused, self._shapes.shaping.rules, provider)
 

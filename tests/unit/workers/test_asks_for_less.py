@@ -393,3 +393,21 @@ def test_a_server_that_takes_one_domain_gets_one_in_each() -> None:
         system.all()
         assert system.server.asked == asked
         assert system.store.statuses(message.id) == ["delivered"] * 4
+
+
+def test_a_limit_that_the_store_could_not_be_told_is_told_with_the_next_leg(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = System()
+    system.shapes.see("a", ("mx.a.test",))
+    told: list[str] = []
+
+    async def limit(key: str, found: object) -> None:
+        told.append(key)
+        if len(told) == 1:
+            raise StoreUnavailable("away")
+
+    monkeypatch.setattr(system.pipeline._queue, "limit", limit)
+    for _ in range(3):
+        asyncio.run(system.pipeline._tell_limit("mx:a@r"))
+    assert told == ["mx:a", "mx:a"]

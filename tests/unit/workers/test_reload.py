@@ -11,9 +11,11 @@ import pytest
 import structlog
 
 from shared.errors import ConfigError, StoreUnavailable
+from shared.hops import DestinationLimit
 from shared.outgoing import Outgoing, outgoing_from
 from shared.outgoing_settings import RelaySettings, RouteSettings
 from shared.settings import Settings
+from shared.shaping.settings import ShapingSettings
 from tests.support.smtp_client import until
 from workers import main
 from workers.main import Worker
@@ -150,3 +152,57 @@ def test_a_worker_that_stops_waits_for_no_session(monkeypatch: pytest.MonkeyPatc
         assert closed == [True], "before the engine waits for what is in hand"
 
     asyncio.run(work())
+
+
+def shaped(per_minute: int, *, direct: bool = True) -> Outgoing:
+    route = RouteSettings(name="straight", direct=True)
+    values = {
+        "default": {"connections": 2},
+        "site": {"big": {"mx": ["*.big.test"], "per_minute": per_minute}},
+    }
+    settings = Settings(
+        relay=(RelaySettings(host="127.0.0.1", name="main"),),
+        route=(route,) if direct else (),
+        shaping=msgspec.convert(values, ShapingSettings),
+    )
+    return outgoing_from(settings)
+
+
+def test_a_reload_tells_the_store_what_it_changes_of_sites_that_have_mail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their mail may wait for a permit that comes tomorrow, so that no leg would tell it."""
+
+    async def work() -> None:
+        worker = Worker(Settings(), shaped(1))
+        told: dict[str, DestinationLimit | None] = {}
+
+        async def limit(key: str, found: DestinationLimit | None) -> None:
+            told[key] = found
+
+        async def nothing(found: object) -> None:
+            pass
+
+        monkeypatch.setattr(worker.queue, "limit", limit)
+        monkeypatch.setattr(worker.queue, "weights", nothing)
+        monkeypatch.setattr(worker.queue, "pools", nothing)
+        worker.hops.shapes.see("big", ("mx.big.test",))
+        worker.hops.shapes.limits(["mx:big"])
+        await worker.limit()
+        every = DestinationLimit(connections=2, concurrency=4)
+        assert told == {"mx:*": every, "main": None, "@straight": None}
+        told.clear()
+        worker._outgoing = shaped(9)
+        worker._apply(worker._outgoing)
+        await worker.limit()
+        assert told.pop("mx:big") == msgspec.structs.replace(every, per_minute=9)
+        assert told == {"mx:*": every, "main": None, "@straight": None}
+        told.clear()
+        await worker.limit()
+        assert "mx:big" not in told
+
+    asyncio.run(work())
+
+
+def test_without_direct_delivery_the_store_knows_no_limit_of_sites() -> None:
+    assert shaped(1, direct=False).limits() == {"mx:*": None, "main": None}
