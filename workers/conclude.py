@@ -17,6 +17,7 @@ from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, pack_attempt, pack_history
 from shared.model.status import OPEN, Status
 from shared.settings import Settings
+from shared.shaping.rules import ASKED_FOR_LESS
 from shared.store.attempts import attempt_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
 from workers import lines
@@ -33,7 +34,6 @@ from workers.trouble import FIRST_MS, Troubles
 
 ENDED_AT_DOT = "worker ended at the final dot"
 LEFT_OVER = "too many recipients for one transaction"
-ASKED_FOR_LESS = "asked for less"
 
 
 class Conclude:

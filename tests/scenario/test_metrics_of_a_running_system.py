@@ -98,6 +98,22 @@ def test_a_limit_that_cuts_turns_short_is_counted() -> None:
         for identifier in identifiers:
             system.wait_status(identifier, "delivered")
         assert refused() > 0
+        a_relay_that_asks_for_less_is_counted(system)
+
+
+def a_relay_that_asks_for_less_is_counted(system: System) -> None:
+    """By the worker, with the rule; and by the exporter as long as it gets less."""
+    (url,) = system.workers
+    replies = 'posthaste_throttling_replies_total{rule="rate-limited"}'
+    relays = 'posthaste_throttled_destinations{kind="relay",provider=""}'
+    assert system.samples(url)[replies] == 0
+    assert system.samples(system.exporter)[relays] == 0
+    system.server.answers["MAIL"] = ["451 4.7.0 too many messages, slow down"]
+    system.send()
+    poll(lambda: system.samples(system.exporter)[relays] == 1)
+    assert system.samples(url)[replies] == 1
+    assert system.samples(system.exporter)["posthaste_slowed_down_total"] == 1
+    keeps_to_the_conventions(system.page(url, "/metrics")[1])
 
 
 def test_counters_of_web_outlive_its_processes() -> None:
