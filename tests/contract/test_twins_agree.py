@@ -326,6 +326,14 @@ def server(redis_server: RedisServer) -> RedisServer:
 @given(history=steps)
 @example(
     history=[
+        *[("accept", "a", "transactional", 1, False, False, False, name)
+          for name in ("app", "shop", "zoo")] * 3,
+        *[("accept", "b", "transactional", 1, False, False, False, "app")] * 3,
+        *[("claim", "transactional", 2, True), ("pump", 1)] * 4,
+    ]
+)  # fmt: skip
+@example(
+    history=[
         ("accept", "a", "transactional", 2, False, False, False), ("pump", 1),
         *[("claim", "transactional", 5, True), ("pump", 14), ("pump", 14)] * 3,
         ("requeue", "dead"), ("claim", "transactional", 5, True),
