@@ -36,6 +36,7 @@ FULL = Reply(452, "4.5.3", "too many recipients")
 RULES = [
     {"name": "words", "text": "slow down", "suspend_seconds": 5, "slow": True},
     {"name": "hints", "text": "a little slower", "slow": True},
+    {"name": "wink", "text": "wink", "suspend_seconds": 0.001},
 ]
 Answer = Callable[[Envelope], Transaction]
 
@@ -255,6 +256,15 @@ def test_a_rule_that_only_slows_still_has_a_greeting_wait() -> None:
     system.step()
     assert system.pause()[1] == FIRST_MS
     assert system.step() == []
+
+
+@pytest.mark.parametrize("replies", [(OK,), ()])
+def test_no_pause_is_shorter_than_a_second(replies: tuple[Reply, ...]) -> None:
+    system = System()
+    system.store.accept(recipients=2)
+    system.server.answers = [to_rcpt(*replies, *[Reply(450, "4.7.1", "wink")] * 2)]
+    system.step()
+    assert system.pause()[1] == FIRST_MS
 
 
 def test_one_that_is_told_the_same_twice_lets_others_probe() -> None:
