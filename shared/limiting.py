@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.hops import ANY_SITE, MX, UNDECIDED, UNRESOLVED, limit_keys
+from shared.hops import ANY_SITE, MX, UNDECIDED, UNRESOLVED, limit_keys, route_key
 from shared.routing import Routes
 from shared.shaping.checks import MOST
 from shared.store.limits import FIELDS, Override
@@ -78,6 +78,7 @@ def _wrong_number(name: str, value: Any) -> str:
 def limit_names(routes: Routes) -> list[str]:
     """What has limits by the settings: relays, routes with hops of their own, all sites."""
     keys = [key for hop in routes.hops for key in limit_keys(hop)]
+    keys += [route_key(route) for route in sorted(routes.direct) if route]
     nothing = (f"{MX}{UNRESOLVED}", f"@{UNDECIDED}")
     found = [key for key in keys if key not in nothing and not key.startswith("pool:")]
     return [*dict.fromkeys(found), *([ANY_SITE] if routes.direct else [])]

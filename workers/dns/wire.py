@@ -66,9 +66,10 @@ def plain_answer(response: bytes, asked: bytes, name: str, kind: Kind) -> Told |
     try:
         if count and rcode == 0:
             return _found(response, at, count, name, kind)
-        if count or not authorities:
+        if count:
             return None
-        seconds = _denied_for(response, at, authorities, name)
+        # Without an SOA it says nothing of how long that holds (RFC 2308 section 2.1, type 3).
+        seconds = _denied_for(response, at, authorities, name) if authorities else 0.0
     except (_NotPlain, struct.error, IndexError, ValueError):
         return None
     return Told(NoSuchName() if rcode else NoData(name), seconds)
