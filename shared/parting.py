@@ -1,4 +1,4 @@
-"""Parting a leg into several, by the hops that its recipients take. Pure."""
+"""The legs of a message, and those that replace one: by the hops that recipients take. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from shared.model.leg import Leg
+from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import Head
 from shared.model.status import Status
-from shared.routing import Routes, grouped
+from shared.model.turns import turn_name
+from shared.routing import MAX_RECIPIENTS, Routes
 
 
 def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
@@ -50,3 +51,38 @@ def parted(leg: Leg, hops: Sequence[str]) -> tuple[Leg, ...]:
     """The legs that replace one, by the hop of each of its recipients."""
     status = dict(zip(leg.indices(), leg.statuses, strict=True))
     return tuple(_part(leg, hop, group, status) for hop, group in grouped(tuple(status), hops))
+
+
+def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
+    """The legs of a message: one a hop, of at most `MAX_RECIPIENTS` recipients each."""
+    scheduled = head.send_at_ms is not None and head.send_at_ms > now_ms
+    status = Status.SCHEDULED if scheduled else Status.QUEUED
+    application = turn_name(head.application)
+    groups = grouped(range(len(head.recipients)), routes.hops_of(head, range(len(head.recipients))))
+    return tuple(
+        Leg(
+            state=LegState.WAITING if scheduled else LegState.READY,
+            message_class=head.message_class,
+            hop=hop,
+            statuses=(status,) * len(group),
+            recipients=tuple(group) if len(groups) > 1 else (),
+            give_up_ms=head.give_up_ms,
+            due_ms=(head.send_at_ms or 0) if scheduled else 0,
+            flags=LegFlag.HOLD if head.on_uncertain == "hold" else LegFlag(0),
+            legs=len(groups),
+            application=application,
+        )
+        for hop, group in groups
+    )
+
+
+def grouped(indices: Sequence[int], hops: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """(hop, recipients) for each leg, in the order of their first recipients."""
+    by_hop: dict[str, list[int]] = {}
+    for index, hop in zip(indices, hops, strict=True):
+        by_hop.setdefault(hop, []).append(index)
+    return [
+        (hop, group[at : at + MAX_RECIPIENTS])
+        for hop, group in by_hop.items()
+        for at in range(0, len(group), MAX_RECIPIENTS)
+    ]

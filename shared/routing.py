@@ -1,4 +1,4 @@
-"""Routes: which next hop each recipient's mail takes, and the legs that a message is split into.
+"""Routes: which next hop each recipient's mail takes.
 
 `Routes` is made of the settings once; everything else is pure. The first `[[route]]` that matches
 decides, for each recipient by itself; what none matches goes to the first relay. Where that depends
@@ -18,10 +18,7 @@ from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.hops import LONGEST_DIRECT_NAME, POOL, UNDECIDED, MxHop, Path, PoolMembers
 from shared.hosts import address, is_greeting
-from shared.model.leg import Leg, LegFlag, LegState
 from shared.model.message import CLASSES, Head, Recipient
-from shared.model.status import Status
-from shared.model.turns import turn_name
 from shared.outgoing_settings import RelaySettings, RouteSettings
 from shared.settings import Settings
 
@@ -291,38 +288,3 @@ def _domains(where: str, field: str, texts: Sequence[str]) -> re.Pattern[str] | 
         except ConfigError as error:
             raise ConfigError(f"{where}: {field}: {error}") from error
     return _pattern(where, field, names)
-
-
-def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
-    """The legs of a message: one a hop, of at most `MAX_RECIPIENTS` recipients each."""
-    scheduled = head.send_at_ms is not None and head.send_at_ms > now_ms
-    status = Status.SCHEDULED if scheduled else Status.QUEUED
-    application = turn_name(head.application)
-    groups = grouped(range(len(head.recipients)), routes.hops_of(head, range(len(head.recipients))))
-    return tuple(
-        Leg(
-            state=LegState.WAITING if scheduled else LegState.READY,
-            message_class=head.message_class,
-            hop=hop,
-            statuses=(status,) * len(group),
-            recipients=tuple(group) if len(groups) > 1 else (),
-            give_up_ms=head.give_up_ms,
-            due_ms=(head.send_at_ms or 0) if scheduled else 0,
-            flags=LegFlag.HOLD if head.on_uncertain == "hold" else LegFlag(0),
-            legs=len(groups),
-            application=application,
-        )
-        for hop, group in groups
-    )
-
-
-def grouped(indices: Sequence[int], hops: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """(hop, recipients) for each leg, in the order of their first recipients."""
-    by_hop: dict[str, list[int]] = {}
-    for index, hop in zip(indices, hops, strict=True):
-        by_hop.setdefault(hop, []).append(index)
-    return [
-        (hop, group[at : at + MAX_RECIPIENTS])
-        for hop, group in by_hop.items()
-        for at in range(0, len(group), MAX_RECIPIENTS)
-    ]

@@ -17,7 +17,7 @@ from prometheus_client import Histogram
 from shared.errors import StoreError
 from shared.ids import external, message_id_header
 from shared.model.message import Message
-from shared.routing import legs_of
+from shared.parting import legs_of
 from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool, Submission
 from shared.store.quotas import Quota, quota_of
 from web.errors import Problem, not_accepted, over_quota

@@ -19,8 +19,8 @@ from shared.hops import PoolMembers
 from shared.model.leg import LegState
 from shared.model.message import Address, Head, Recipient
 from shared.outgoing import outgoing_from
-from shared.parting import rerouted
-from shared.routing import MAX_RECIPIENTS, UNDECIDED_HOP, Routes, legs_of
+from shared.parting import legs_of, rerouted
+from shared.routing import MAX_RECIPIENTS, UNDECIDED_HOP, Routes
 from shared.settings import Settings
 
 README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")

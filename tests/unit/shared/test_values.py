@@ -47,7 +47,8 @@ from shared.model.message import (
 )
 from shared.model.status import FINAL, FOLLOWS, OPEN, Status
 from shared.model.turns import turn_name
-from shared.routing import Routes, legs_of
+from shared.parting import legs_of
+from shared.routing import Routes
 from shared.settings import Settings
 
 replies = st.builds(
