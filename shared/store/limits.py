@@ -1,8 +1,9 @@
 """Limits as the store keeps them, and what operators set instead for a while. Pure.
 
-The hash `limits` has three fields for a key (a relay, `mx:SITE`, `mx:*` for every site, `@ROUTE`):
+The hash `shaping` has three fields for a key (a relay, `mx:SITE`, `mx:*` for every site, `@ROUTE`):
 the key itself for what is configured, `!` before it for what an operator has set, `~` before it for
-how far replies have slowed it down.
+how far replies have slowed it down. A release before has a hash `limits` of three numbers each, which
+is left to it: its claims break on any other text, while the queue they have in hand is in no list.
 """
 
 from __future__ import annotations
@@ -131,14 +132,13 @@ def pack_limit(limit: DestinationLimit | None) -> str:
 
 
 def unpack_limit(text: str) -> DestinationLimit:
-    """From its text, which a release before this one may have written: three numbers only."""
-    numbers = [float(each) for each in text.split("|")] if text else []
-    interval, _, *whole = numbers + [0.0] * (8 - len(numbers))
-    concurrency, minute, hour, day, connections = map(int, whole[:5])
-    weight = int(whole[6]) if len(whole) > 6 else 1
+    """From its text."""
+    interval, _, *whole, sessions, weight = text.split("|")
+    concurrency, minute, hour, day, connections = map(int, whole)
     return DestinationLimit(
-        _rate(interval), concurrency, minute, hour, day, connections, _rate(whole[5]), weight
-    )
+        _rate(float(interval)), concurrency, minute, hour, day, connections,
+        _rate(float(sessions)), int(weight),
+    )  # fmt: skip
 
 
 def pack_override(override: Override) -> str:
@@ -217,7 +217,7 @@ def effective(
 
 
 def fields_of(keys: Iterable[str]) -> list[str]:
-    """The fields of the hash `limits` that say something of these keys."""
+    """The fields of the hash `shaping` that say something of these keys."""
     named = dict.fromkeys(each for key in keys for each in _with_general(key))
     return [mark + key for key in named for mark in ("", BY_OPERATOR, SLOWED)]
 
@@ -227,7 +227,7 @@ def _with_general(key: str) -> tuple[str, ...]:
 
 
 class Fields:
-    """The hash `limits`, read."""
+    """The hash `shaping`, read."""
 
     def __init__(self, fields: Mapping[str, bytes]) -> None:
         self._configured: dict[str, DestinationLimit] = {}

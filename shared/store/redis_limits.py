@@ -15,13 +15,13 @@ BATCH = 1000
 def limits_of(redis: SyncRedis, keys: Sequence[str] | None, now_ms: int) -> list[Limited]:
     """What holds for these keys; None: for all of which anything is said."""
     if keys is None:
-        flat = redis.command("HGETALL", f"{PREFIX}limits")
+        flat = redis.command("HGETALL", f"{PREFIX}shaping")
         pairs = zip(flat[::2], flat[1::2], strict=True)
         fields = Fields({name.decode(): value for name, value in pairs})
         keys = fields.keys
     else:
         named = fields_of(keys)
-        values = redis.command("HMGET", f"{PREFIX}limits", *named) if named else []
+        values = redis.command("HMGET", f"{PREFIX}shaping", *named) if named else []
         fields = Fields({name: each for name, each in zip(named, values, strict=True) if each})
     holds = {key: fields.effective(key, now_ms) for key in keys}
     used = _all_used(redis, {key: each.limit for key, each in holds.items()}, now_ms)

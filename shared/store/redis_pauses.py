@@ -74,7 +74,7 @@ def _reached(redis: SyncRedis, hops: Sequence[str], now_ms: int) -> str:
     """The first limit of these hops that is reached."""
     keys = list(dict.fromkeys(key for hop in hops for key in limit_keys(hop)))
     named = fields_of(keys)
-    values = redis.command("HMGET", f"{PREFIX}limits", *named)
+    values = redis.command("HMGET", f"{PREFIX}shaping", *named)
     fields = Fields({name: each for name, each in zip(named, values, strict=True) if each})
     flying = redis.command("HMGET", f"{PREFIX}flying", *keys)
     for key, count in zip(keys, flying, strict=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.hops import DestinationLimit
 from shared.model.status import Status
-from shared.store.limits import Override, unpack_limit
+from shared.store.limits import Override, pack_limit, unpack_limit
 from shared.store.operations import Destination
 from shared.store.ports import Claimed
 from tests.support.stores import RedisTestStore, Store, release, settlement
@@ -326,10 +326,17 @@ def test_the_limits_of_sites_come_with_the_legs_that_go_there(store: Store) -> N
     assert seen(store, "mx:a.test").limit == site
 
 
-def test_what_an_older_release_has_written_is_read(store: Store) -> None:
-    assert unpack_limit("50.0|2.5|7") == DestinationLimit(20, 7)
+def test_a_limit_is_read_as_it_was_written() -> None:
+    for found in (DestinationLimit(), DestinationLimit(20, 1, 2, 3, 4, 5, 0.5, 6)):
+        assert unpack_limit(pack_limit(found)) == found
+
+
+def test_workers_of_an_older_release_keep_limits_of_their_own(store: Store) -> None:
+    """They read three numbers for a hop there, and break with its queue in hand on any other text."""
     if isinstance(store, RedisTestStore):
         store.client.hset("ph:limits", "gw", "1000.0|1.5|0")
+        limit(store, "gw", DestinationLimit(per_minute=2))
         fill(store, "gw", 3)
-        assert len(store.claim().legs) == 1
-        assert seen(store, "gw").rate == 1
+        assert len(taken(store)) == 2
+        slow(store, "gw")
+        assert store.client.hgetall("ph:limits") == {b"gw": b"1000.0|1.5|0"}

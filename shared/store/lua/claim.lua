@@ -2,7 +2,7 @@
 -- claim: lease legs of one class, a quantum from each queue of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
 --   inflight flying gcra used:<window>:<key> blocked:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
---   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> limits
+--   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> shaping
 --   pools weights; in parts/shares.lua shares:<c>
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.
@@ -19,12 +19,12 @@ for i = 9, #ARGV do call('ZREM', P .. 'tickets:' .. c, ARGV[i]) end
 -- Whether hops need a closer look; without any, nobody is in `apps` either.
 local limited, pauses, recovering, weighted = false, false, false, false
 local shares, noted = P .. 'shares:' .. c, nil  -- What parts/shares.lua begins with.
-local special = call('EXISTS', shares, P .. 'limits', P .. 'suspended', P .. 'trouble',
+local special = call('EXISTS', shares, P .. 'shaping', P .. 'suspended', P .. 'trouble',
   P .. 'recovering', P .. 'weights')
 if special > 0 then noted = call('HGET', shares, '') end
 local careful = special > (noted and 1 or 0)
 if careful then
-  limited, recovering = call('EXISTS', P .. 'limits') > 0, call('EXISTS', P .. 'recovering') > 0
+  limited, recovering = call('EXISTS', P .. 'shaping') > 0, call('EXISTS', P .. 'recovering') > 0
   pauses = call('EXISTS', P .. 'suspended', P .. 'trouble') > 0
   weighted = call('EXISTS', P .. 'weights') > 0
 end

@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
 -- limit: what holds for a key from now on, configured or set by an operator.
--- KEYS[1] prefix. Writes limits wake:<c> ring:<c> counters tickets:<c> dramatiq:<class>[.msgs]
--- ARGV[4] the field of `limits`, [5] its text, empty to remove it.
+-- KEYS[1] prefix. Writes shaping wake:<c> ring:<c> counters tickets:<c> dramatiq:<class>[.msgs]
+-- ARGV[4] the field of `shaping`, [5] its text, empty to remove it.
 -- Returns 1 when that changed it. Then what waits for a permit of it asks again.
 
 local field, text = ARGV[4], ARGV[5]
-local before = call('HGET', P .. 'limits', field)
+local before = call('HGET', P .. 'shaping', field)
 if (before or '') == text then return 0 end
 if text == '' then
-  call('HDEL', P .. 'limits', field)
+  call('HDEL', P .. 'shaping', field)
 else
-  call('HSET', P .. 'limits', field, text)
+  call('HSET', P .. 'shaping', field, text)
 end
 
 local key = string.match(field, '^[!~]?(.*)$')

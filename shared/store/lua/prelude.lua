@@ -20,9 +20,10 @@
 --   served:<pool> HASH member -> legs it was given
 --   suspended HASH hop -> until ms, '|', reason                     expiry ZSET leg id -> give-up ms
 --   trouble recovering HASH by hop
---   limits HASH key -> what is configured, '!' and key -> what an operator has set, '~' and key -> how
+--   shaping HASH key -> what is configured, '!' and key -> what an operator has set, '~' and key -> how
 --   far replies have slowed it down (shared/store/limits.py). A key is the shared part of a hop, '@'
 --   and a route's name, or 'mx:*' for the sites that have none of their own
+--   limits HASH: the same in a release before, whose claims break on more than its three numbers
 --   blocked:<key> ZSET hop -> ms, of those that wait for a leg under lease to end
 --   gcra HASH key -> ms                  used:<window>:<key> HASH part of the window -> legs
 --   tickets:<c> ZSET id -> ms  live STRING

@@ -6,7 +6,7 @@
 --   sessions:<key> HASH <process>|<hop> -> sessions, by key of a limit
 --   sessions_wanted:<key> HASH <process>|<hop> -> since when it waits, '|', when it last asked;
 --     '' -> until when who has been told to end some, '|', who
---   sessions_begun:<key> STRING ms, the GCRA of sessions begun; reads limits
+--   sessions_begun:<key> STRING ms, the GCRA of sessions begun; reads shaping
 -- ARGV[4] process, [5] lease ms (0: it stops), then hop, sessions that it has, sessions that it wants
 --   more, 1 where class critical waits for one, ...
 -- Returns four numbers for each hop: sessions granted; ms after which asking again is worth while, 0
@@ -20,7 +20,7 @@ local process, lease = ARGV[4], tonumber(ARGV[5])
 local AGAIN_MS, LEAST_MS, LONGEST_MS, FRESH_MS = 250, 20, 500, 1200
 local PATIENCE_MS, PROMISE_MS, STALL_MS = 2000, 1000, 3000
 local holders = P .. 'session_holders'
-local limited = call('EXISTS', P .. 'limits') > 0
+local limited = call('EXISTS', P .. 'shaping') > 0
 -- include limits
 
 local function keys_of(hop)

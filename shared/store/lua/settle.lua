@@ -3,7 +3,7 @@
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<queue> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
 --   used:<window>:<key> trouble recovering rate:<minute> refusals:<day> tickets:<c>
---   dramatiq:<class>[.msgs]; reads limits pools suspended live
+--   dramatiq:<class>[.msgs]; reads shaping pools suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
 --   counters to raise, separated by spaces, letters: 'a' the next hop has answered MAIL, 'p' the leg
 --   stays with the pool's member that had it; what the hop has refused something with, or ''.
@@ -12,7 +12,7 @@
 local UNDECIDED = { q = true, s = true, f = true, u = true }
 local ANY = { q = true, s = true, f = true, u = true, l = true }
 local troubles = call('HLEN', P .. 'trouble') > 0
-local limited = call('EXISTS', P .. 'limits') > 0
+local limited = call('EXISTS', P .. 'shaping') > 0
 -- include limits
 -- include windows
 -- include permits
@@ -24,7 +24,7 @@ local function answered(l)
   local trouble = troubles and trouble_of(hop)
   if not trouble then return end
   -- Where it is slowed down, what was under way is no sign that it takes mail again: its probe is.
-  if trouble.till > now and call('HEXISTS', P .. 'limits', '~' .. shared_part(hop)) == 1 then return end
+  if trouble.till > now and call('HEXISTS', P .. 'shaping', '~' .. shared_part(hop)) == 1 then return end
   call('HDEL', P .. 'trouble', hop)
   call('HSET', P .. 'recovering', hop, string.format('%d|%d', now, trouble.strikes))
   if still_until(hop) == 0 then stir(hop) end

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- split: replace a held leg by legs to other destinations.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> ready:<c>:<queue> ring:<c> open events
---   counters inflight limits gcra used:<window>:<key> tickets:<c> dramatiq:<class>[.msgs]
--- ARGV[4] leg id, [5] fence, [6] how many limits, for each of these: the field of `limits`, its text,
+--   counters inflight shaping gcra used:<window>:<key> tickets:<c> dramatiq:<class>[.msgs]
+-- ARGV[4] leg id, [5] fence, [6] how many limits, for each of these: the field of `shaping`, its text,
 --   empty where there is none; then for each new leg: hop, statuses, packed indices.
 -- Returns 1, or 0 when the lease is lost.
 
@@ -19,7 +19,7 @@ local total = first.legs
 local legs_at = 7 + 2 * tonumber(ARGV[6])
 local added = (#ARGV - legs_at + 1) / 3 - 1
 withdraw(id, l)
-if call('EXISTS', P .. 'limits') > 0 then give_back_all(l.via) end  -- Nothing was sent.
+if call('EXISTS', P .. 'shaping') > 0 then give_back_all(l.via) end  -- Nothing was sent.
 l.fence = l.fence + 1
 l.flags = has(l.flags, HOLD) and HOLD or 0
 l.state, l.due = READY, 0
@@ -33,9 +33,9 @@ if added > 0 then
 end
 for at = 7, legs_at - 1, 2 do
   if ARGV[at + 1] == '' then
-    call('HDEL', P .. 'limits', ARGV[at])
+    call('HDEL', P .. 'shaping', ARGV[at])
   else
-    call('HSET', P .. 'limits', ARGV[at], ARGV[at + 1])
+    call('HSET', P .. 'shaping', ARGV[at], ARGV[at + 1])
   end
 end
 local app = l.app

@@ -2,7 +2,7 @@
 -- trouble: a hop could not be used: it stands still for a while, twice as long each time, and is
 -- then probed by one leg. Transactions that broke together count once. With a first time of 0 it goes
 -- on, slowed down.
--- KEYS[1] prefix. Writes trouble recovering limits wake:<c> counters; reads suspended
+-- KEYS[1] prefix. Writes trouble recovering shaping wake:<c> counters; reads suspended
 --   rate:<minute> began:<minute>
 --   apps:<c>:<hop>
 -- ARGV[4] hop, [5] the reason, [6] the first and [7] the longest time in ms, [8] '1' when it
@@ -50,12 +50,12 @@ end
 local SLOW_TOGETHER_MS = 10000
 local function slow_down(till, more)
   local field = '~' .. shared_part(hop)
-  local text, steps, interval, before = call('HGET', P .. 'limits', field), 0, 0, nil
+  local text, steps, interval, before = call('HGET', P .. 'shaping', field), 0, 0, nil
   if text then steps, interval, before = slowed_by(text) end
   if till == now and before and now < before + SLOW_TOGETHER_MS then return end
   if steps <= 0 then steps, interval = 0, pace() end
   steps = math.min(SLOW_MOST_STEPS, steps + more)
-  call('HSET', P .. 'limits', field, string.format('%d|%d|%.17g', till, steps, interval))
+  call('HSET', P .. 'shaping', field, string.format('%d|%d|%.17g', till, steps, interval))
   bump('slowed_down', more)
 end
 

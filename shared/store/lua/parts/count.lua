@@ -14,7 +14,7 @@ local NINTH = '^' .. string.rep('[^|]*|', 8) .. '(%d+)$'
 local function weight_in(text)
   return math.max(1, tonumber(text and string.match(text, NINTH) or 1))
 end
-local texts = limited and call('HMGET', P .. 'limits', 'mx:*', unpack(keys)) or {}
+local texts = limited and call('HMGET', P .. 'shaping', 'mx:*', unpack(keys)) or {}
 local of_sites = weight_in(texts[1])
 for i = 1, #keys do
   local key, text = keys[i], texts[i + 1]

@@ -8,13 +8,13 @@ end
 
 local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
 
--- What holds for a key now: what is configured (the first releases wrote three numbers), what an
--- operator has set over it, and half of that for each step that replies have slowed it down. nil: no
--- limit. 0 is none. `changes` is when it is another one by itself; nil: it stays.
+-- What holds for a key now: what is configured, what an operator has set over it, and half of that for
+-- each step that replies have slowed it down. nil: no limit. 0 is none. `changes` is when it is another
+-- one by itself; nil: it stays.
 local function limit_of(key)
   if key == 'mx:?' then return nil end
   local site = is_site(key)
-  local found = call('HMGET', P .. 'limits', key, '!' .. key, '~' .. key, site and 'mx:*' or key,
+  local found = call('HMGET', P .. 'shaping', key, '!' .. key, '~' .. key, site and 'mx:*' or key,
     site and '!mx:*' or '!' .. key)
   local own, set, slow = found[1] or found[4], found[2] or found[5], found[3]
   if not own and not set and not slow then return nil end
@@ -28,7 +28,7 @@ local function limit_of(key)
         if said[i] ~= '' then n[i] = said[i] end
       end
     else
-      call('HDEL', P .. 'limits', found[2] and '!' .. key or '!mx:*')
+      call('HDEL', P .. 'shaping', found[2] and '!' .. key or '!mx:*')
     end
   end
   local function number(i, default) return tonumber(n[i]) or default end
@@ -45,7 +45,7 @@ local function limit_of(key)
     l.concurrency = math.ceil(l.concurrency / factor)
     l.connections = math.ceil(l.connections / factor)
   elseif slow and now >= till then
-    call('HDEL', P .. 'limits', '~' .. key)
+    call('HDEL', P .. 'shaping', '~' .. key)
   end
   l.changes = changes
   return l
