@@ -2,7 +2,7 @@
 
 The hash `shaping` has three fields for a key (a relay, `mx:SITE`, `mx:*` for every site, `@ROUTE`):
 the key itself for what is configured, `!` before it for what an operator has set, `~` before it for
-how far replies have slowed it down. A release before has a hash `limits` of three numbers each, which
+how far replies have slowed it down. A release before has a hash `limits` of three numbers each. It
 is left to it: its claims break on any other text, while the queue they have in hand is in no list.
 """
 
@@ -133,7 +133,7 @@ def pack_limit(limit: DestinationLimit | None) -> str:
 
 def unpack_limit(text: str) -> DestinationLimit:
     """From its text."""
-    interval, _, *whole, sessions, weight = text.split("|")
+    interval, _, *whole, sessions, weight = text.split("|")[:9]  # Of a site a day follows.
     concurrency, minute, hour, day, connections = map(int, whole)
     return DestinationLimit(
         _rate(float(interval)), concurrency, minute, hour, day, connections,

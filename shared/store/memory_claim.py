@@ -20,6 +20,8 @@ INLINE_CONTENT_BYTES = 64 * 1024
 CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
 MOST_EXPIRED = 200
 MOST_WOKEN = 100
+MOST_VAIN = 200
+"""Queues that give nothing to one claim."""
 SHARERS = 10
 """Among so many queues of the ring one claim is shared at least."""
 YIELD_MS = 20
@@ -49,7 +51,7 @@ class ClaimRun:
         self._lease_ms = lease_ms
         self._bytes = 0
         self._over = False
-        self._expired = 0
+        self._expired = self._vain = 0
         self._turn = quantum
         self._careful = bool(
             state.limits or state.suspended or state.trouble or state.recovering or state.weights
@@ -84,7 +86,7 @@ class ClaimRun:
     def _go_round(self, ring: deque[str], turns: int) -> None:
         """Where turns may be short: again, as long as there is something to take."""
         before = 0
-        while turns and not self._is_full():
+        while turns and not self._is_full() and self._vain < MOST_VAIN:
             turns -= 1
             self._visit(ring.popleft(), last=turns == 0)
             if turns == 0 and self._turns is not None and len(self.legs) > before:
@@ -112,6 +114,7 @@ class ClaimRun:
                 self._shut[self._home] = wake
         self._over = self._over or apart
         left = self._turn - (len(self.legs) - before)
+        self._vain += len(self.legs) == before and (wake is not None or self._turn > 0)
         if queue:
             self._put_back(apart=apart, wake=wake, still=still, left=left)
             return

@@ -131,15 +131,17 @@ class MemoryOperations:
     def set_limit(self, key: str, override: Override) -> None:
         """See the port."""
         with self._state.lock:
-            self._state.limits.overrides[key] = override
-            self._state.ask_again(key)
+            if self._state.limits.overrides.get(key) != override:
+                self._state.limits.overrides[key] = override
+                self._state.ask_again(key)
 
     def clear_limit(self, key: str) -> bool:
         """See the port."""
         with self._state.lock:
-            gone = self._state.limits.overrides.pop(key, None)
-            self._state.ask_again(key)
-            return gone is not None
+            gone = self._state.limits.overrides.pop(key, None) is not None
+            if gone:
+                self._state.ask_again(key)
+            return gone
 
     def flush(self, hop: str, message_class: MessageClass, most: int) -> int:
         """See the port."""

@@ -326,13 +326,40 @@ def test_the_limits_of_sites_come_with_the_legs_that_go_there(store: Store) -> N
     assert seen(store, "mx:a.test").limit == site
 
 
+def test_a_claim_ends_where_it_finds_nothing_but_queues_that_wait(store: Store) -> None:
+    """Else one of a hundred thousand sites would hold up the store for seconds."""
+    limit(store, "@r", DestinationLimit(per_day=1))
+    store.spool.accept([store.submission(hops=(f"mx:{at}.test@r",)) for at in range(410)])
+    fill(store, "gw", 1)
+    claims = [store.claim() for _ in range(4)]
+    assert [(len(each.legs), each.more) for each in claims] == [
+        (1, True), (0, True), (1, False), (0, False)
+    ]  # fmt: skip
+    assert claims[2].legs[0].leg.hop == "gw"
+    store.clock.advance(DAY + 3600)
+    assert sum(len(store.claim().legs) for _ in range(5)) == 1
+
+
+def test_clearing_what_nobody_has_set_asks_nobody_again(store: Store) -> None:
+    limit(store, "gw", DestinationLimit(per_day=1))
+    fill(store, "gw", 2)
+    assert len(taken(store)) == 1
+    assert not store.operations.clear_limit("gw")
+    assert seen(store, "gw").wakes_ms is not None
+    store.operations.set_limit("gw", Override(per_day=1))
+    assert seen(store, "gw").wakes_ms is None
+    assert taken(store) == ()
+    store.operations.set_limit("gw", Override(per_day=1))
+    assert seen(store, "gw").wakes_ms is not None
+
+
 def test_a_limit_is_read_as_it_was_written() -> None:
     for found in (DestinationLimit(), DestinationLimit(20, 1, 2, 3, 4, 5, 0.5, 6)):
         assert unpack_limit(pack_limit(found)) == found
 
 
 def test_workers_of_an_older_release_keep_limits_of_their_own(store: Store) -> None:
-    """They read three numbers for a hop there, and break with its queue in hand on any other text."""
+    """They read three numbers there, and break with a queue in hand on any other text."""
     if isinstance(store, RedisTestStore):
         store.client.hset("ph:limits", "gw", "1000.0|1.5|0")
         limit(store, "gw", DestinationLimit(per_minute=2))

@@ -214,6 +214,7 @@ local function looking_closer()
       if free < room then
         room, wake = math.max(0, free), now + 1000
         call('ZADD', P .. 'blocked:' .. key, 'NX', now, home)
+        call('PEXPIRE', P .. 'blocked:' .. key, 60000)  -- Who still waits asks again before that.
       end
     end
     local function booked(allowed, book)
@@ -412,7 +413,8 @@ if turns > 1 and noted then
   -- include shares
 end
 local rest, before_round = 0, 0  -- Legs left of the last turn; of this claim before the round.
-while turns > 0 and got < limit and not over do
+local MOST_VAIN, vain = 200, 0  -- Queues that give nothing: some 10 ms. The next claim goes on.
+while turns > 0 and got < limit and not over and vain < MOST_VAIN do
   turns = turns - 1
   visited, via = call('LPOP', ring), nil
   home, app = hop_and_app(visited)
@@ -428,6 +430,7 @@ while turns > 0 and got < limit and not over do
     shut[home] = wake
   end
   over = over or apart
+  if got == before and (wake or turn > 0) then vain = vain + 1 end
   if call('LLEN', list) > 0 then
     if apart then
       call('LPUSH', ring, visited)
