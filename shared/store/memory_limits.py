@@ -77,6 +77,11 @@ class Limits:
             del self.slowing[key]
         return key in self.configured or override is not None or slow is not None
 
+    def is_slowed(self, key: str) -> bool:
+        """Whether replies have slowed it down, or its pause is one that no late answer ends."""
+        slow = self.slowing.get(key)
+        return slow is not None and not slow.is_over(self._now())
+
     def was_slowed(self, key: str) -> bool:
         """Whether it has been slowed down just now: what ran together counts once."""
         before = self.slowing.get(key)

@@ -178,7 +178,7 @@ class MemoryQueue:
         trouble = state.trouble.get(via)
         if trouble is None:
             return
-        if (trouble.until_ms or 0) > state.now() and shared_part(via) in state.limits.slowing:
+        if (trouble.until_ms or 0) > state.now() and state.limits.is_slowed(shared_part(via)):
             return  # What was under way is no sign that it takes mail again: its probe is.
         del state.trouble[via]
         state.probes.pop(via, None)

@@ -5,13 +5,8 @@
 -- Returns 1 when that changed it. Then what waits for a permit of it asks again.
 
 local field, text = ARGV[4], ARGV[5]
-local before = call('HGET', P .. 'shaping', field)
-if (before or '') == text then return 0 end
-if text == '' then
-  call('HDEL', P .. 'shaping', field)
-else
-  call('HSET', P .. 'shaping', field, text)
-end
+-- include configure
+if not configure(field, text) then return 0 end
 
 local key = string.match(field, '^[!~]?(.*)$')
 local function is_bound(hop)

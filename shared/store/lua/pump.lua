@@ -3,7 +3,8 @@
 -- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
 --   body:<b> ready:<c>:<queue> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
 --   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
---   suspended trouble pools apps:<c>:<hop>; removes trouble recovering
+--   suspended trouble pools apps:<c>:<hop>; removes trouble recovering shaping gcra turns; corrects
+--   flying
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -161,6 +162,7 @@ local function expire_head(c, hop, app)
     call('ZREM', P .. 'wake:' .. c, queue)
     call('LREM', P .. 'ring:' .. c, 0, queue)
     call('ZREM', P .. 'apps:' .. c .. ':' .. hop, app)
+    if c == '0' then call('SREM', P .. 'urgent:' .. hop, app) end
   end
 end
 
@@ -222,6 +224,9 @@ local function forget()
   more = 1
 end
 
+-- include limits
+-- include sweep
+
 for _, c in ipairs({ '0', '1', '2' }) do
   if due < most then move_due(c) end
   if now >= reap_after and reaped < most then reap(c) end
@@ -237,6 +242,7 @@ forget_sites(troubled)
 for _, hop in ipairs(call('HRANDFIELD', P .. 'recovering', 20)) do recovery_of(hop) end
 expire_still(call('HRANDFIELD', P .. 'pools', 20))
 forget()
+sweep()
 
 -- Only what a recorder has acknowledged may go; without one the stream is capped, and the
 -- counter says how much history was lost.
@@ -249,5 +255,6 @@ elseif call('XLEN', P .. 'events') > tonumber(ARGV[9]) then
 end
 
 local minted = commit()
+recount()
 return { due, reaped, crashed, dead, minted, trimmed, forgotten,
   now < reap_after and 1 or 0, more }

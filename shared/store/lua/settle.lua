@@ -24,7 +24,7 @@ local function answered(l)
   local trouble = troubles and trouble_of(hop)
   if not trouble then return end
   -- Where it is slowed down, what was under way is no sign that it takes mail again: its probe is.
-  if trouble.till > now and call('HEXISTS', P .. 'shaping', '~' .. shared_part(hop)) == 1 then return end
+  if trouble.till > now and is_slowed(shared_part(hop)) then return end
   call('HDEL', P .. 'trouble', hop)
   call('HSET', P .. 'recovering', hop, string.format('%d|%d', now, trouble.strikes))
   if still_until(hop) == 0 then stir(hop) end

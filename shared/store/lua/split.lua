@@ -9,6 +9,7 @@
 -- include limits
 -- include windows
 -- include permits
+-- include configure
 local id, fence = ARGV[4], tonumber(ARGV[5])
 local l = load_leg(id)
 if not l or l.state ~= LEASED or l.fence ~= fence then return 0 end
@@ -31,13 +32,7 @@ if added > 0 then
   l.legs = first.legs
   if id ~= zero then save_leg(zero, first) end
 end
-for at = 7, legs_at - 1, 2 do
-  if ARGV[at + 1] == '' then
-    call('HDEL', P .. 'shaping', ARGV[at])
-  else
-    call('HSET', P .. 'shaping', ARGV[at], ARGV[at + 1])
-  end
-end
+for at = 7, legs_at - 1, 2 do configure(ARGV[at], ARGV[at + 1]) end
 local app = l.app
 for i = 0, added do
   local at = legs_at + 3 * i

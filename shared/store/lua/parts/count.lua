@@ -10,7 +10,7 @@ for i = 1, #places do
   if not n then keys[#keys + 1] = key end
   of[key] = (n or 0) + 1
 end
-local NINTH = '^' .. string.rep('[^|]*|', 8) .. '(%d+)$'
+local NINTH = '^' .. string.rep('[^|]*|', 8) .. '(%d+)'
 local function weight_in(text)
   return math.max(1, tonumber(text and string.match(text, NINTH) or 1))
 end

@@ -6,6 +6,14 @@ local function slowed_by(text)
   return tonumber(steps) - past, tonumber(interval), tonumber(till), till + (past + 1) * SLOW_STEP_MS
 end
 
+-- Whether replies have slowed it down, or its pause is one that no late answer ends.
+local function is_slowed(key)
+  local text = call('HGET', P .. 'shaping', '~' .. key)
+  if not text then return false end
+  local steps, _, till = slowed_by(text)
+  return steps > 0 or now < till
+end
+
 local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
 
 -- What holds for a key now: what is configured, what an operator has set over it, and half of that for
