@@ -194,6 +194,12 @@ class Limited(msgspec.Struct, frozen=True):
     """Window -> legs that count for it, where it has a limit."""
 
 
+def override_of(key: str, overrides: Mapping[str, Override], now_ms: int) -> Override | None:
+    """What an operator has set for it, or else for every site, and is not over."""
+    said = (overrides.get(each) for each in _with_general(key))
+    return next((each for each in said if each is not None and not each.is_over(now_ms)), None)
+
+
 def effective(
     key: str,
     configured: Mapping[str, DestinationLimit],
@@ -206,9 +212,7 @@ def effective(
         return Effective(DestinationLimit(), DestinationLimit(), None, None)
     general = ANY_SITE if key.startswith(MX) else key
     own = configured.get(key) or configured.get(general) or DestinationLimit()
-    override = overrides.get(key) or overrides.get(general)
-    if override is not None and override.is_over(now_ms):
-        override = None
+    override = override_of(key, overrides, now_ms)
     limit = override.over(own) if override is not None else own
     slow = slowing.get(key)
     if slow is None:

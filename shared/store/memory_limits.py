@@ -16,6 +16,7 @@ from shared.store.limits import (
     Slowing,
     effective,
     in_window,
+    override_of,
     part_of,
     windows,
 )
@@ -57,11 +58,10 @@ class Limits:
 
     def changes(self, key: str) -> int | None:
         """When what holds is another limit by itself; None: it stays."""
-        general = ANY_SITE if mx_hop(key) is not None else key
-        override = self.overrides.get(key) or self.overrides.get(general)
         slow, now = self.slowing.get(key), self._now()
+        override = override_of(key, self.overrides, now)
         times = [slow.changes(now)] if slow is not None else []
-        if override is not None and not override.is_over(now):
+        if override is not None:
             times.append(override.until_ms)
         return min((each for each in times if each is not None), default=None)
 

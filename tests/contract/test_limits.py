@@ -340,6 +340,18 @@ def test_a_claim_ends_where_it_finds_nothing_but_queues_that_wait(store: Store) 
     assert sum(len(store.claim().legs) for _ in range(5)) == 1
 
 
+def test_what_is_set_for_all_sites_holds_where_what_was_set_for_one_has_ended(
+    store: Store,
+) -> None:
+    now = store.clock.now_ms()
+    store.operations.set_limit("mx:*", Override(per_day=1))
+    store.operations.set_limit("mx:a.test", Override(per_day=2, until_ms=now + 1000))
+    store.clock.advance(1)
+    fill(store, "mx:a.test", 5)
+    assert seen(store, "mx:a.test").limit.per_day == 1
+    assert len(taken(store)) == 1
+
+
 def test_clearing_what_nobody_has_set_asks_nobody_again(store: Store) -> None:
     limit(store, "gw", DestinationLimit(per_day=1))
     fill(store, "gw", 2)

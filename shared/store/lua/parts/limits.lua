@@ -16,6 +16,14 @@ end
 
 local NINE = '^' .. string.rep('([^|]*)|', 8) .. '([^|]*)'
 
+-- What an operator has set, unless it is over, and when that is; it is removed then.
+local function still_set(text, field)
+  local till = text and tonumber(string.match(text, '^%d+'))
+  if not till or till == 0 then return text, nil end
+  if till > now then return text, till end
+  call('HDEL', P .. 'shaping', field)
+end
+
 -- What holds for a key now: what is configured, what an operator has set over it, and half of that for
 -- each step that replies have slowed it down. nil: no limit. 0 is none. `changes` is when it is another
 -- one by itself; nil: it stays.
@@ -24,19 +32,15 @@ local function limit_of(key)
   local site = is_site(key)
   local found = call('HMGET', P .. 'shaping', key, '!' .. key, '~' .. key, site and 'mx:*' or key,
     site and '!mx:*' or '!' .. key)
-  local own, set, slow = found[1] or found[4], found[2] or found[5], found[3]
+  local own, slow = found[1] or found[4], found[3]
+  local set, changes = still_set(found[2], '!' .. key)
+  if not set and site then set, changes = still_set(found[5], '!mx:*') end
   if not own and not set and not slow then return nil end
-  local n, changes = { string.match((own or '') .. '||||||||', NINE) }, nil
+  local n = { string.match((own or '') .. '||||||||', NINE) }
   if set then
-    local till = string.match(set, '^%d+')
-    if till == '0' or tonumber(till) > now then
-      changes = till ~= '0' and tonumber(till) or nil
-      local said = { string.match(string.match(set, '|(.*)'), NINE) }
-      for i = 1, 8 do
-        if said[i] ~= '' then n[i] = said[i] end
-      end
-    else
-      call('HDEL', P .. 'shaping', found[2] and '!' .. key or '!mx:*')
+    local said = { string.match(string.match(set, '|(.*)'), NINE) }
+    for i = 1, 8 do
+      if said[i] ~= '' then n[i] = said[i] end
     end
   end
   local function number(i, default) return tonumber(n[i]) or default end
