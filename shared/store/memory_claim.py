@@ -11,6 +11,7 @@ from shared.hops import leased_by, limit_keys, shared_part
 from shared.model.leg import Leg, LegState, message_of
 from shared.model.message import MessageClass
 from shared.model.turns import hop_and_application, queue_at
+from shared.store.memory_awaited import await_permits, is_for_critical
 from shared.store.memory_limits import is_bound
 from shared.store.memory_shares import Turns, counted, is_stale
 from shared.store.memory_state import State, resting
@@ -24,6 +25,8 @@ MOST_VAIN = 200
 """Queues that give nothing to one claim."""
 SHARERS = 10
 """Among so many queues of the ring one claim is shared at least."""
+BEFORE_ALL = 2**42
+"""In ms: who waits for a leg to end so long is before everybody else."""
 YIELD_MS = 20
 """How soon the other classes look again after class critical."""
 RAMP_FIRST = 10
@@ -246,7 +249,10 @@ class ClaimRun:
         probing = not until and hop in state.trouble
         room, wake, scarce = self._opening(hop, until, probing=probing)
         booked = False
-        if room > 0:
+        if room <= 0:
+            for key in limit_keys(hop):
+                self._await(key, short=False)  # It waits for something else.
+        else:
             room, later, few, booked = self._permitted(hop, queue_hop, room)
             wake = wake or later
             scarce = scarce or few
@@ -294,25 +300,33 @@ class ClaimRun:
             return room, None, False, False
         booked = False
         for key, limit in found:
+            before = room
             if limit.concurrency:
                 free = limit.concurrency - state.flying(key)
                 if free < room:
                     room, wake = max(0, free), state.now() + 1000
-                    state.blocked.setdefault(key, {}).setdefault(queue_hop, state.now())
+                    self._block(key, queue_hop)
             allowed = state.limits.allowed(key, limit)
             booked = booked or allowed is not None
             if allowed is not None and allowed < room:
                 room, wake = allowed, None
-        if self._class != "critical" and self._critical_at({hop, queue_hop}):
+            self._await(key, short=room < before)
+        keys, others = [key for key, _ in found], self._class != "critical"
+        if others and is_for_critical(state, {hop, queue_hop}, keys):
             return 0, state.now() + YIELD_MS, True, False
         return room, wake, booked or room < wanted, booked
 
-    def _critical_at(self, hops: set[str]) -> bool:
-        """Whether class critical has mail for one of these."""
-        return any(
-            queue and name == "critical" and hop_and_application(each)[0] in hops
-            for (name, each), queue in self._state.ready.items()
-        )
+    def _block(self, key: str, queue_hop: str) -> None:
+        """The hop waits for a leg of a key to end; with class critical before all others."""
+        blocked, now = self._state.blocked.setdefault(key, {}), self._state.now()
+        if self._class == "critical":
+            blocked[queue_hop] = now - BEFORE_ALL
+        else:
+            blocked.setdefault(queue_hop, now)
+
+    def _await(self, key: str, *, short: bool) -> None:
+        if self._class == "critical":
+            await_permits(self._state, key, self._home, short=short)
 
     def _book(self, hop: str, taken: int) -> int | None:
         """Count permits; when they are used up, the time of the next ones."""

@@ -71,6 +71,8 @@ class State:
         self.limits = Limits(self.now)
         self.blocked: dict[str, dict[str, int]] = {}
         """By key of a limit: hops that wait for a leg under lease to end, and since when."""
+        self.awaited: dict[str, dict[str, int]] = {}
+        """By key of a limit: hops where class critical found too few permits, and when it asks."""
         self.pools: dict[str, PoolMembers] = {}
         self.weights: dict[str, int] = {}
         self.apps: dict[tuple[MessageClass, str], dict[str, float]] = {}

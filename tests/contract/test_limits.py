@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from shared.hops import DestinationLimit
+from shared.hops import DestinationLimit, PoolMembers
 from shared.model.status import Status
 from shared.store.limits import Override, pack_limit, unpack_limit
 from shared.store.operations import Destination
@@ -324,6 +325,51 @@ def test_the_limits_of_sites_come_with_the_legs_that_go_there(store: Store) -> N
 
     assert store.run(work())
     assert seen(store, "mx:a.test").limit == site
+
+
+@pytest.mark.parametrize(
+    ("urgent", "other", "key"),
+    [("mx:a.test@r", "mx:b.test@r", "@r"), ("gw@x", "gw", "gw"), ("pool:p", "gw", "gw")],
+)
+@pytest.mark.parametrize("most", [{"per_minute": 2}, {"concurrency": 2}])
+def test_permits_that_class_critical_waits_for_are_its_own_at_whichever_hop(
+    store: Store, urgent: str, other: str, key: str, most: dict[str, int]
+) -> None:
+    store.run(store.queue().pools({"pool:p": PoolMembers("ordered", (("gw", 1),))}))
+    store.limit(key, **most)
+    fill(store, other, 6, "bulk")
+    legs = store.claim("bulk").legs
+    assert len(legs) == 2
+    fill(store, urgent, 3, "critical")
+    assert store.claim("critical").legs == ()
+    assert store.claim("bulk").legs == ()
+    store.settle(*(settlement(each, Status.DELIVERED) for each in legs))
+    store.clock.advance(61)
+    assert store.claim("bulk").legs == ()
+    assert len(store.claim("critical").legs) == 2
+
+
+def test_class_critical_is_not_waited_for_where_it_waits_for_something_else(store: Store) -> None:
+    store.limit("@r", per_minute=2)
+    fill(store, "b@r", 9, "bulk")
+    fill(store, "a@r", 2, "critical")
+    assert len(store.claim("bulk").legs) == 2
+    assert store.claim("critical").legs == ()
+    store.limit("a", per_day=1)
+    fill(store, "a", 1)
+    assert len(store.claim().legs) == 1
+    store.clock.advance(61)
+    assert store.claim("critical").legs == ()  # Its own relay has had enough for today.
+    assert len(store.claim("bulk").legs) == 2
+    store.limit("a")
+    assert store.claim("critical").legs == ()
+    store.clock.advance(61)
+    assert store.claim("bulk").legs == ()
+    store.operations.suspend("a@r", store.clock.now_ms() + 900, "by hand")
+    store.accept(hops=("a@r",), message_class="critical", application="shop")
+    assert store.claim("critical").legs == ()
+    store.clock.advance(0.02)
+    assert len(store.claim("bulk").legs) == 2
 
 
 def test_a_claim_ends_where_it_finds_nothing_but_queues_that_wait(store: Store) -> None:

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- claim: lease legs of one class, a quantum from each queue of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
---   inflight flying gcra used:<window>:<key> blocked:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
+--   inflight flying gcra used:<window>:<key> blocked:<key> awaited:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
 --   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> shaping
 --   pools weights; in parts/shares.lua shares:<c>
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
@@ -28,6 +28,7 @@ if careful then
   pauses = call('EXISTS', P .. 'suspended', P .. 'trouble') > 0
   weighted = call('EXISTS', P .. 'weights') > 0
 end
+local BEFORE_ALL = 2 ^ 42  -- In ms: who waits for a leg to end so long is before everybody else.
 local YIELD_MS = 20  -- How soon the other classes look again after class critical.
 local out, got, bytes, alone, over, expired = { 0, 0, 0, 0, -1 }, 0, 0, 0, false, 0
 local visited, home, app  -- The queue that has its turn, its hop and its application.
@@ -151,16 +152,7 @@ local emptied, enrolled = {}, {}
 local function looking_closer()
   -- include limits
   -- include windows
-
-  -- Whether class critical has mail for a hop.
-  local function critical_at(hop)
-    local apps = call('SMEMBERS', P .. 'urgent:' .. hop)
-    for i = 1, #apps do
-      if call('LLEN', P .. 'ready:0:' .. queue_at(hop, apps[i])) > 0 then return true end
-      call('SREM', P .. 'urgent:' .. hop, apps[i])
-    end
-    return false
-  end
+  -- include awaited
 
   -- GCRA: how many legs may go now, and a closure that books what was taken and gives the time of the
   -- next permit when they are used up: that of half a burst, so that a high rate is not claimed leg by
@@ -213,7 +205,11 @@ local function looking_closer()
       local free = limit.concurrency - in_flight(key)
       if free < room then
         room, wake = math.max(0, free), now + 1000
-        call('ZADD', P .. 'blocked:' .. key, 'NX', now, home)
+        if c == '0' then  -- It is before all others.
+          call('ZADD', P .. 'blocked:' .. key, now - BEFORE_ALL, home)
+        else
+          call('ZADD', P .. 'blocked:' .. key, 'NX', now, home)
+        end
         call('PEXPIRE', P .. 'blocked:' .. key, 60000)  -- Who still waits asks again before that.
       end
     end
@@ -232,7 +228,7 @@ local function looking_closer()
   -- whether there are few permits; a closure that books what was taken. Permits that class critical
   -- waits for are its own.
   local function permitted(hop, room)
-    local wanted, wake, books, bound, changes = room, nil, {}, false, math.huge
+    local wanted, wake, books, bound, changes, theirs = room, nil, {}, false, math.huge, false
     local whose, route = limit_keys(hop)
     for _, key in ipairs({ whose, route }) do
       local limit = limit_of(key)
@@ -241,12 +237,17 @@ local function looking_closer()
           or limit.hour > 0 or limit.day > 0
         changes = math.min(changes, limit.changes or math.huge)
         local left, later = permits(key, limit, room, books)
+        if c == '0' then
+          await(key, left < room)
+        else
+          theirs = theirs or is_critical_waiting() and is_awaited(key)
+        end
         if left < room then room, wake = left, later end
       end
     end
     if not bound then return wanted end
-    if c ~= '0' and is_critical_waiting()
-      and (critical_at(hop) or home ~= hop and critical_at(home)) then
+    if theirs or c ~= '0' and is_critical_waiting()
+      and (asks_at(hop) or home ~= hop and asks_at(home)) then
       return 0, now + YIELD_MS, true
     end
     if #books == 0 then return room, wake, room < wanted end
@@ -258,6 +259,11 @@ local function looking_closer()
       end
       return last and math.max(now + 1, math.min(last, changes))  -- Another limit, other permits.
     end
+  end
+
+  -- It waits for something else.
+  local function await_nothing(hop)
+    for _, key in ipairs({ limit_keys(hop) }) do await(key, false) end
   end
 
   -- A hop that comes back from trouble gets little at first: how many legs it may have more.
@@ -276,12 +282,16 @@ local function looking_closer()
     if pauses then
       local till
       till, trouble = still_until(hop)
-      if till > 0 then return 0, till, true end
+      if till > 0 then
+        if c == '0' then await_nothing(hop) end
+        return 0, till, true
+      end
       if trouble then room, wake, scarce = 1, now + 1000, true end
     end
     if recovering and not trouble then
       local most = ramped(hop, room)
       if most < room then room, wake, scarce = most, now + 250, true end
+      if room == 0 and c == '0' then await_nothing(hop) end
     end
     if limited and room > 0 then
       local later, few

@@ -24,7 +24,8 @@
 --   far replies have slowed it down (shared/store/limits.py). A key is the shared part of a hop, '@'
 --   and a route's name, or 'mx:*' for the sites that have none of their own
 --   limits HASH: the same in a release before, whose claims break on more than its three numbers
---   blocked:<key> ZSET hop -> ms, of those that wait for a leg under lease to end
+--   blocked:<key> ZSET hop -> ms, of those that wait for a leg under lease to end; awaited:<key> ZSET hop
+--   -> ms, of those where class critical waits for permits (parts/awaited.lua)
 --   gcra HASH key -> ms                  used:<window>:<key> HASH part of the window -> legs
 --   tickets:<c> ZSET id -> ms  live STRING
 --   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
