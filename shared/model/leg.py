@@ -10,7 +10,7 @@ Layout, big-endian, 29 fixed bytes, then the variable part:
     I  fence     raised by every claim and every settle
     H  attempts
     H  legs      how many legs the message has
-    d  due_ms    waiting: when it is due; leased: when the lease ends; else 0
+    d  due_ms    waiting: when it is due; leased: when it was claimed; else 0
     d  give_up_ms
     B  length, then the hop (the next hop's name); behind it, after a `|`, the application, which
        legs of a release before that do not have

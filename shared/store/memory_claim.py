@@ -359,12 +359,11 @@ class ClaimRun:
 
     def _take(self, identifier: bytes, leg: Leg) -> None:
         state, message = self._state, message_of(identifier)
-        due = state.now() + self._lease_ms
         leg = _replace(
-            leg, state=LegState.LEASED, fence=leg.fence + 1, flags=resting(leg), due_ms=due
+            leg, state=LegState.LEASED, fence=leg.fence + 1, flags=resting(leg), due_ms=state.now()
         )
         state.legs[identifier] = leg
-        state.leases[leg.message_class][identifier] = due
+        state.leases[leg.message_class][identifier] = state.now() + self._lease_ms
         state.ready_legs[leg.message_class] -= 1
         state.fly(leg, 1)
         content: bytes | None = state.contents.get(message)

@@ -156,16 +156,16 @@ class Limits:
             del used[over]
         return used, part
 
-    def give_back(self, key: str) -> None:
-        """A permit was not used."""
+    def give_back(self, key: str, taken_ms: int) -> None:
+        """A permit was not used. It counts no more where it was taken longer than a window ago."""
         limit = self.of(key)
         if limit is None:
             return
         if limit.per_second and key in self._gcra:
             self._gcra[key] -= 1000 / limit.per_second
         for window, _ in windows(limit):
-            used, _ = self._parts(window, key)
-            if used:
+            used, part = self._parts(window, key)
+            if used and part_of(window, taken_ms) >= part - BUCKETS:
                 first = min(used)
                 used[first] -= 1
                 if not used[first]:

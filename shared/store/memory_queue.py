@@ -117,9 +117,8 @@ class MemoryQueue:
         if leg.state is LegState.READY:
             state.ready_legs[leg.message_class] -= 1
             state.fly(leg, 1)
-        due = state.now() + self._lease_ms
-        state.legs[identifier] = _replace(leg, state=LegState.LEASED, due_ms=due)
-        state.leases[leg.message_class][identifier] = due
+        state.legs[identifier] = _replace(leg, state=LegState.LEASED)
+        state.leases[leg.message_class][identifier] = state.now() + self._lease_ms
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """See the port."""
@@ -191,7 +190,7 @@ class MemoryQueue:
         via = leg.hop
         leg = state.withdraw(given.leg_id, leg)
         for key in limit_keys(via):
-            state.limits.give_back(key)
+            state.limits.give_back(key, leg.due_ms)
         leg = state.heed(leg)
         if given.history:
             history, earlier = unpack_history(given.history)
@@ -270,7 +269,7 @@ class MemoryQueue:
         zero = leg_id(message, 0)
         total = state.legs[zero].legs
         for key in limit_keys(leg.hop):
-            state.limits.give_back(key)  # Nothing was sent.
+            state.limits.give_back(key, leg.due_ms)  # Nothing was sent.
         leg = state.withdraw(identifier, leg)
         base = _replace(
             leg, fence=leg.fence + 1, flags=resting(leg), state=LegState.READY, due_ms=0

@@ -97,6 +97,21 @@ def test_a_release_returns_the_permit_of_a_window(store: Store) -> None:
     assert len(store.claim().legs) == 1
 
 
+def test_a_release_returns_no_permit_that_no_longer_counts(store: Store) -> None:
+    """Else those that have been used since would count for less."""
+    limit(store, "gw", DestinationLimit(per_minute=3, per_hour=20))
+    fill(store, "gw", 9)
+    held = store.claim().legs
+    for _ in range(16):
+        store.clock.advance(4)
+        store.renew(*held)
+    assert len(taken(store)) == 3
+    store.settle(*(release(each) for each in held))
+    assert seen(store, "gw").used == {"minute": 3, "hour": 3}
+    store.accept(hops=("gw",), application="shop")
+    assert taken(store) == ()
+
+
 def test_a_route_has_its_limit_over_all_relays_and_sites(store: Store) -> None:
     limit(store, "@news", DestinationLimit(per_minute=4, concurrency=3))
     for hop in ("gw1@news", "gw2@news", "mx:a.test@news", "mx:a.test@news+sts~x"):

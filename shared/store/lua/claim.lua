@@ -110,7 +110,7 @@ local function take(id)
     rest = string.char(#hop) .. hop .. sub(rec, 31 + byte(rec, 30))
   end
   rec = struct.pack(FIXED, 1, LEASED, class, crashes, flags, fence + 1, attempts, legs,
-    now + lease, give_up) .. rest
+    now, give_up) .. rest
   call('HSET', key, id, rec)
   call('ZADD', P .. 'leases:' .. c, now + lease, id)
   local m, b = sub(id, 1, 16), byte(id, 16)

@@ -17,10 +17,9 @@ for i = 5, #ARGV, 2 do
       bump('r:' .. l.c, -1)
       fly(l.c, l.hop, 1)
       l.state = LEASED
+      save_leg(id, l)
     end
-    l.due = now + lease
-    save_leg(id, l)
-    call('ZADD', P .. 'leases:' .. l.c, l.due, id)
+    call('ZADD', P .. 'leases:' .. l.c, now + lease, id)
   end
   answers[#answers + 1] = held
 end

@@ -55,7 +55,7 @@ end
 local function released(id, l, wait, tail)
   withdraw(id, l)
   if tail ~= '' then l.tail = tail end
-  if limited then give_back_all(l.via or l.hop) end
+  if limited then give_back_all(l) end
   heed(l)
   l.fence = l.fence + 1
   l.flags = has(l.flags, HOLD) and HOLD or 0

@@ -20,7 +20,7 @@ local total = first.legs
 local legs_at = 7 + 2 * tonumber(ARGV[6])
 local added = (#ARGV - legs_at + 1) / 3 - 1
 withdraw(id, l)
-if call('EXISTS', P .. 'shaping') > 0 then give_back_all(l.via) end  -- Nothing was sent.
+if call('EXISTS', P .. 'shaping') > 0 then give_back_all(l) end  -- Nothing was sent.
 l.fence = l.fence + 1
 l.flags = has(l.flags, HOLD) and HOLD or 0
 l.state, l.due = READY, 0
