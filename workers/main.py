@@ -135,11 +135,8 @@ class Worker:
         """Tell the store the limits, the pools and the weights. Raises `StoreError`."""
         await self.queue.weights(self._outgoing.weights)
         await self.queue.pools(self._outgoing.routes.pools)
-        for key, limit in self._outgoing.limits().items():
-            await self.queue.limit(key, limit)
         changed = self.hops.shapes.changed()
-        for key, limit in changed.items():
-            await self.queue.limit(key, limit)
+        await self.queue.limits({**self._outgoing.limits(), **changed})
         self.hops.shapes.told(changed)
 
     async def stop(self) -> None:

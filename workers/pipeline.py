@@ -150,8 +150,7 @@ class Pipeline:
         limits = self._shapes.untold(hop)
         self._shapes.told(limits)  # Others of its legs need not, meanwhile.
         try:
-            for key, limit in limits.items():
-                await self._queue.limit(key, limit)
+            await self._queue.limits(limits)
         except StoreError:
             self._shapes.not_told(limits)  # The next one tells.
 

@@ -295,11 +295,16 @@ class MemoryQueue:
         with self._state.lock:
             return PumpRun(self._state, self._lease_ms).go(worker_id)
 
-    async def limit(self, hop: str, limit: DestinationLimit | None) -> None:
+    async def limits(self, limits: Mapping[str, DestinationLimit | None]) -> None:
         """See the port."""
         with self._state.lock:
-            if self._state.limits.configure(hop, limit):
-                self._state.ask_again(hop)
+            for key, limit in limits.items():
+                if self._state.limits.configure(key, limit):
+                    self._state.ask_again(key)
+
+    async def limit(self, key: str, limit: DestinationLimit | None) -> None:
+        """See the port."""
+        await self.limits({key: limit})
 
     async def weights(self, weights: Mapping[str, int]) -> None:
         """See the port."""

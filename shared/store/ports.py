@@ -342,9 +342,13 @@ class Queue(Protocol):
         """Heartbeat; move what is due; reap leases; top up tickets; forget what is old."""
         ...
 
-    async def limit(self, hop: str, limit: DestinationLimit | None) -> None:
-        """Set what is configured for a relay, `mx:SITE`, `mx:*` (all other sites) or `@ROUTE`;
-        None: nothing, so that a site has what every site has."""
+    async def limits(self, limits: Mapping[str, DestinationLimit | None]) -> None:
+        """Set what is configured for relays, `mx:SITE`, `mx:*` (all other sites) or `@ROUTE`;
+        None: nothing, so that a site has what every site has. Those of other keys stay."""
+        ...
+
+    async def limit(self, key: str, limit: DestinationLimit | None) -> None:
+        """The same of one."""
         ...
 
     async def weights(self, weights: Mapping[str, int]) -> None:

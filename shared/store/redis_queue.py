@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from shared.clock import Clock, SystemClock
@@ -38,6 +39,8 @@ CLAIM_CONTENT_BYTES = 4 * 1024 * 1024
 PUMP_BATCH = 500
 SETTLE_BATCH = 100
 """Settlements in one script: about 2 ms."""
+LIMIT_BATCH = 1000
+"""Limits in one script: a few ms, and one for each thousand queues that wait."""
 
 _VERBS = {Verb.SETTLE: b"s", Verb.RELEASE: b"r"}
 _SETTLED = {ord("d"): Settled.DONE, ord("l"): Settled.LATE, ord("r"): Settled.REFUSED}
@@ -189,9 +192,15 @@ class RedisQueue:
             due, reaped, crashed, dead, tickets, trimmed, forgotten, paused == 1, more == 1
         )
 
-    async def limit(self, hop: str, limit: DestinationLimit | None) -> None:
+    async def limits(self, limits: Mapping[str, DestinationLimit | None]) -> None:
         """See the port."""
-        await self._run("limit", hop, pack_limit(limit))
+        pairs = [(key, pack_limit(limit)) for key, limit in limits.items()]
+        for start in range(0, len(pairs), LIMIT_BATCH):
+            await self._run("limit", *chain.from_iterable(pairs[start : start + LIMIT_BATCH]))
+
+    async def limit(self, key: str, limit: DestinationLimit | None) -> None:
+        """See the port."""
+        await self.limits({key: limit})
 
     async def weights(self, weights: Mapping[str, int]) -> None:
         """See the port."""

@@ -160,6 +160,29 @@ def test_a_changed_limit_counts_at_once(store: Store) -> None:
     assert seen(store, "gw").limit == DestinationLimit()
 
 
+def test_limits_of_many_sites_are_changed_together(store: Store) -> None:
+    """All that waits, maybe a hundred thousand queues, is looked at once for a thousand of them."""
+    sites = [f"mx:{at}.test" for at in range(1500)]
+    store.run(store.queue().limits({site: DestinationLimit(per_day=1) for site in sites}))
+    for site in sites[:2]:
+        fill(store, site, 2)
+    fill(store, "gw", 1)
+    assert len(store.claim().legs) == 3
+    assert store.claim().more is False
+    calls = evals(store)
+    store.run(store.queue().limits({site: DestinationLimit(per_day=2) for site in sites}))
+    assert evals(store) - calls in (0, 2)
+    assert len(store.claim().legs) == 2
+
+
+def evals(store: Store) -> int:
+    """Scripts that a server has run; of the twin 0."""
+    if not isinstance(store, RedisTestStore):
+        return 0
+    stats = store.client.info("commandstats")
+    return sum(each["calls"] for name, each in stats.items() if name.startswith("cmdstat_eval"))
+
+
 def test_an_operator_limits_a_destination_for_a_while(store: Store) -> None:
     limit(store, "gw", DestinationLimit(per_minute=5, concurrency=4))
     fill(store, "gw", 20)

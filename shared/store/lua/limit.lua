@@ -1,17 +1,23 @@
 #!lua flags=allow-oom
--- limit: what holds for a key from now on, configured or set by an operator.
+-- limit: what holds for some keys from now on, configured or set by an operator.
 -- KEYS[1] prefix. Writes shaping wake:<c> ring:<c> counters tickets:<c> dramatiq:<class>[.msgs]
--- ARGV[4] the field of `shaping`, [5] its text, empty to remove it.
--- Returns 1 when that changed it. Then what waits for a permit of it asks again.
+-- ARGV[4]... for each: the field of `shaping`, its text, empty to remove it.
+-- Returns how many that changed. Then what waits for a permit of one of them asks again: all that waits
+-- is looked at once, however many changed.
 
-local field, text = ARGV[4], ARGV[5]
 -- include configure
-if not configure(field, text) then return 0 end
+local changed, news = {}, 0
+for i = 4, #ARGV, 2 do
+  if configure(ARGV[i], ARGV[i + 1]) then
+    changed[string.match(ARGV[i], '^[!~]?(.*)$')] = true
+    news = news + 1
+  end
+end
+if news == 0 then return 0 end
 
-local key = string.match(field, '^[!~]?(.*)$')
 local function is_bound(hop)
   local whose, route = limit_keys(hop)
-  return key == whose or key == route or key == 'mx:*' and is_site(hop)
+  return changed[whose] or route and changed[route] or changed['mx:*'] and is_site(hop)
 end
 
 for c in pairs(CLASS) do
@@ -24,4 +30,4 @@ for c in pairs(CLASS) do
   end
 end
 commit()
-return 1
+return news

@@ -412,12 +412,12 @@ def test_a_limit_that_the_store_could_not_be_told_is_told_with_the_next_leg(
     system.shapes.see("a", ("mx.a.test",))
     told: list[str] = []
 
-    async def limit(key: str, found: object) -> None:
-        told.append(key)
-        if len(told) == 1:
+    async def limits(found: dict[str, object]) -> None:
+        told.extend(found)
+        if told == ["mx:a"]:
             raise StoreUnavailable("away")
 
-    monkeypatch.setattr(system.pipeline._queue, "limit", limit)
+    monkeypatch.setattr(system.pipeline._queue, "limits", limits)
     for _ in range(3):
         asyncio.run(system.pipeline._tell_limit("mx:a@r"))
     assert told == ["mx:a", "mx:a"]

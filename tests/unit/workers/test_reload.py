@@ -177,13 +177,13 @@ def test_a_reload_tells_the_store_what_it_changes_of_sites_that_have_mail(
         worker = Worker(Settings(), shaped(1))
         told: dict[str, DestinationLimit | None] = {}
 
-        async def limit(key: str, found: DestinationLimit | None) -> None:
-            told[key] = found
+        async def limits(found: dict[str, DestinationLimit | None]) -> None:
+            told.update(found)
 
         async def nothing(found: object) -> None:
             pass
 
-        monkeypatch.setattr(worker.queue, "limit", limit)
+        monkeypatch.setattr(worker.queue, "limits", limits)
         monkeypatch.setattr(worker.queue, "weights", nothing)
         monkeypatch.setattr(worker.queue, "pools", nothing)
         worker.hops.shapes.see("big", ("mx.big.test",))
