@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from shared.hops import DestinationLimit
-from shared.model.leg import Leg
+from shared.model.leg import Leg, leg_id
 from shared.model.status import Status
 from shared.moving import BY_ROUTES, Moved, Moving, move
 from shared.outgoing_settings import RelaySettings, RouteSettings
+from shared.parting import parted
 from shared.routing import Routes
 from shared.settings import Settings
 from shared.store.operations import Destination, Line, Move
 from shared.store.ports import Settled
-from tests.support.stores import Store, release, settlement
+from tests.support.stores import RedisTestStore, Store, release, settlement
 
 RELAYS = tuple(RelaySettings(name=name, url="smtp://127.0.0.1:1") for name in ("old", "new"))
 ROUTES = Routes(Settings(relay=RELAYS))
@@ -320,3 +321,17 @@ def test_a_head_that_cannot_be_read_stays_where_it_is_by_the_routes(store: Store
     told = move(store.operations, store.operations.destinations(), Moving("old", BY_ROUTES), ROUTED)
     assert (told.moved, told.same) == (0, 1)
     assert moved(store).moved == 1
+
+
+def test_a_leg_parts_only_where_the_first_one_can_count_them(store: Store) -> None:
+    """A script that breaks in the middle would leave it in no queue."""
+    if not isinstance(store, RedisTestStore):
+        return
+    identifier = store.accept(hops=("other", "old"), recipients=2)
+    store.client.hset(f"ph:leg:{identifier[15]}", leg_id(identifier, 0), b"\x01damaged")
+    line = Line("old", "transactional", "app")
+    (entry,) = store.operations.line(line, 0, 9)
+    assert entry.leg is not None
+    parts = parted(entry.leg, ["new", "old"])
+    assert store.operations.move(line, [Move(entry.leg_id, entry.leg, parts)], now=True) == [False]
+    assert [each.leg_id for each in store.claim().legs] == [entry.leg_id]

@@ -85,7 +85,8 @@ while i <= #ARGV do
   local done = 0
   if not rec or (l and not is_here(l)) then
     strike(id)
-  elseif l and n > 0 and l.fence == tonumber(ARGV[i + 1]) and l.statuses == ARGV[i + 2] then
+  elseif l and n > 0 and l.fence == tonumber(ARGV[i + 1]) and l.statuses == ARGV[i + 2]
+    and (n == 1 or load_leg(sub(id, 1, 16) .. '\0\0')) then  -- The first leg counts all of them.
     move(id, l, i + 4, n)
     done = 1
   end
