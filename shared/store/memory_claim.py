@@ -320,7 +320,7 @@ class ClaimRun:
         """The hop waits for a leg of a key to end; with class critical before all others."""
         blocked, now = self._state.blocked.setdefault(key, {}), self._state.now()
         if self._class == "critical":
-            blocked[queue_hop] = now - BEFORE_ALL
+            blocked[queue_hop] = min(blocked.get(queue_hop, now), now - BEFORE_ALL)
         else:
             blocked.setdefault(queue_hop, now)
 

@@ -61,17 +61,19 @@ class MoveRun:
         self._queue = queue_at(line.hop, line.application or "")
 
     def go(self, moves: Sequence[Move]) -> list[bool]:
-        """Each entry, then what an empty queue leaves behind."""
-        answers = [self._one(each) for each in moves]
+        """Each entry."""
+        return [self._one(each) for each in moves]
+
+    def _leave(self, application: str) -> None:
+        """A queue that is empty has no turn; one that a part goes back to gets a new one."""
         line, state = self._line, self._state
-        if line.application is not None and not state.ready.get((line.message_class, self._queue)):
+        if not state.ready.get((line.message_class, self._queue)):
             state.wake[line.message_class].pop(self._queue, None)
             while self._queue in state.ring[line.message_class]:
                 state.ring[line.message_class].remove(self._queue)
-            state.leave(line.message_class, line.hop, line.application)
+            state.leave(line.message_class, line.hop, application)
             if (line.message_class, line.hop) not in state.apps:
                 state.turns.pop((line.message_class, line.hop), None)
-        return answers
 
     def _one(self, move: Move) -> bool:
         leg = self._state.legs.get(move.leg_id)
@@ -92,6 +94,7 @@ class MoveRun:
             self._state.waiting.get(place, set()).discard(identifier)
         elif identifier in self._state.ready.get(place, ()):
             self._state.ready[place].remove(identifier)
+            self._leave(self._line.application)
 
     def _move(self, identifier: bytes, leg: Leg, legs: Sequence[Leg]) -> None:
         state, message = self._state, message_of(identifier)

@@ -312,6 +312,23 @@ class Pair:
         SEEN.update("turns" for each in self.shares() if each.unlike)
         SEEN.update(event.kind for event in self.stores[0].spool.events(limit=10_000))
         self.stores[1].reconcile()
+        self.nothing_is_forgotten()
+
+    def nothing_is_forgotten(self) -> None:
+        """Each queue that has mail is in one place, where a claim or a wake-up finds it."""
+        real = self.stores[1]
+        assert isinstance(real, RedisTestStore)
+        client: Any = real.client  # Of both kinds, by its types.
+        for c in range(2):
+            ring = client.lrange(f"ph:ring:{c}", 0, -1)
+            wake = client.zrange(f"ph:wake:{c}", 0, -1)
+            assert len({*ring, *wake}) == len(ring) + len(wake)
+            start = f"ph:ready:{c}:".encode()
+            ready = {each.removeprefix(start) for each in client.keys(start + b"*")}
+            assert ready <= {*ring, *wake}
+            for queue in wake:
+                hop, _, application = queue.partition(b"|")
+                assert client.zscore(f"ph:apps:{c}:{hop.decode()}", application) is not None
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +372,19 @@ def server(redis_server: RedisServer) -> RedisServer:
         ("move", "a", "transactional", None, "pool:w", True, False),
         ("move", "a", "transactional", "app", "b", False, False),
         ("claim", "transactional", 9, True), ("pump", 14), ("claim", "transactional", 9, True),
+    ]
+)  # fmt: skip
+@example(
+    history=[
+        ("accept", "a", "transactional", 2, False, False, False),
+        ("move", "a", "transactional", "app", "b", True, False),
+    ]
+)  # fmt: skip
+@example(
+    history=[
+        ("accept", "mx:s@r", "transactional", 2, False, True, False, "shop"), ("pump", 1),
+        ("set_limit", "mx:s", Override(per_minute=2, until_ms=1), 400), ("pump", 2),
+        ("set_limit", "mx:*", Override(0, 1, 0, 4, 0), 0), ("claim", "transactional", 4, True),
     ]
 )  # fmt: skip
 def agree(server: RedisServer, history: list[tuple[Any, ...]]) -> None:

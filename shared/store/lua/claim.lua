@@ -206,7 +206,7 @@ local function looking_closer()
       if free < room then
         room, wake = math.max(0, free), now + 1000
         if c == '0' then  -- It is before all others.
-          call('ZADD', P .. 'blocked:' .. key, now - BEFORE_ALL, home)
+          call('ZADD', P .. 'blocked:' .. key, 'LT', now - BEFORE_ALL, home)
         else
           call('ZADD', P .. 'blocked:' .. key, 'NX', now, home)
         end

@@ -20,10 +20,21 @@ local function is_here(l)
   return l.state == READY and l.app == app
 end
 
+-- A queue that is empty has no turn; one that a part goes back to gets a new one.
+local function leave()
+  if whose == '' or call('LLEN', list) > 0 then return end
+  call('ZREM', P .. 'wake:' .. c, queue)
+  call('LREM', P .. 'ring:' .. c, 0, queue)
+  call('ZREM', P .. 'apps:' .. c .. ':' .. hop, app)
+  if c == '0' then call('SREM', P .. 'urgent:' .. hop, app) end
+  if call('EXISTS', P .. 'apps:' .. c .. ':' .. hop) == 0 then call('HDEL', P .. 'turns', c .. hop) end
+end
+
 -- The id goes from where it was read: it may stand there for nothing.
 local function strike(id)
   if whose ~= '' then
     call('LREM', list, 1, id)
+    leave()
   elseif call('ZREM', set, id) == 1 then
     waits[c .. hop] = (waits[c .. hop] or 0) - 1
   end
@@ -92,13 +103,6 @@ while i <= #ARGV do
   end
   answers[#answers + 1] = done
   i = i + 4 + 3 * n
-end
-if whose ~= '' and call('LLEN', list) == 0 then
-  call('ZREM', P .. 'wake:' .. c, queue)
-  call('LREM', P .. 'ring:' .. c, 0, queue)
-  call('ZREM', P .. 'apps:' .. c .. ':' .. hop, app)
-  if c == '0' then call('SREM', P .. 'urgent:' .. hop, app) end
-  if call('EXISTS', P .. 'apps:' .. c .. ':' .. hop) == 0 then call('HDEL', P .. 'turns', c .. hop) end
 end
 commit()
 return answers
