@@ -264,6 +264,18 @@ def test_class_critical_is_before_who_has_waited_longer(store: Store) -> None:
     assert one(store, "r", "gw1", 0, 1, urgent=True).granted == 1
 
 
+def test_what_hops_of_a_route_share_is_read_once(store: Store) -> None:
+    """Else a call for fifty hops reads what a thousand have, fifty times."""
+    store.limit("@news", connections=20)
+    asked = [Asked(f"mx:{at}.test@news", 0, 1) for at in range(30)]
+    assert sum(each.granted for each in store.ask("p", *asked)) == 20
+    if isinstance(store, RedisTestStore):
+        store.client.config_resetstat()
+        assert sum(each.granted for each in store.ask("q", *asked)) == 0
+        stats = store.client.info("commandstats")
+        assert stats["cmdstat_hgetall"]["calls"] == 2
+
+
 HOPS = ("gw1", "gw1@news", "gw2", "mx:a.test@news+sts~x")
 said = st.tuples(st.sampled_from(HOPS), st.integers(0, 5), st.integers(0, 4), st.booleans())
 steps = st.lists(

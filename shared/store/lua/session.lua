@@ -28,6 +28,20 @@ local function keys_of(hop)
   return { whose, route }
 end
 
+-- The sessions at a key, how many names have some, and all together. Read once: hops of a route share one.
+local read = {}
+local function sessions_at(key)
+  if not read[key] then
+    local at, flat = { of = {}, names = 0, total = 0 }, call('HGETALL', P .. 'sessions:' .. key)
+    for i = 1, #flat, 2 do
+      local count = tonumber(flat[i + 1])
+      at.of[flat[i]], at.names, at.total = count, at.names + 1, at.total + count
+    end
+    read[key] = at
+  end
+  return read[key]
+end
+
 local function note(who, hop, count)
   local of = P .. 'sessions_of:' .. who
   if tonumber(call('HGET', of, hop) or '0') == count then return end
@@ -35,6 +49,13 @@ local function note(who, hop, count)
   for _, key in ipairs(keys_of(hop)) do
     local at, name = P .. 'sessions:' .. key, who .. '|' .. hop
     if count > 0 then call('HSET', at, name, count) else call('HDEL', at, name) end
+    local seen = read[key]
+    if seen then
+      local had = seen.of[name]
+      seen.of[name] = count > 0 and count or nil
+      seen.names = seen.names + (count > 0 and 1 or 0) - (had and 1 or 0)
+      seen.total = seen.total + count - (had or 0)
+    end
   end
 end
 
@@ -58,24 +79,25 @@ local function reap()
   end
 end
 
--- Who waits at a key beside `me`, and since when; since when `me` does; who has been told to end
--- some. Who has not asked again has gone.
-local function waiting_at(key, me)
-  local at, others, mine, told = P .. 'sessions_wanted:' .. key, {}, nil, nil
+-- Who waits at a key, and since when; who has been told to end some. Who has not asked again has gone.
+-- Read once, too.
+local asking = {}
+local function waiting_at(key)
+  if asking[key] then return asking[key] end
+  local at, w = P .. 'sessions_wanted:' .. key, { since = {}, told = nil }
   local flat = call('HGETALL', at)
   for i = 1, #flat, 2 do
     local first, second = string.match(flat[i + 1], '^(%d+)|(.*)$')
     if flat[i] == '' then
-      if tonumber(first) > now then told = second end
+      if tonumber(first) > now then w.told = second end
     elseif math.abs(now - tonumber(second)) > FRESH_MS then
       call('HDEL', at, flat[i])
-    elseif flat[i] == me then
-      mine = tonumber(first)
     else
-      others[flat[i]] = tonumber(first)
+      w.since[flat[i]] = tonumber(first)
     end
   end
-  return others, mine, told
+  asking[key] = w
+  return w
 end
 
 -- How many sessions may begin now by the rate, and how far before its time the next one may.
@@ -90,29 +112,24 @@ end
 local function is_calm(key, most)
   if call('EXISTS', P .. 'sessions_wanted:' .. key) == 1 then return false end
   if most == 0 then return true end
-  local total = 0
-  for _, count in ipairs(call('HVALS', P .. 'sessions:' .. key)) do total = total + tonumber(count) end
-  return total <= most
+  return sessions_at(key).total <= most
 end
 
 -- One key of a limit, as `me` finds it, which has `held` sessions and wants `more`.
 local function found_at(key, limit, me, held, more, urgent)
-  local most, open, total, sharers = limit.connections, {}, 0, 1
-  local flat = call('HGETALL', P .. 'sessions:' .. key)
-  for i = 1, #flat, 2 do
-    open[flat[i]] = tonumber(flat[i + 1])
-    total = total + open[flat[i]]
-    if flat[i] ~= me then sharers = sharers + 1 end
-  end
-  local others, mine, told = waiting_at(key, me)
-  for name in pairs(others) do
-    if not open[name] then sharers = sharers + 1 end
+  local most, at = limit.connections, sessions_at(key)
+  local open, total = at.of, at.total
+  local sharers = at.names + (open[me] and 0 or 1)
+  local w = waiting_at(key)
+  local mine, told = w.since[me], w.told
+  for name in pairs(w.since) do
+    if name ~= me and not open[name] then sharers = sharers + 1 end
   end
   local share = math.max(1, math.floor(most / sharers))
   local f = { key = key, limit = limit, since = urgent and 0 or mine or now, waits = mine ~= nil }
   local lacking, before, longest = 0, 0, 0
-  for name, since in pairs(others) do
-    local lack = share - (open[name] or 0)
+  for name, since in pairs(w.since) do
+    local lack = name == me and 0 or share - (open[name] or 0)
     if lack > 0 then
       lacking, longest = lacking + lack, math.max(longest, now - since)
       if since < f.since then before = before + lack end
@@ -142,6 +159,7 @@ local function found_at(key, limit, me, held, more, urgent)
         f.due = 1
       end
       if f.due > 0 and not told then
+        w.told = me
         call('HSET', P .. 'sessions_wanted:' .. key, '', (now + PROMISE_MS) .. '|' .. me)
         call('PEXPIRE', P .. 'sessions_wanted:' .. key, 60000)
       end
@@ -157,9 +175,11 @@ local function book(f, me, granted, more)
   if granted < more and f.room < more then
     again = f.early and math.max(LEAST_MS, math.min(LONGEST_MS, math.ceil(tat - f.early - now - 1e-6)))
       or AGAIN_MS
+    waiting_at(f.key).since[me] = granted > 0 and now or f.since
     call('HSET', at, me, (granted > 0 and now or f.since) .. '|' .. now)
     call('PEXPIRE', at, 60000)
   elseif f.waits then
+    waiting_at(f.key).since[me] = nil
     call('HDEL', at, me)
   end
   if tat and granted > 0 then
