@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def _why(each: Destination, now_ms: int, probed: str) -> str:
     times = "once" if pause.strikes == 1 else f"{pause.strikes} times in a row"
     left = short_duration(((pause.until_ms or 0) - now_ms) / 1000)
     probe = f"next probe in {left}" if (pause.until_ms or 0) > now_ms else probed
-    return f"{pause.reason}, {times}; {probe}"
+    return f"{probe}: {pause.reason}, {times}"  # What is cut off in a table is told of one.
 
 
 def _limits(each: Destination) -> str:
@@ -127,7 +128,8 @@ def _print(each: dict[str, Any]) -> None:
     state = each["state"].replace("_", " ")
     click.echo(f"{printable(each['destination'])}, class {each['class']}: {state}{until}{reason}")
     if each["strikes"]:
-        click.echo(f"  could not be used {each['strikes']} times since {each['since']}")
+        times = "once" if each["strikes"] == 1 else f"{each['strikes']} times"
+        click.echo(f"  has stood still {times} since {each['since']}")
     shares = ", ".join(
         f"{printable(one['application'] or '(unnamed)')} {one['ready']:,}"
         for one in each["applications"]
@@ -148,6 +150,19 @@ def _print(each: dict[str, Any]) -> None:
     if each["last_refusal"]:
         refusal = each["last_refusal"]
         click.echo(f"  last refused {refusal['at']}: {printable(refusal['reply'])}")
+    for text in _what_to_do(each):
+        click.echo(f"  {text}")
+
+
+def _what_to_do(each: dict[str, Any]) -> list[str]:
+    """What somebody may want to do about one that stands still."""
+    name = shlex.quote(each["destination"])
+    if each["state"] in ("backing_off", "probing"):
+        return [
+            "one message tries it then, and the rest follows when it is taken",
+            f"at once: posthaste resume {name}; another way: posthaste move {name} --to HOP",
+        ]
+    return [f"to let it go: posthaste resume {name}"] if each["state"] == "suspended" else []
 
 
 def _limit(number: dict[str, Any]) -> str:
@@ -155,12 +170,20 @@ def _limit(number: dict[str, Any]) -> str:
     name = f"{number['name'].replace('_', ' ')} of {number['of']}"
     used = "" if number["used"] is None else f", {number['used']:,} used"
     most = amount(number) if number["limit"] else "none"
-    until = f" until {number['until']}" if number["until"] else ""
-    reason = f": {printable(number['reason'])}" if number["reason"] else ""
     configured = ""
     if number["from"] != "configured":
         before = (
             amount(number | {"limit": number["configured"]}) if number["configured"] else "none"
         )
         configured = f"; configured {before}"
-    return f"limit {name}: {most}{used} ({number['from']}{until}{reason}{configured})"
+    return f"limit {name}: {most}{used} ({origin(number)}{configured})"
+
+
+def origin(number: dict[str, Any]) -> str:
+    """Where a limit comes from, until when, and why."""
+    until, reason = number["until"], number["reason"]
+    if number["from"] == "slowed":
+        return f"slowed down, twice as much each minute until {until}"
+    return number["from"] + (f" until {until}" if until else "") + (
+        f": {printable(reason)}" if reason else ""
+    )  # fmt: skip

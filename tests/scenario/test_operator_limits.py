@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,10 +148,32 @@ def test_a_destination_tells_its_last_refusal(operator: Operator) -> None:
     assert everything["data"] == operator.json("queue")["data"]
 
 
+def test_a_destination_that_asks_for_less_says_since_when_until_when_and_what_to_do(
+    operator: Operator,
+) -> None:
+    store, hop, note = operator.store, "mx:mx.a.test@world", "asked for less: 421 (rule r)"
+    waits = store.accept(hops=(hop,))
+    store.run(store.queue().limit("mx:mx.a.test", DestinationLimit(2.0)))
+    store.run(store.queue().trouble(hop, note, 60_000, 60_000, firm=True, slow=True))
+    queue, text = operator.run("queue").stdout, operator.run("destinations", hop).stdout
+    said, slow = re.escape(note), r"slowed down, twice as much each minute until \S+Z"
+    assert re.search(rf"backing off .* next probe in \S+: {said}, once", queue)
+    assert re.search(rf": backing off until \S+Z \({said}\)\n  has stood still once since", text)
+    assert "one message tries it then" in text
+    assert f"posthaste resume {hop}; another way: posthaste move {hop} --to HOP" in text
+    assert re.search(rf"per second of mx:mx.a.test: 1/s \({slow}; configured 2/s\)", text)
+    assert re.search(rf"mx:mx.a.test +per second .* {slow}", operator.run("limit", "show").stdout)
+    shown = operator.run("message", "show", external(waits)).stdout
+    assert re.search(rf"waits: the destination stands still, until \S+Z \({said}\)", shown)
+    store.operations.suspend(hop, None, "night")
+    text = operator.run("destinations", hop).stdout
+    assert f"to let it go: posthaste resume {hop}" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (("limit", "set", "old"), "Say at least one of per_second"),
+        (("limit", "set", "old"), "Say at least one of --per-second, --concurrency, --per-minute"),
         (("limit", "set", "old", "--per-second", "-1", "--per-day", "-2", "--reason", "a\x1b"),
          "--per-second: A number from 0.001"),
         (("limit", "set", "old", "--per-second", "nan"), "--per-second: A number from 0.001"),
