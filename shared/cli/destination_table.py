@@ -184,6 +184,5 @@ def origin(number: dict[str, Any]) -> str:
     until, reason = number["until"], number["reason"]
     if number["from"] == "slowed":
         return f"slowed down, twice as much each minute until {until}"
-    return number["from"] + (f" until {until}" if until else "") + (
-        f": {printable(reason)}" if reason else ""
-    )  # fmt: skip
+    end = f" until {until}" if until else ""
+    return f"{number['from']}{end}{f': {printable(reason)}' if reason else ''}"
