@@ -52,7 +52,7 @@ def destinations(destination: str | None, as_json: bool, home: Path | None) -> N
             show_all(store, as_json=as_json)
             return
         store.known(destination)
-        rows, now = store.destinations(), store.clock.now_ms()
+        rows, now = store.destinations(destination), store.clock.now_ms()
     body = destination_report.of_destination(destination, rows, now)
     if as_json:
         print_json(body)

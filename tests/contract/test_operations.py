@@ -568,8 +568,11 @@ def test_a_destination_keeps_what_it_last_refused_something_with(store: Store) -
     if isinstance(store, RedisTestStore):
         (key,) = store.client.keys("ph:refusals:*")
         assert store.client.pttl(key) > 0
+    kept = {first.leg.hop: Refusal(at, "450 4.2.0 later")}
+    assert store.operations.refusals([first.leg.hop, "nobody"]) == kept
     store.clock.advance(2 * 86_400)
     assert destination(store, first.leg.hop).refusal is None
+    assert store.operations.refusals([first.leg.hop]) == {}
 
 
 def test_what_stops_a_destination_is_kept_though_the_leg_only_goes_back(store: Store) -> None:

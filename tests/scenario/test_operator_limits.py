@@ -170,6 +170,32 @@ def test_a_destination_that_asks_for_less_says_since_when_until_when_and_what_to
     assert f"to let it go: posthaste resume {hop}" in text
 
 
+def test_a_site_without_mail_is_told_by_name_and_can_be_suspended(operator: Operator) -> None:
+    store, site = operator.store, "mx:mx.a.test@world"
+    for hop in (site, "old"):
+        store.accept(hops=(hop,))
+    for each in store.claim().legs:
+        given = settlement(each, Status.BOUNCED)
+        store.settle(
+            msgspec.structs.replace(given, refusal=f"554 5.7.1 not from you, {each.leg.hop}")
+        )
+    store.client.delete(*store.client.keys("ph:rate:*"))  # Minutes pass.
+    names = [each["destination"] for each in operator.json("queue")["data"]]
+    assert site not in names
+    assert "old" in names
+    for name in (site, "old"):
+        text = operator.run("destinations", name).stdout
+        assert text.startswith(f"{name}, class transactional: idle\n")
+        assert f": 554 5.7.1 not from you, {name}\n" in text
+    quiet = operator.run("suspend", "mx:mx.b.test@world")
+    assert quiet.stdout.startswith("suspended mx:mx.b.test@world until")
+    assert "mx:mx.b.test@world has no mail now; it shows in `queue` all the same" in quiet.stdout
+    assert "suspended" in operator.run("destinations", "mx:mx.b.test@world").stdout
+    assert operator.run("resume", "mx:mx.b.test@world").exit_code == 0
+    for wrong in ("mx:mx.a.test@nix", "mx:?@world/", "mx:UP", "mx:"):
+        assert "there is no destination" in operator.refused("suspend", wrong)
+
+
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
