@@ -93,6 +93,8 @@ def _row(each: Destination, now_ms: int, probed: str) -> tuple[str, ...]:
 
 def _why(each: Destination, now_ms: int, probed: str) -> str:
     pause = each.pause
+    if pause is None and each.state(now_ms) == "limited" and each.wakes_ms is not None:
+        return f"next in {short_duration((each.wakes_ms - now_ms) / 1000)}; {_limits(each)}"
     if pause is None:
         return _limits(each)
     if pause.kind == "suspended":
@@ -123,7 +125,8 @@ def amount(number: dict[str, Any]) -> str:
 
 
 def _print(each: dict[str, Any]) -> None:
-    until = f" until {each['until']}" if each["until"] else ""
+    past = each["state"] == "probing"  # Its pause is over.
+    until = f" until {each['until']}" if each["until"] and not past else ""
     reason = f" ({printable(each['reason'])})" if each["reason"] else ""
     state = each["state"].replace("_", " ")
     click.echo(f"{printable(each['destination'])}, class {each['class']}: {state}{until}{reason}")
@@ -158,8 +161,9 @@ def _what_to_do(each: dict[str, Any]) -> list[str]:
     """What somebody may want to do about one that stands still."""
     name = shlex.quote(each["destination"])
     if each["state"] in ("backing_off", "probing"):
+        then = " then" if each["state"] == "backing_off" else ""
         return [
-            "one message tries it then, and the rest follows when it is taken",
+            f"one message tries it{then}, and the rest follows when it is taken",
             f"at once: posthaste resume {name}; another way: posthaste move {name} --to HOP",
         ]
     return [f"to let it go: posthaste resume {name}"] if each["state"] == "suspended" else []

@@ -115,6 +115,9 @@ def test_a_destination_nobody_probes_yet_says_so(operator: Operator) -> None:
     poll(lambda: "probed by its next message" in operator.run("queue").stdout)
     assert len(store.claim().legs) == 1
     assert "being probed: connect: timed out, once" in operator.run("queue").stdout
+    text = operator.run("destinations", "a").stdout
+    assert "a, class transactional: probing (connect: timed out; being probed)\n" in text
+    assert "one message tries it, and the rest follows" in text
 
 
 def test_suspend_resume_flush(operator: Operator) -> None:

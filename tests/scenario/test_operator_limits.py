@@ -86,6 +86,9 @@ def test_a_message_that_a_limit_keeps_says_so(operator: Operator) -> None:
     assert store.claim().legs == ()
     text = operator.run("message", "show", external(ids[1])).stdout
     assert "waits: its destination may not have more at the moment, until " in text
+    assert re.search(
+        r"limited .* next in \S+( \S+)?; at most 1/h; by an operator", operator.run("queue").stdout
+    )
     assert "(per_hour of @world)" in text
     assert "destination mx:mx.a.test@world, the site mx.a.test; no route of its own" in text
 
