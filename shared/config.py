@@ -82,8 +82,10 @@ def _shaping_file(settings: Settings, path: Path | None) -> Path | None:
     if settings.shaping_file:
         return Path(settings.shaping_file)
     beside = path.with_name("shaping.toml") if path is not None else None
+    if beside is None or beside.is_char_device():  # /dev/null, where a mount must name something.
+        return None
     # What is there but cannot be read is told, instead of every limit being gone with it.
-    return beside if beside is not None and os.path.lexists(beside) else None
+    return beside if os.path.lexists(beside) else None
 
 
 def settings_file(environment: Mapping[str, str] | None = None) -> Path | None:
