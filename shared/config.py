@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin
@@ -23,6 +22,7 @@ from shared.outgoing_settings import DnsSettings
 from shared.setting_names import check_names, section_of, unknown
 from shared.settings import Settings
 from shared.shaping.file import shaping_from
+from shared.toml_file import read_toml
 
 ENVIRONMENT_PREFIX = "POSTHASTE_"
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
@@ -59,7 +59,7 @@ def load(
     """
     variables = dict(os.environ if environment is None else environment) | dict(overrides or {})
     path = path or settings_file(variables)
-    values = _read_file(path) if path is not None else {}
+    values = read_toml(path) if path is not None else {}
     for name in _REPEATED:
         if isinstance(values.get(name), dict):  # `[relay]` is a list of one.
             values[name] = [values[name]]
@@ -82,7 +82,10 @@ def _shaping_file(settings: Settings, path: Path | None) -> Path | None:
     if settings.shaping_file:
         return Path(settings.shaping_file)
     beside = path.with_name("shaping.toml") if path is not None else None
-    return beside if beside is not None and beside.is_file() else None
+    if beside is None or beside.is_char_device():  # /dev/null, where a mount must name something.
+        return None
+    # What is there but cannot be read is told, instead of every limit being gone with it.
+    return beside if os.path.lexists(beside) else None
 
 
 def settings_file(environment: Mapping[str, str] | None = None) -> Path | None:
@@ -162,15 +165,6 @@ def _where(error: msgspec.ValidationError) -> str:
 def variable(name: str) -> str | None:
     """An environment variable that a setting names, such as `relay.password_env`."""
     return os.environ.get(name)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def _variables() -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ import msgspec
 
 from shared import limit_report
 from shared.hops import limit_keys, shared_part
+from shared.limiting import is_site
 from shared.routing import Routes
 from shared.store.operations import Destination, Operations
 from shared.times import shown
@@ -20,18 +21,26 @@ MOST_APPLICATIONS = 20
 """Of a destination those with the most ready mail are told."""
 
 
-def everything(operations: Operations, routes: Routes) -> list[Destination]:
-    """The destinations, and behind them the configured hops that have nothing to do.
+def everything(operations: Operations, routes: Routes, asked: str = "") -> list[Destination]:
+    """The destinations, and behind them the configured hops that have nothing to do, and the site
+    that is `asked` for: thousands of them are told only while they have mail.
 
     May raise the `StoreError` family.
     """
     rows = operations.destinations()
     busy = {each.hop for each in rows}
-    names = [each for each in routes.hops if each not in busy]
+    wanted = [*routes.hops, *([asked] if is_site(asked, routes) else [])]
+    names = [each for each in dict.fromkeys(wanted) if each not in busy]
     keys = list(dict.fromkeys(key for name in names for key in limit_keys(name)))
     limits = {each.key: each for each in operations.limits(keys)}
+    refusals = operations.refusals(names)
     idle = [
-        Destination(name, "transactional", limits=tuple(limits[key] for key in limit_keys(name)))
+        Destination(
+            name,
+            "transactional",
+            limits=tuple(limits[key] for key in limit_keys(name)),
+            refusal=refusals.get(name),
+        )
         for name in names
     ]
     return [*rows, *(_limited(each) for each in idle)]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.hops import ANY_SITE, MX, UNDECIDED, UNRESOLVED, limit_keys, route_key
+from shared.hops import ANY_SITE, MX, UNDECIDED, UNRESOLVED, limit_keys, mx_hop, route_key
 from shared.routing import Routes
 from shared.shaping.checks import MOST
 from shared.store.limits import FIELDS, Override
@@ -82,6 +82,14 @@ def limit_names(routes: Routes) -> list[str]:
     nothing = (f"{MX}{UNRESOLVED}", f"@{UNDECIDED}")
     found = [key for key in keys if key not in nothing and not key.startswith("pool:")]
     return [*dict.fromkeys(found), *([ANY_SITE] if routes.direct else [])]
+
+
+def is_site(hop: str, routes: Routes) -> bool:
+    """Whether mail that goes straight to MX hosts could be there, with mail there or without."""
+    found = mx_hop(hop)
+    if found is None or found.hop != hop or found.route not in routes.direct:
+        return False
+    return bool(_SITE.match(found.site) and _SITE.match(found.policy or found.site))
 
 
 def wrong_name(name: str, routes: Routes) -> str:

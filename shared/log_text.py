@@ -68,6 +68,9 @@ _WITHHELD = frozenset(
 )  # fmt: skip
 """Fields that are not logged, whoever puts them there."""
 _ADDRESSES = frozenset({"address", "recipient", "recipients", "sender", "email"})
+_HOPS = frozenset({"hop"})
+_HOP = re.compile(r"[a-z0-9][a-z0-9._:~?<-]{0,255}(?:@[a-z0-9._~?+<:-]{1,255})?").fullmatch
+"""The name of a hop (`shared/hops.py`). One with a route has an `@`, and is nobody's address."""
 
 
 class Hostile(msgspec.Struct, frozen=True):
@@ -142,6 +145,8 @@ class Cleaner:
                 found[key] = "[withheld]"
             elif name in _ADDRESSES:
                 found[key] = self._all_addresses(value)
+            elif name in _HOPS and _is_hop(value):
+                found[key] = value
             else:
                 found[key] = self.value(value, depth)
         return found
@@ -150,6 +155,10 @@ class Cleaner:
         if isinstance(value, (list, tuple)):
             return [self.address(str(each)) for each in value[:MOST_ENTRIES]]
         return self.address(str(value))
+
+
+def _is_hop(value: Any) -> bool:
+    return isinstance(value, str) and "ph_" not in value and _HOP(value) is not None
 
 
 def address_hash(email: str, key: bytes) -> str:

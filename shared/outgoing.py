@@ -19,6 +19,9 @@ from shared.settings import Settings
 from shared.shaping.shaping import Shaping
 from shared.tls import client_context
 
+_AT_START = ("store", "worker", "retry", "dns", "log", "sentry")
+"""Sections that a worker reads once."""
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """Relays in order, where mail goes, and the signing keys by domain."""
@@ -47,6 +50,17 @@ class Outgoing(msgspec.Struct, frozen=True):
         nothing = DestinationLimit()
         said = {key: None if limit == nothing else limit for key, limit in found.items()}
         return {ANY_SITE: None, **said}
+
+
+def at_start_only(before: Settings, now: Settings) -> list[str]:
+    """What has changed that a running worker does not take: it goes on with what was `before`."""
+    names = [name for name in _AT_START if getattr(before, name) != getattr(now, name)]
+    policies = [
+        f"direct.{name}"
+        for name in ("mta_sts", "mta_sts_port")
+        if getattr(before.direct, name) != getattr(now.direct, name)
+    ]
+    return names + policies
 
 
 def outgoing_from(settings: Settings) -> Outgoing:

@@ -55,6 +55,8 @@ class Verdict(msgspec.Struct, frozen=True):
     note: str = ""
     bytes_sent: int = 0
     """Of the message, when the final dot may have been sent and nobody has answered."""
+    said: Reply | None = None
+    """With `relay_trouble`: the reply that it was; None: there was none."""
     own_commands: bool = False
     """With `relay_trouble`: the relay objected to this very envelope, in a session that works."""
     denied: frozenset[int] = frozenset()
@@ -73,12 +75,14 @@ def outcomes(
     `direct`: it was one of the domain's own hosts, where "relaying denied" is about the recipient.
     """
     if transaction.trouble_reply is not None or (transaction.trouble and transaction.mail is None):
-        return Verdict((), True, _session_trouble(transaction))
+        note = _session_trouble(transaction)
+        return Verdict((), True, note, said=transaction.trouble_reply)
     denial = None if direct else _denial(transaction)
     if denial is not None:
         replies = tuple(_evidence(index, _DEFERRED, denial) for index in indices)
         note = f"refused to relay: {denial.code} {denial.enhanced}".rstrip()
-        return Verdict(replies, True, note, own_commands=denial.code not in _SIGN_IN_REFUSED)
+        own = denial.code not in _SIGN_IN_REFUSED
+        return Verdict(replies, True, note, said=denial, own_commands=own)
     by = f"by {transaction.place}" if transaction.place else ""
     note = "; ".join(filter(None, (transaction.trouble, transaction.protection, by)))
     unknown = transaction.dot_sent and transaction.data is None

@@ -97,7 +97,8 @@ class Conclude:
             return await self.troubles.settle(claimed, verdict, throttle)
         if throttle is not None:
             verdict = msgspec.structs.replace(verdict, throttled=spared)
-            await self.troubles.asked_for_less(hop, throttle)
+            words = lines.words(claimed, verdict, throttle.reply)
+            await self.troubles.asked_for_less(hop, throttle, words)
         if refused:
             self._learn(transaction, hop)
         if onward.note:

@@ -293,7 +293,9 @@ def _tell_unreadable(claim: Claim) -> None:
         _log.error("mail_of_a_newer_release", legs=claim.newer, remedy="upgrade this worker")
 
 
-def release(claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"") -> Settlement:
+def release(
+    claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"", refusal: str = ""
+) -> Settlement:
     """Give a leg back: nothing was sent, no attempt is used up.
 
     One to be held may have the imminent dot in its history, which did not come: it is as before.
@@ -306,4 +308,5 @@ def release(claimed: Claimed, retry_after_ms: int = 0, history: bytes = b"") -> 
         Verb.RELEASE,
         history=history,
         retry_after_ms=retry_after_ms,
+        refusal=refusal,
     )

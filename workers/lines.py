@@ -20,6 +20,7 @@ from shared.model.message import Head
 from shared.model.status import Status
 from shared.store.ports import Claimed
 from workers.classify import Verdict
+from workers.smtp.types import Reply
 
 MOST_RECIPIENTS = 10
 """Named in one line; `outcomes` counts all."""
@@ -64,7 +65,7 @@ def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> N
         recipients=[people[reply.recipient].email for reply in told[:MOST_RECIPIENTS]],
         code=first.code,
         enhanced_code=first.enhanced,
-        reply=Hostile(first.text, _private(claimed, told)),
+        reply=Hostile(first.text, _private(claimed, [each.recipient for each in told])),
         note=verdict.note,
         **({"retry_seconds": round(retry_ms / 1000, 1)} if retry_ms else {}),
     )
@@ -76,19 +77,26 @@ def refusal(claimed: Claimed, verdict: Verdict) -> str:
     refused = [each for each in verdict.replies if each.code and each.status != _DELIVERED]
     if not refused or refused[0].code // 100 not in (4, 5):
         return ""
-    first = refused[0]
-    text = _CLEANER.text(first.text, MOST_REFUSAL, _private(claimed, refused))
-    return " ".join(filter(None, (str(first.code), first.enhanced, text)))
+    return words(claimed, verdict, refused[0])
 
 
-def _private(claimed: Claimed, told: Sequence[RecipientReply]) -> tuple[str, ...]:
+def words(claimed: Claimed, verdict: Verdict, said: Reply | RecipientReply) -> str:
+    """A reply for operators, in one line: code, enhanced code, and the text without what is
+    anybody's: first of those to whom it was said, whose name it may hold."""
+    his = [each.recipient for each in verdict.replies if said.text.startswith(each.text)]
+    private = _private(claimed, list(dict.fromkeys([*his, *claimed.leg.indices()])))
+    text = _CLEANER.text(said.text, MOST_REFUSAL, private)
+    return " ".join(filter(None, (str(said.code), said.enhanced, text)))
+
+
+def _private(claimed: Claimed, told: Sequence[int]) -> tuple[str, ...]:
     """Words that a reply must not repeat: who it went to, from whom, about what."""
     head = claimed.head
     addresses = [head.sender.email, head.return_path]
     names = [head.sender.name, head.subject]
-    for reply in told[:MOST_RECIPIENTS]:
-        addresses.append(head.recipients[reply.recipient].email)
-        names.append(head.recipients[reply.recipient].name)
+    for index in told[:MOST_RECIPIENTS]:
+        addresses.append(head.recipients[index].email)
+        names.append(head.recipients[index].name)
     words = [*names, *(address.rpartition("@")[0] for address in addresses)]
     for name in names:
         words += [word for word in name.split() if len(word) >= LEAST_WORD]

@@ -27,7 +27,7 @@ from shared.errors import ConfigError, StoreError
 from shared.logging import configure
 from shared.metrics.worker import WorkerMetrics
 from shared.model.message import CLASSES
-from shared.outgoing import Outgoing, outgoing_from
+from shared.outgoing import Outgoing, at_start_only, outgoing_from
 from shared.sentry import start_sentry
 from shared.settings import Settings
 from shared.store.redis_queue import RedisQueue
@@ -122,7 +122,7 @@ class Worker:
         self.engine = Engine(
             settings, self.queue, self._clock, self._pipeline.deliver, sessions, self.metrics
         )
-        self._outgoing = outgoing
+        self._started_with, self._outgoing = settings, outgoing
         self._reloading: asyncio.Task[None] | None = None
         self._reload_wanted = False
 
@@ -175,6 +175,9 @@ class Worker:
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
         self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)
+        waiting = at_start_only(self._started_with, settings)
+        if waiting:
+            _log.warning("settings_wait_for_restart", changed=waiting)
         await _retrying(self.limit, lambda: self._reload_wanted)
         _log.info("settings_reloaded", relays=len(outgoing.relays), domains=len(outgoing.keys))
 

@@ -66,6 +66,7 @@ class Troubles:
         if throttle is not None:
             return await self._throttled(claimed, verdict, throttle)
         hop, own = member_of(claimed.leg.hop), verdict.own_commands
+        said = "" if verdict.said is None else lines.words(claimed, verdict, verdict.said)
         longest_ms = OWN_COMMANDS_LONGEST_MS if own else _longest_ms(hop)
         try:
             wait_ms = await self._queue.trouble(
@@ -75,14 +76,14 @@ class Troubles:
             return release(claimed, FIRST_MS)
         if wait_ms:
             _log.warning(
-                "relay_trouble", hop=hop, reason=verdict.note, stands_still_seconds=wait_ms / 1000,
-                **lines.about(claimed.leg_id, claimed.head),
+                "relay_trouble", hop=hop, reason=verdict.note, reply=said,
+                stands_still_seconds=wait_ms / 1000, **lines.about(claimed.leg_id, claimed.head),
             )  # fmt: skip
         if not verdict.replies:
-            return release(claimed)
+            return release(claimed, refusal=said)
         if not wait_ms:
             self.complain(hop, verdict.note)
-        return release(claimed, self.aside_ms(claimed), self._uncharged(claimed, verdict))
+        return release(claimed, self.aside_ms(claimed), self._uncharged(claimed, verdict), said)
 
     async def _throttled(
         self, claimed: Claimed, verdict: Verdict, throttle: Throttle
@@ -90,19 +91,23 @@ class Troubles:
         """It is the first again when the destination stands still no longer; but one that is told
         the same once more stays away, lest it be always the one that probes: it may be about it."""
         hop = member_of(claimed.leg.hop)
-        if not await self.asked_for_less(hop, throttle, FIRST_MS):
+        words = lines.words(claimed, verdict, throttle.reply)
+        if not await self.asked_for_less(hop, throttle, words, FIRST_MS):
             return release(claimed, FIRST_MS)
         if not verdict.replies:
-            return release(claimed)
+            return release(claimed, refusal=words)
         said, history = msgspec.structs.replace(verdict, note=throttle.note), claimed.leg.history
         again = any(each.note == said.note and each.hop == hop for each in history[-1:])
         wait_ms = self.aside_ms(claimed) if again else 0
-        return release(claimed, wait_ms, self._uncharged(claimed, said))
+        return release(claimed, wait_ms, self._uncharged(claimed, said), words)
 
-    async def asked_for_less(self, hop: str, throttle: Throttle, least_ms: int = 0) -> bool:
+    async def asked_for_less(
+        self, hop: str, throttle: Throttle, words: str, least_ms: int = 0
+    ) -> bool:
         """A server has asked for less: the destination stands still, or has less, or both.
 
-        Whether the store knows. What was asked of transactions that ran together counts once.
+        `words` are what it said (`lines.words`). Whether the store knows. What was asked of
+        transactions that ran together counts once.
         """
         self._metrics.asked_for_less(throttle.rule.name)
         first_ms = max(throttle.suspend_ms, FIRST_MS if throttle.suspend_ms else least_ms)
@@ -118,7 +123,7 @@ class Troubles:
         if wait_ms or (not first_ms and self._may_complain(hop)):
             _log.warning(
                 "destination_asked_for_less", hop=hop, rule=throttle.rule.name,
-                code=throttle.reply.code, enhanced_code=throttle.reply.enhanced,
+                code=throttle.reply.code, enhanced_code=throttle.reply.enhanced, reply=words,
                 stands_still_seconds=wait_ms / 1000, slowed_down=throttle.rule.slow,
             )  # fmt: skip
         return True

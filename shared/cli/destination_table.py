@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def destinations(destination: str | None, as_json: bool, home: Path | None) -> N
             show_all(store, as_json=as_json)
             return
         store.known(destination)
-        rows, now = store.destinations(), store.clock.now_ms()
+        rows, now = store.destinations(destination), store.clock.now_ms()
     body = destination_report.of_destination(destination, rows, now)
     if as_json:
         print_json(body)
@@ -92,6 +93,8 @@ def _row(each: Destination, now_ms: int, probed: str) -> tuple[str, ...]:
 
 def _why(each: Destination, now_ms: int, probed: str) -> str:
     pause = each.pause
+    if pause is None and each.state(now_ms) == "limited" and each.wakes_ms is not None:
+        return f"next in {short_duration((each.wakes_ms - now_ms) / 1000)}; {_limits(each)}"
     if pause is None:
         return _limits(each)
     if pause.kind == "suspended":
@@ -100,7 +103,7 @@ def _why(each: Destination, now_ms: int, probed: str) -> str:
     times = "once" if pause.strikes == 1 else f"{pause.strikes} times in a row"
     left = short_duration(((pause.until_ms or 0) - now_ms) / 1000)
     probe = f"next probe in {left}" if (pause.until_ms or 0) > now_ms else probed
-    return f"{pause.reason}, {times}; {probe}"
+    return f"{probe}: {pause.reason}, {times}"  # What is cut off in a table is told of one.
 
 
 def _limits(each: Destination) -> str:
@@ -122,12 +125,14 @@ def amount(number: dict[str, Any]) -> str:
 
 
 def _print(each: dict[str, Any]) -> None:
-    until = f" until {each['until']}" if each["until"] else ""
+    past = each["state"] == "probing"  # Its pause is over.
+    until = f" until {each['until']}" if each["until"] and not past else ""
     reason = f" ({printable(each['reason'])})" if each["reason"] else ""
     state = each["state"].replace("_", " ")
     click.echo(f"{printable(each['destination'])}, class {each['class']}: {state}{until}{reason}")
     if each["strikes"]:
-        click.echo(f"  could not be used {each['strikes']} times since {each['since']}")
+        times = "once" if each["strikes"] == 1 else f"{each['strikes']} times"
+        click.echo(f"  has stood still {times} since {each['since']}")
     shares = ", ".join(
         f"{printable(one['application'] or '(unnamed)')} {one['ready']:,}"
         for one in each["applications"]
@@ -148,6 +153,20 @@ def _print(each: dict[str, Any]) -> None:
     if each["last_refusal"]:
         refusal = each["last_refusal"]
         click.echo(f"  last refused {refusal['at']}: {printable(refusal['reply'])}")
+    for text in _what_to_do(each):
+        click.echo(f"  {text}")
+
+
+def _what_to_do(each: dict[str, Any]) -> list[str]:
+    """What somebody may want to do about one that stands still."""
+    name = shlex.quote(each["destination"])
+    if each["state"] in ("backing_off", "probing"):
+        then = " then" if each["state"] == "backing_off" else ""
+        return [
+            f"one message tries it{then}, and the rest follows when it is taken",
+            f"at once: posthaste resume {name}; another way: posthaste move {name} --to HOP",
+        ]
+    return [f"to let it go: posthaste resume {name}"] if each["state"] == "suspended" else []
 
 
 def _limit(number: dict[str, Any]) -> str:
@@ -155,12 +174,19 @@ def _limit(number: dict[str, Any]) -> str:
     name = f"{number['name'].replace('_', ' ')} of {number['of']}"
     used = "" if number["used"] is None else f", {number['used']:,} used"
     most = amount(number) if number["limit"] else "none"
-    until = f" until {number['until']}" if number["until"] else ""
-    reason = f": {printable(number['reason'])}" if number["reason"] else ""
     configured = ""
     if number["from"] != "configured":
         before = (
             amount(number | {"limit": number["configured"]}) if number["configured"] else "none"
         )
         configured = f"; configured {before}"
-    return f"limit {name}: {most}{used} ({number['from']}{until}{reason}{configured})"
+    return f"limit {name}: {most}{used} ({origin(number)}{configured})"
+
+
+def origin(number: dict[str, Any]) -> str:
+    """Where a limit comes from, until when, and why."""
+    until, reason = number["until"], number["reason"]
+    if number["from"] == "slowed":
+        return f"slowed down, twice as much each minute until {until}"
+    end = f" until {until}" if until else ""
+    return f"{number['from']}{end}{f': {printable(reason)}' if reason else ''}"

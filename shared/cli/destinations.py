@@ -21,6 +21,7 @@ from shared.cli.operate import (
 )
 from shared.errors import ConfigError
 from shared.flushing import flush as flush_all
+from shared.hops import mx_hop
 from shared.model.message import CLASSES, MessageClass
 from shared.suspension import wrong_reason, wrong_seconds
 from shared.times import shown
@@ -64,7 +65,7 @@ def suspend(
         if wrong:
             raise ConfigError(f"{flag}: {wrong}")
     with opened(home) as store:
-        store.known(destination)
+        idle = not store.known(destination)
         until = None if period is None else store.clock.now_ms() + period * 1000
         with changing():
             store.operations.suspend(destination, until, reason)
@@ -73,6 +74,8 @@ def suspend(
             return
     end = f"until {shown(until)}" if until else "until `posthaste resume` lifts it"
     click.echo(f"suspended {destination} {end}")
+    if idle and mx_hop(destination) is not None:
+        click.echo(f"{destination} has no mail now; it shows in `queue` all the same")
 
 
 @click.command(epilog=EXIT_CODES)

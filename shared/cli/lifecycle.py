@@ -86,9 +86,10 @@ def _supervisor(place: Home) -> int:
 @click.command()
 @_home
 def reload(home: Path) -> None:
-    """Read [[relay]], [[dkim]] and [application.NAME] anew, without stopping.
+    """Read relays, routes, [direct], keys, applications and shaping.toml anew, without stopping.
 
-    Wrong settings change nothing.
+    Wrong settings change nothing. Other sections take a restart; the workers' log names those that
+    have changed (settings_wait_for_restart).
 
     Example: posthaste reload --home /srv/posthaste
     """

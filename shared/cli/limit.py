@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from shared import limit_report
+from shared.cli.destination_table import origin
 from shared.cli.operate import (
     EXIT_CODES,
     NOT_FOUND,
@@ -24,7 +25,7 @@ from shared.cli.operate import (
 from shared.errors import ConfigError, StoreError
 from shared.limiting import limit_names, override_of, wrong_fields, wrong_name
 from shared.routing import Routes
-from shared.store.limits import Limited
+from shared.store.limits import FIELDS, Limited
 from shared.times import shown
 
 
@@ -71,11 +72,9 @@ def print_limits(numbers: list[dict[str, Any]]) -> None:
 
 def _row(each: dict[str, Any]) -> tuple[object, ...]:
     used = "-" if each["used"] is None else f"{each['used']:,}"
-    until = f" until {each['until']}" if each["until"] else ""
-    reason = f": {each['reason']}" if each["reason"] else ""
     return (
         each["of"], each["name"].replace("_", " "), _number(each["limit"]), used,
-        _number(each["configured"]), f"{each['from']}{until}{reason}",
+        _number(each["configured"]), origin(each),
     )  # fmt: skip
 
 
@@ -104,7 +103,9 @@ def set_limit(
     Example: posthaste limit set relay --per-second 5 --connections 2 --for 2h --reason "asked to"
     """
     fields["seconds"] = seconds(duration, "--for")
-    wrong = [f"{_flag(name)}{text}" for name, text in wrong_fields(fields)]
+    wrong = [f"{_option(name)}: {text}" for name, text in wrong_fields(fields) if name]
+    if all(fields[name] is None for name in FIELDS):
+        wrong.append(f"Say at least one of {', '.join(_option(name) for name in FIELDS)}.")
     if wrong:
         raise ConfigError("\n".join(wrong))
     with opened(home) as store:
@@ -121,10 +122,9 @@ def set_limit(
     print_limits(limit_report.numbers(changed))
 
 
-def _flag(name: str) -> str:
-    """The flag of a field, and a colon; nothing for all of them."""
-    names = {"": "", "seconds": "--for: "}
-    return names.get(name, f"--{name.replace('_', '-')}: ")
+def _option(name: str) -> str:
+    """The flag of a field."""
+    return "--for" if name == "seconds" else f"--{name.replace('_', '-')}"
 
 
 @limit.command(epilog=EXIT_CODES)

@@ -28,7 +28,7 @@ _WAITS = {
     "a_worker": "waits for a worker: nothing stands in its way",
     "limit": "waits: its destination may not have more at the moment",
     "suspended": "waits: an operator has suspended the destination",
-    "relay_trouble": "waits: the relay is in trouble",
+    "relay_trouble": "waits: the destination stands still",
 }
 
 

@@ -55,26 +55,28 @@ class Store(msgspec.Struct, frozen=True):
         """Decisions about what is set aside."""
         return Redrive(self.spool, self.operations, self.settings.retry, self.clock)
 
-    def destinations(self) -> list[Destination]:
-        """Every destination, the configured ones that are idle too."""
-        return everything(self.operations, Routes(self.settings))
+    def destinations(self, asked: str = "") -> list[Destination]:
+        """Every destination, the configured ones that are idle too, and the site `asked` for."""
+        return everything(self.operations, Routes(self.settings), asked)
 
     def print_changed(self, name: str) -> None:
         """One destination as JSON, after a change of it. Raises `ConfigError`."""
         try:
-            rows = self.destinations()
+            rows = self.destinations(name)
         except StoreError as error:
             raise ConfigError(
                 f"it was done, but then {error}; look with `posthaste queue`"
             ) from error
         print_json(of_destination(name, rows, self.clock.now_ms()))
 
-    def known(self, name: str) -> None:
-        """Raise `ConfigError` when there is no such destination."""
-        names = sorted({each.hop for each in self.destinations()})
-        if name not in names:
-            there = ", ".join(names)
+    def known(self, name: str) -> bool:
+        """Whether a destination has mail. Raises `ConfigError` when there is none such."""
+        rows = self.destinations(name)
+        mine = [each for each in rows if each.hop == name]
+        if not mine:
+            there = ", ".join(sorted({each.hop for each in rows}))
             raise ConfigError(f"there is no destination {printable(name)}; there are: {there}")
+        return any(each.ready or each.deferred or each.in_flight for each in mine)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from shared.cli.operate import home_option, json_option, print_json
-from shared.cli.store import settings_for
+from shared.cli.store import config_for
 from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.hops import mx_hop
@@ -50,7 +50,7 @@ def show(
 
     Example: posthaste route show --from shop@shop.example --to customer@example.com --class bulk
     """
-    settings = settings_for(home)
+    settings = config_for(home)
     routes = Routes(settings)
     head = Head(
         application,

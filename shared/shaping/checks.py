@@ -95,6 +95,11 @@ def check_rule(rule: RuleSettings, sites: Collection[str]) -> None:
     for each in rule.enhanced:
         if not _ENHANCED.match(each):
             raise ConfigError(f"enhanced must be {MEANT['enhanced']}; {each!r} is none")
+        if int(each[0]) not in ({code // 100 for code in rule.codes} or {4}):
+            raise ConfigError(
+                f"no reply matches: {each} does not go with codes"
+                f" {', '.join(map(str, rule.codes)) or '4xx, which is meant where none is given'}"
+            )
     for site in rule.sites:
         if site not in sites:
             raise ConfigError(f"sites: there is no [site.{site}]{nearest(site, list(sites))}")

@@ -7,7 +7,6 @@ entry is a `ConfigError` that names file, table, field and remedy.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from shared.shaping.settings import (
     SiteShape,
     TableShape,
 )
+from shared.toml_file import read_toml
 
 SHIPPED = Path(__file__).with_name("providers.toml")
 
@@ -52,12 +52,7 @@ def _shipped_tables() -> _Values:
 
 def _read(path: Path) -> _Values:
     """A file's tables, their names and kinds checked."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror} (shaping_file)") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    values = read_toml(path, "shaping_file")
     check_names(values, ShapingFile, str(path), "")
     if isinstance(values.get("rule"), dict):  # `[rule]` is a list of one.
         values["rule"] = [values["rule"]]
@@ -123,8 +118,8 @@ def _all_rules(
     for index, values in enumerate(own):
         name = str(values.get("name", ""))
         if not name or name in mine:
-            what = "there is another rule of that name" if name else "name is missing"
-            raise ConfigError(f"{path}: rule[{index}] ({name}) {what}: give each rule one")
+            what = f" ({name}) there is another rule of that name" if name else " name is missing"
+            raise ConfigError(f"{path}: rule[{index}]{what}: give each rule one")
         mine[name] = values
     known = {str(values["name"]): values for values in shipped}
     new = {name: values for name, values in mine.items() if name not in known}

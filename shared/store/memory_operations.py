@@ -99,6 +99,12 @@ class MemoryOperations:
             limits=limits,
         )
 
+    def refusals(self, hops: Sequence[str]) -> dict[str, Refusal]:
+        """See the port."""
+        with self._state.lock:
+            found = {hop: self._refusal(hop) for hop in hops}
+        return {hop: each for hop, each in found.items() if each is not None}
+
     def _refusal(self, hop: str) -> Refusal | None:
         found, today = self._state.refusals.get(hop), self._state.now() // DAY_MS
         return found if found and found.at_ms // DAY_MS > today - REFUSALS_DAYS else None

@@ -167,8 +167,7 @@ class MemoryQueue:
             state.bump(name)
         if given.answered:
             self._answered(leg, via)
-        if given.refusal:
-            state.refusals[via] = Refusal(state.now(), given.refusal)
+        self._refused(via, given)
 
     def _answered(self, leg: Leg, via: str) -> None:
         """The next hop has answered a transaction: its trouble is over."""
@@ -185,10 +184,15 @@ class MemoryQueue:
         if not state.still_until(via):
             state.stir(via)
 
+    def _refused(self, via: str, given: Settlement) -> None:
+        if given.refusal:
+            self._state.refusals[via] = Refusal(self._state.now(), given.refusal)
+
     def _release(self, given: Settlement, leg: Leg) -> None:
         state = self._state
         via = leg.hop
         leg = state.withdraw(given.leg_id, leg)
+        self._refused(member_of(via), given)
         for key in limit_keys(via):
             state.limits.give_back(key, leg.due_ms)
         leg = state.heed(leg)

@@ -190,6 +190,10 @@ class Operations(Protocol):
         """What holds for these keys, or for all of which anything is said."""
         ...
 
+    def refusals(self, hops: Sequence[str]) -> dict[str, Refusal]:
+        """What these hops refused last, those that did."""
+        ...
+
     def set_limit(self, key: str, override: Override) -> None:
         """Limit a relay, `mx:SITE`, `mx:*` or `@ROUTE` otherwise than configured, from now on."""
         ...

@@ -247,7 +247,8 @@ class Settlement(msgspec.Struct, frozen=True):
     pinned: bool = False
     """SETTLE: the leg stays with the member of the pool that had it: it may have arrived there."""
     refusal: str = ""
-    """SETTLE: what the hop said that has not taken it all; kept as its last one, for two days."""
+    """What the hop said that has not taken it all, or has stopped for; kept as its last one, for
+    two days."""
     replaced: bool = False
     """RELEASE: others have the leg's place already, so that the store refuses this is no news."""
 

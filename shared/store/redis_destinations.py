@@ -39,6 +39,18 @@ def pairs_of(flat: Sequence[bytes]) -> list[tuple[bytes, float]]:
     return [(flat[at], float(flat[at + 1])) for at in range(0, len(flat), 2)]
 
 
+def refusals_of(redis: SyncRedis, hops: Sequence[str], now_ms: int) -> dict[str, Refusal]:
+    """Hop -> the last one, of those that have any."""
+    today, found = now_ms // 86_400_000, dict[str, Refusal]()
+    for day in range(today - REFUSALS_DAYS + 1, today + 1) if hops else ():
+        values = redis.command("HMGET", f"{PREFIX}refusals:{day}", *hops)
+        for hop, value in zip(hops, values, strict=True):
+            if value is not None:
+                at_ms, _, text = value.decode().partition("|")
+                found[hop] = Refusal(int(at_ms), text)
+    return found
+
+
 class View:
     """Everything that is known of destinations, read in a few round trips."""
 
@@ -68,7 +80,7 @@ class View:
         self._oldest_deferred = self._read_deferred()
         hops = {shared_part(hop) for _, hop in self.places()}
         self._sessions = open_sessions(redis, hops, now_ms)
-        self._refusals = self._read_refusals()
+        self._refusals = refusals_of(redis, sorted({hop for _, hop in self.places()}), now_ms)
         keys = {key for _, hop in self.places() for key in limit_keys(hop)}
         self._limits = {each.key: each for each in limits_of(redis, sorted(keys), now_ms)}
 
@@ -97,18 +109,6 @@ class View:
                 [command for key in keys for command in (("LLEN", key), ("LINDEX", key, 0))]
             )
             found.update(zip(part, zip(answers[::2], answers[1::2], strict=True), strict=True))
-        return found
-
-    def _read_refusals(self) -> dict[str, Refusal]:
-        """Hop -> the last one. Of a site that has nothing to do, none."""
-        hops = sorted({hop for _, hop in self.places()})
-        today, found = self._now_ms // 86_400_000, dict[str, Refusal]()
-        for day in range(today - REFUSALS_DAYS + 1, today + 1) if hops else ():
-            values = self._redis.command("HMGET", f"{PREFIX}refusals:{day}", *hops)
-            for hop, value in zip(hops, values, strict=True):
-                if value is not None:
-                    at_ms, _, text = value.decode().partition("|")
-                    found[hop] = Refusal(int(at_ms), text)
         return found
 
     def _read_deferred(self) -> dict[tuple[int, str], bytes]:

@@ -30,11 +30,12 @@ from shared.store.operations import (
     Line,
     Move,
     Place,
+    Refusal,
     SetAside,
     Vitals,
     Waiting,
 )
-from shared.store.redis_destinations import View, pairs_of
+from shared.store.redis_destinations import View, pairs_of, refusals_of
 from shared.store.redis_limits import limits_of
 from shared.store.redis_lines import entries, packed_moves
 from shared.store.scripts import PREFIX, SCRIPTS
@@ -75,6 +76,10 @@ class RedisOperations:
     def limits(self, keys: Sequence[str] | None = None) -> list[Limited]:
         """See the port."""
         return limits_of(self._redis, keys, self._now())
+
+    def refusals(self, hops: Sequence[str]) -> dict[str, Refusal]:
+        """See the port."""
+        return refusals_of(self._redis, hops, self._now())
 
     def set_limit(self, key: str, override: Override) -> None:
         """See the port."""

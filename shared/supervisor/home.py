@@ -19,7 +19,7 @@ _LOG_BYTES = 10 * 1024 * 1024
 
 _TOML = """\
 # Settings of this installation; README lists them all. Restart after a change; for [[relay]],
-# [[dkim]] and [application.NAME] `posthaste reload` does.
+# [[route]], [direct], [[dkim]], [application.NAME] and shaping.toml `posthaste reload` does.
 #
 # [retry]
 # schedule_seconds = [60, 300, 900, 1800, 3600, 3600, 3600, 7200]

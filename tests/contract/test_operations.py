@@ -568,8 +568,26 @@ def test_a_destination_keeps_what_it_last_refused_something_with(store: Store) -
     if isinstance(store, RedisTestStore):
         (key,) = store.client.keys("ph:refusals:*")
         assert store.client.pttl(key) > 0
+    kept = {first.leg.hop: Refusal(at, "450 4.2.0 later")}
+    assert store.operations.refusals([first.leg.hop, "nobody"]) == kept
     store.clock.advance(2 * 86_400)
     assert destination(store, first.leg.hop).refusal is None
+    assert store.operations.refusals([first.leg.hop]) == {}
+
+
+def test_what_stops_a_destination_is_kept_though_the_leg_only_goes_back(store: Store) -> None:
+    store.run(store.queue().pools({"pool:p": PoolMembers("ordered", (("a", 1),))}))
+    store.pump()
+    store.accept(hops=("pool:p",))
+    (claimed,) = store.claim().legs
+    given = release(claimed, refusal="421 4.7.0 too many connections")
+    assert store.settle(given) == [Settled.DONE]
+    assert store.settle(msgspec.structs.replace(given, refusal="again")) == [Settled.REFUSED]
+    store.run(store.queue().trouble("a", "banner: 421 4.7.0", 1000, 1000))
+    kept = {each.hop: each.refusal for each in store.operations.destinations()}
+    assert kept == {
+        "pool:p": None, "a": Refusal(store.clock.now_ms(), "421 4.7.0 too many connections"),
+    }  # fmt: skip
 
 
 def test_what_the_member_of_a_pool_refuses_is_its_own(store: Store) -> None:

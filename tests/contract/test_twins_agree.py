@@ -161,7 +161,8 @@ class Pair:
     def do_release(self, at: int, wait: int) -> None:
         if self.claims:
             first, _ = self.claims[-1 - at % len(self.claims)]
-            self.both("settle", release(first, wait))
+            said = "421 4.7.0 later" if wait else ""
+            self.both("settle", release(first, wait, refusal=said))
 
     def do_renew(self, at: int) -> None:
         if self.claims:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def test_a_message_that_a_limit_keeps_says_so(operator: Operator) -> None:
     assert store.claim().legs == ()
     text = operator.run("message", "show", external(ids[1])).stdout
     assert "waits: its destination may not have more at the moment, until " in text
+    assert re.search(
+        r"limited .* next in \S+( \S+)?; at most 1/h; by an operator", operator.run("queue").stdout
+    )
     assert "(per_hour of @world)" in text
     assert "destination mx:mx.a.test@world, the site mx.a.test; no route of its own" in text
 
@@ -147,10 +151,58 @@ def test_a_destination_tells_its_last_refusal(operator: Operator) -> None:
     assert everything["data"] == operator.json("queue")["data"]
 
 
+def test_a_destination_that_asks_for_less_says_since_when_until_when_and_what_to_do(
+    operator: Operator,
+) -> None:
+    store, hop, note = operator.store, "mx:mx.a.test@world", "asked for less: 421 (rule r)"
+    waits = store.accept(hops=(hop,))
+    store.run(store.queue().limit("mx:mx.a.test", DestinationLimit(2.0)))
+    store.run(store.queue().trouble(hop, note, 60_000, 60_000, firm=True, slow=True))
+    queue, text = operator.run("queue").stdout, operator.run("destinations", hop).stdout
+    said, slow = re.escape(note), r"slowed down, twice as much each minute until \S+Z"
+    assert re.search(rf"backing off .* next probe in \S+: {said}, once", queue)
+    assert re.search(rf": backing off until \S+Z \({said}\)\n  has stood still once since", text)
+    assert "one message tries it then" in text
+    assert f"posthaste resume {hop}; another way: posthaste move {hop} --to HOP" in text
+    assert re.search(rf"per second of mx:mx.a.test: 1/s \({slow}; configured 2/s\)", text)
+    assert re.search(rf"mx:mx.a.test +per second .* {slow}", operator.run("limit", "show").stdout)
+    shown = operator.run("message", "show", external(waits)).stdout
+    assert re.search(rf"waits: the destination stands still, until \S+Z \({said}\)", shown)
+    store.operations.suspend(hop, None, "night")
+    text = operator.run("destinations", hop).stdout
+    assert f"to let it go: posthaste resume {hop}" in text
+
+
+def test_a_site_without_mail_is_told_by_name_and_can_be_suspended(operator: Operator) -> None:
+    store, site = operator.store, "mx:mx.a.test@world"
+    for hop in (site, "old"):
+        store.accept(hops=(hop,))
+    for each in store.claim().legs:
+        given = settlement(each, Status.BOUNCED)
+        store.settle(
+            msgspec.structs.replace(given, refusal=f"554 5.7.1 not from you, {each.leg.hop}")
+        )
+    store.client.delete(*store.client.keys("ph:rate:*"))  # Minutes pass.
+    names = [each["destination"] for each in operator.json("queue")["data"]]
+    assert site not in names
+    assert "old" in names
+    for name in (site, "old"):
+        text = operator.run("destinations", name).stdout
+        assert text.startswith(f"{name}, class transactional: idle\n")
+        assert f": 554 5.7.1 not from you, {name}\n" in text
+    quiet = operator.run("suspend", "mx:mx.b.test@world")
+    assert quiet.stdout.startswith("suspended mx:mx.b.test@world until")
+    assert "mx:mx.b.test@world has no mail now; it shows in `queue` all the same" in quiet.stdout
+    assert "suspended" in operator.run("destinations", "mx:mx.b.test@world").stdout
+    assert operator.run("resume", "mx:mx.b.test@world").exit_code == 0
+    for wrong in ("mx:mx.a.test@nix", "mx:?@world/", "mx:UP", "mx:"):
+        assert "there is no destination" in operator.refused("suspend", wrong)
+
+
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (("limit", "set", "old"), "Say at least one of per_second"),
+        (("limit", "set", "old"), "Say at least one of --per-second, --concurrency, --per-minute"),
         (("limit", "set", "old", "--per-second", "-1", "--per-day", "-2", "--reason", "a\x1b"),
          "--per-second: A number from 0.001"),
         (("limit", "set", "old", "--per-second", "nan"), "--per-second: A number from 0.001"),

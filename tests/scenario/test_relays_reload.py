@@ -58,6 +58,10 @@ def test_a_changed_relay_takes_the_mail_from_then_on(tmp_path: Path) -> None:
         assert len(second.answered()) == 3
         assert verifies(second.answered()[0].data, key) == [True]
         assert system.pids("worker") == workers
+        assert "settings_wait_for_restart" not in log(system)
+        more = "[dns]\nport = 5353\n[direct]\nmta_sts = false\n"
+        assert reload(system, relay(second) + signing + more).returncode == 0
+        poll(lambda: '"changed":["dns","direct.mta_sts"]' in log(system))
 
 
 def test_a_wrong_file_changes_nothing() -> None:

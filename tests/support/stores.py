@@ -398,6 +398,8 @@ def settlement(
     )
 
 
-def release(claimed: Claimed, retry_ms: int = 0) -> Settlement:
+def release(claimed: Claimed, retry_ms: int = 0, refusal: str = "") -> Settlement:
     """A leg given back unsent."""
-    return Settlement(claimed.leg_id, claimed.fence, Verb.RELEASE, retry_after_ms=retry_ms)
+    return Settlement(
+        claimed.leg_id, claimed.fence, Verb.RELEASE, retry_after_ms=retry_ms, refusal=refusal
+    )

@@ -153,7 +153,8 @@ class _Views:
 
     def _known(self, name: str) -> list[Destination]:
         """Its classes. Raises a 404 for what is neither configured nor has any mail."""
-        rows = [each for each in self._all() if each.hop == name]
+        every = destination_report.everything(self._operations, self._context.routes, name)
+        rows = [each for each in every if each.hop == name]
         if not rows:
             raise Problem(404, "not_found", "There is no such destination.")
         return rows

@@ -30,6 +30,14 @@ local function answered(l)
   if still_until(hop) == 0 then stir(hop) end
 end
 
+-- What the next hop has refused something with, or has stopped for, is kept as its last words.
+local function refused(l, said)
+  if said == '' then return end
+  local day = P .. 'refusals:' .. math.floor(now / 86400000)
+  local text = string.format('%d|', now) .. said
+  if call('HSET', day, l.via or l.hop, text) == 1 then call('PEXPIRE', day, 172800000) end
+end
+
 local function settled(id, l, i)
   withdraw(id, l)
   restate(l, ARGV[i + 3], l.state == HELD and UNDECIDED or OPEN)
@@ -45,15 +53,12 @@ local function settled(id, l, i)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
   for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
   if string.find(ARGV[i + 9], 'a', 1, true) then answered(l) end
-  if ARGV[i + 10] ~= '' then
-    local day = P .. 'refusals:' .. math.floor(now / 86400000)
-    local said = string.format('%d|', now) .. ARGV[i + 10]
-    if call('HSET', day, l.via or l.hop, said) == 1 then call('PEXPIRE', day, 172800000) end
-  end
+  refused(l, ARGV[i + 10])
 end
 
-local function released(id, l, wait, tail)
+local function released(id, l, wait, tail, said)
   withdraw(id, l)
+  refused(l, said)
   if tail ~= '' then l.tail = tail end
   if limited then give_back_all(l) end
   heed(l)
@@ -145,7 +150,7 @@ for i = 4, #ARGV, 11 do
         end
         settled(id, l, i)
       else
-        released(id, l, tonumber(ARGV[i + 7]), ARGV[i + 5])
+        released(id, l, tonumber(ARGV[i + 7]), ARGV[i + 5], ARGV[i + 10])
       end
     else
       answer = overtaken(id, l, i, own)

@@ -107,6 +107,20 @@ def test_one_address_has_one_hash_and_another_key_another_one() -> None:
     assert cleaner.fields({"recipients": [ADDRESS]}) == {"recipients": [HASHED]}
 
 
+@pytest.mark.parametrize(
+    "hop",
+    ["relay", "bulk@newsletters", "mx:?", "mx:?@?", "mx:mx.shop.test~5e2k", "first<pool:safe",
+     "mx:mx.shop.test@careful", "mx:mx.shop.test@+sts~9f3a", "first@cheap<pool:safe"],
+)  # fmt: skip
+def test_the_name_of_a_hop_stays_as_it_is(hop: str) -> None:
+    assert cleaner.fields({"hop": hop}) == {"hop": hop}
+
+
+def test_what_is_no_name_of_a_hop_is_cleaned_like_any_text() -> None:
+    assert cleaner.fields({"hop": f"to <{ADDRESS}>"}) == {"hop": f"to <{HASHED}>"}
+    assert cleaner.fields({"hop": "ph_0123456789abcdef_secret"}) == {"hop": "[key]"}
+
+
 def test_addresses_are_plain_where_that_is_asked_for() -> None:
     plain = Cleaner("plain", KEY)
     assert plain.text(f"<{ADDRESS}> unknown") == f"<{ADDRESS}> unknown"

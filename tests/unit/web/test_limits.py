@@ -12,6 +12,7 @@ from shared.hops import DestinationLimit
 from shared.outgoing_settings import RelaySettings, RouteSettings
 from shared.settings import Settings
 from shared.store.keys import SCOPES
+from shared.store.limits import Override
 from shared.times import shown
 from tests.support.api import Api
 from tests.support.system import message
@@ -169,3 +170,22 @@ def test_without_direct_delivery_no_site_has_a_limit() -> None:
         answer = api.ask("PUT", path(name), json={"per_second": 1})
         assert (answer.status_code, "of relay, spare." in answer.json["detail"]) == (404, True)
     api.close()
+
+
+def test_a_site_is_told_by_name_without_mail(ops: Api) -> None:
+    ops.store.operations.set_limit("mx:mx.shop.test", Override(per_hour=5))
+    (row,) = ops.ask("GET", "/v1/destinations/mx:mx.shop.test").json["data"]
+    assert (row["state"], row["limits"][0]["limit"]) == ("idle", 5)
+    for wrong in ("mx:mx.shop.test@nix", "mx:UP", "mx:"):
+        assert ops.ask("GET", f"/v1/destinations/{wrong}").status_code == 404
+    listed = ops.ask("GET", "/v1/destinations").json["data"]
+    assert "mx:mx.shop.test" not in [each["destination"] for each in listed]
+
+
+@pytest.mark.parametrize("kind", [None, "application/json"])
+def test_a_body_that_may_be_left_out_may_be_so_with_a_type(ops: Api, kind: str | None) -> None:
+    for verb, status in (("suspend", 200), ("resume", 200), ("resume", 409), ("flush", 200)):
+        url = f"/v1/destinations/relay/{verb}"
+        assert ops.ask("POST", url, content_type=kind).status_code == status
+    wrong = ops.ask("POST", "/v1/destinations/relay/resume", data=b"{", content_type=kind)
+    assert wrong.status_code in (400, 415)

@@ -175,6 +175,9 @@ def test_a_throttled_leg_keeps_its_place_and_its_attempts(answer: Answer, hold: 
     assert not any(each.charged for each in leg.history)
     assert "450 4.7.1" in system.pause()[0]
     assert system.pause()[1] == 5000
+    (row,) = system.store.operations.destinations()
+    assert row.refusal is not None
+    assert row.refusal.text == "450 4.7.1 slow down"
     assert system.step() == []
     (settlement,) = system.later(5)
     assert set(system.store.statuses(mail)) == {"delivered"}

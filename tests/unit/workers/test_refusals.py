@@ -31,11 +31,11 @@ class Refusing(Server):
         return Transaction(Stage.MESSAGE, OK, replies, OK if taken else None, dot_sent=taken)
 
 
-def kept(*replies: Reply, people: int = 1) -> str:
+def kept(*replies: Reply, people: int = 1, server: Server | None = None) -> str:
     """What the destination tells after one attempt."""
     system = System()
     system.pipeline = Pipeline(
-        settings(), system.store.queue(), ManualClock(), Hops(Refusing(*replies)),
+        settings(), system.store.queue(), ManualClock(), Hops(server or Refusing(*replies)),
         Dkim({"shop.test": system.keys}, SystemClock()),
     )  # fmt: skip
     system.accept(to(*(f"jane.roe{at}@b.test" for at in range(people))), Content("x"))
@@ -53,6 +53,43 @@ def test_the_words_are_kept_and_nobody_is_named(code: int, enhanced: str) -> Non
     assert "jane" not in found
     assert "root" not in found
     assert len(found) < 150
+
+
+class Stopping(Server):
+    """A server whose transactions all come to this."""
+
+    def __init__(self, told: Transaction) -> None:
+        super().__init__()
+        self._told = told
+
+    async def send(
+        self, envelope: Envelope, message: bytes, lease: Lease, *, urgent: bool = False
+    ) -> Transaction:
+        """One transaction."""
+        return self._told
+
+
+FULL = Reply(421, "4.7.0", "too many connections for jane.roe0, ask root@b.test")
+GONE = Reply(554, "5.7.1", "jane.roe0: relaying denied")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Transaction(Stage.BANNER, trouble="refused", trouble_reply=FULL), "421 4.7.0 too many"),
+        (Transaction(Stage.MAIL, FULL), "421 4.7.0 too many"),
+        (Transaction(Stage.RCPT, OK, {0: FULL}), "421 4.7.0 too many"),
+        (Transaction(Stage.RCPT, OK, {0: GONE}), "554 5.7.1"),
+        (Transaction(Stage.BANNER, trouble="refused", trouble_reply=GONE), "554 5.7.1"),
+        (Transaction(Stage.CONNECT, trouble="connection refused"), ""),
+    ],
+)
+def test_what_stops_a_destination_is_told_in_its_words(told: Transaction, words: str) -> None:
+    found = kept(server=Stopping(told))
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
+    assert "jane" not in found
+    assert "root" not in found
 
 
 def test_a_delivery_keeps_nothing_and_a_part_keeps_its_refusal() -> None:

@@ -21,8 +21,12 @@ from workers import main
 from workers.main import Worker
 
 
+def settings(name: str) -> Settings:
+    return Settings(relay=(RelaySettings(host="127.0.0.1", name=name),))
+
+
 def outgoing(name: str) -> Outgoing:
-    return outgoing_from(Settings(relay=(RelaySettings(host="127.0.0.1", name=name),)))
+    return outgoing_from(settings(name))
 
 
 class Reloaded:
@@ -33,18 +37,17 @@ class Reloaded:
         self.told: list[str | Exception] = []
         self.go_on = threading.Event()
         monkeypatch.setattr(main, "load", self._load)
-        monkeypatch.setattr(main, "outgoing_from", lambda settings: settings)
         self.worker = Worker(Settings(), outgoing("first"))
         self.store_answers = True
         monkeypatch.setattr(self.worker, "limit", self._limit)
 
-    def _load(self) -> Outgoing:
+    def _load(self) -> Settings:
         told = self.told.pop(0)  # The files as they were when they were read.
         self.reading += 1
         assert self.go_on.wait(10)
         if isinstance(told, Exception):
             raise told
-        return outgoing(told)
+        return settings(told)
 
     async def _limit(self) -> None:
         if not self.store_answers:

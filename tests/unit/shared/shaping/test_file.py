@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -136,6 +137,22 @@ def test_a_named_file_that_is_missing_is_told(tmp_path: Path) -> None:
         load(tmp_path / "posthaste.toml", {})
 
 
+def test_what_is_no_file_is_told_instead_of_lifting_every_limit(tmp_path: Path) -> None:
+    settings, shaping = tmp_path / "posthaste.toml", tmp_path / "shaping.toml"
+    settings.write_text("")
+    shaping.mkdir()
+    with pytest.raises(ConfigError, match=r"cannot read .*shaping\.toml: Is a directory"):
+        load(settings, {})
+    shaping.rmdir()
+    shaping.symlink_to("gone.toml")
+    with pytest.raises(ConfigError, match=r"cannot read .*shaping\.toml: No such file"):
+        load(settings, {})
+    shaping.unlink()
+    os.mkfifo(shaping)
+    with pytest.raises(ConfigError, match=r"cannot read .*shaping\.toml: it is no file"):
+        load(settings, {})
+
+
 def test_shaping_does_not_stand_in_posthaste_toml(tmp_path: Path) -> None:
     (tmp_path / "posthaste.toml").write_text("[shaping.default]\nconnections = 1\n")
     with pytest.raises(ConfigError, match="a file of its own: name it in shaping_file"):
@@ -175,10 +192,13 @@ RULE = '[[rule]]\nname = "r"\ncodes = [421]\nslow = true\n'
         ('[site.x]\nmx = ["mx.*.test"]', "'mx.*.test' is none"),
         ("[route.news]\nmessages_per_connection = 5", "messages_per_connection is for"),
         (RULE + RULE, "rule[1] (r) there is another rule of that name"),
-        ("[[rule]]\nslow = true", "rule[0] () name is missing"),
+        ("[[rule]]\nslow = true", "rule[0] name is missing"),
         (RULE + "codes = [250]", "not valid TOML"),
         (RULE.replace("421", "250"), "[rule r] codes must be a list of reply codes"),
         (RULE + 'enhanced = ["4.7"]', "[rule r] enhanced must be"),
+        (RULE.replace("codes = [421]", 'enhanced = ["5.7.1"]'), "5.7.1 does not go with codes 4xx"),
+        (RULE + 'enhanced = ["5.7.*"]', "5.7.* does not go with codes 421"),
+        (f"a = {'[' * 5000}", "is nested too deeply"),
         (RULE + 'text = "(a"', "[rule r] text: is no regular expression"),
         (RULE + 'text = "(a+)+b"', "[rule r] text: could take very long"),
         (RULE + f'text = "{"a" * 401}"', "[rule r] text: an expression has 400 characters"),
