@@ -194,7 +194,7 @@ class Engine:
         try:
             await self._work(claimed, lease)
         finally:
-            self._starts.freed()
+            self._starts.freed(claimed)
 
     async def _work(self, claimed: Claimed, lease: Lease) -> None:
         """One leg, from its start to its settlement: this is the shell that nothing gets past."""

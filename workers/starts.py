@@ -4,13 +4,16 @@ That a delivery starts is committed before it does (`Queue.start`), for a group 
 that have a slot, and some that will have one soon. A leg whose lease is lost, or for which nobody
 answered, is let go. Legs that have crashed a worker do not come here: they must not be marked
 before their turn. Critical legs have slots beyond those of the others, so that they wait for none.
-Applications take turns here too: what one has in hand must not stand before another's mail.
+Applications take turns here too: what one has in hand must not stand before another's mail. One
+that has no leg in a slot waits for none, within bounds: sessions take from all that have one.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 
 import structlog
 
@@ -26,6 +29,11 @@ LEAST_AHEAD = 50
 """Started legs that wait for a slot: the store may take its time to answer."""
 CRITICAL_SHARE = 4
 """One slot more for critical legs for each so many slots."""
+
+NEWCOMERS_SHARE = 2
+"""The same for applications that have no leg in a slot."""
+LOOKED_AT = 100
+"""Applications in a line that are looked at for one of these."""
 
 Leg = tuple[Claimed, Lease]
 
@@ -51,6 +59,10 @@ class _Line:
     def pop(self) -> Leg:
         return (self.critical or self.others).popleft()
 
+    def newcomer(self, is_new: Callable[[str], bool]) -> str | None:
+        """An application of the others' for which this holds, if there is one among the first."""
+        return next(filter(is_new, islice(self.others.owners(), LOOKED_AT)), None)
+
 
 def is_critical(claimed: Claimed) -> bool:
     """Whether a leg is of class critical."""
@@ -73,7 +85,11 @@ class Starts:
         self._work = work
         self._let_go = let_go
         self._slots = self._free = 0
-        self._ahead = self._reserve = 0
+        self._ahead = self._reserve = self._for_newcomers = 0
+        self._in_slots: Counter[str] = Counter()
+        """How many legs each application has there."""
+        self._others = 0
+        """How many of these are not critical."""
         self._claimed, self._started = _Line(), _Line()
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -86,35 +102,59 @@ class Starts:
         self._free += slots - self._slots
         self._slots = slots
         self._ahead = max(slots, LEAST_AHEAD)
+        self._for_newcomers = max(1, slots // NEWCOMERS_SHARE)
         self._reserve = max(1, slots // CRITICAL_SHARE)
         self._advance()
 
     def put(self, claimed: Claimed, lease: Lease) -> None:
         """A leg to start; `work` is called when it has a slot."""
         self._claimed.append((claimed, lease))
-        if len(self._started) < self._ahead or is_critical(claimed):
+        is_new = self._is_new(claimed.leg.application)
+        if len(self._started) < self._ahead or is_critical(claimed) or is_new:
             self._wanted.set()
 
-    def freed(self) -> None:
+    def _is_new(self, application: str) -> bool:
+        """Whether nothing of an application is in a slot, or waits for one."""
+        return self._has_none(application) and not self._started.others.has(application)
+
+    def _has_none(self, application: str) -> bool:
+        return not self._in_slots[application]
+
+    def freed(self, claimed: Claimed) -> None:
         """A leg has left its slot."""
+        application = claimed.leg.application
         self._free += 1
+        self._in_slots[application] -= 1
+        if not self._in_slots[application]:
+            del self._in_slots[application]
+        self._others -= not is_critical(claimed)
         self._advance()
 
-    def _has_slot(self) -> bool:
-        """Whether the next started leg may go."""
-        if self._started.critical:
-            return self._free > -self._reserve
-        return self._free > 0 and bool(self._started.others)
+    def _next(self) -> Leg | None:
+        """The started leg that may go now; None: there is none, or no slot for it."""
+        critical, others = self._started.critical, self._started.others
+        beyond = self._others - self._slots  # What newcomers have is none of critical's.
+        if critical:
+            return critical.popleft() if self._free > -self._reserve - max(0, beyond) else None
+        if self._free > 0:
+            return others.popleft() if others else None
+        if beyond < self._for_newcomers:
+            newcomer = self._started.newcomer(self._has_none)
+            return others.popleft(newcomer) if newcomer is not None else None
+        return None
 
     def _advance(self) -> None:
-        while self._has_slot():
-            claimed, lease = self._started.pop()
+        while leg := self._next():
+            claimed, lease = leg
             if lease.holds():
                 self._free -= 1
+                self._in_slots[claimed.leg.application] += 1
+                self._others += not is_critical(claimed)
                 self._work(claimed, lease)
             else:
                 self._let_go(claimed)
-        if self._claimed and 2 * len(self._started) < self._ahead:
+        is_low = self._claimed and 2 * len(self._started) < self._ahead
+        if is_low or self._claimed.newcomer(self._is_new) is not None:
             self._wanted.set()
 
     async def run(self) -> None:
@@ -125,8 +165,12 @@ class Starts:
             room = max(0, self._free) + self._ahead - len(self._started)
             room = max(room, len(self._claimed.critical))
             count = min(len(self._claimed), room, GROUP)
-            if count > 0:
-                await self._start([self._claimed.pop() for _ in range(count)])
+            group = [self._claimed.pop() for _ in range(count)]
+            newcomer = self._claimed.newcomer(self._is_new) if not group else None
+            if newcomer is not None:
+                group = [self._claimed.others.popleft(newcomer)]
+            if group:
+                await self._start(group)
                 self._advance()
 
     async def _start(self, group: list[Leg]) -> None:

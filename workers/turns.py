@@ -1,6 +1,7 @@
 """A line in which applications take turns, one item each; the items of one stay in order.
 
-What one application has in hand must not stand before another's mail. Pure: no clock, no store.
+What one application has in hand must not stand before another's mail: who comes anew stands before
+whoever has just had a turn. Pure: no clock, no store.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class Turns(Generic[T]):
         self._whose = whose
         self._lines: dict[str, deque[T]] = {}
         """None is empty; whose turn it is comes first."""
+        self._served: str | None = None
+        """Who has had the last turn: last in the line, if it is there."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -27,9 +30,24 @@ class Turns(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return (item for line in self._lines.values() for item in line)
 
+    def owners(self) -> Iterator[str]:
+        """Whose items there are, in the order of their turns."""
+        return iter(self._lines)
+
+    def has(self, owner: str) -> bool:
+        """Whether one of an owner's waits."""
+        return owner in self._lines
+
     def append(self, item: T) -> None:
         """Behind its owner's others."""
-        self._lines.setdefault(self._whose(item), deque()).append(item)
+        owner = self._whose(item)
+        line = self._lines.get(owner)
+        if line is None:
+            self._lines[owner] = deque((item,))
+            if self._served is not None and self._served != owner and self._served in self._lines:
+                self._lines[self._served] = self._lines.pop(self._served)
+        else:
+            line.append(item)
         self._count += 1
 
     def appendleft(self, item: T) -> None:
@@ -38,11 +56,14 @@ class Turns(Generic[T]):
         line = self._lines.pop(owner, deque())
         line.appendleft(item)
         self._lines = {owner: line, **self._lines}
+        if owner == self._served:
+            self._served = None
         self._count += 1
 
-    def popleft(self) -> T:
-        """The next one; its owner's next turn is behind everybody's. Raises `StopIteration`."""
-        owner = next(iter(self._lines))
+    def popleft(self, owner: str | None = None) -> T:
+        """The next one, or an owner's next one; whose next turn is behind everybody's then. Raises
+        `StopIteration`, `KeyError`."""
+        owner = self._served = next(iter(self._lines)) if owner is None else owner
         line = self._lines.pop(owner)
         item = line.popleft()
         if line:

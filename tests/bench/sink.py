@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import re
 import signal
 import subprocess
@@ -78,7 +79,8 @@ class _Protocol(asyncio.Protocol):
             self._in_data = False
             if self._manner.seconds:
                 self._waiting = True
-                asyncio.get_running_loop().call_later(self._manner.seconds, self._late, message)
+                seconds = self._manner.seconds * random.uniform(0.5, 1.5)
+                asyncio.get_running_loop().call_later(seconds, self._late, message)
             else:
                 self._take(message)
             return True
@@ -116,7 +118,8 @@ class TimingSink:
     """A context manager; `wait(n)` gives the time when message number n was answered."""
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, seconds: float = 0.0) -> None:
-        """`seconds`: how long it takes to answer a message."""
+        """`seconds`: how long it takes to answer a message, on average: from half of it to half as
+        much again, because sessions that all take the same time end up in step."""
         self._options = [host, str(port), str(seconds)]
         self._times: dict[int, float] = {}
         self._connections: list[float] = []

@@ -70,6 +70,43 @@ def test_the_next_envelope_is_written_before_the_reply_is_there() -> None:
     assert following == b"MAIL FROM:<from@a.test>\r\nRCPT TO:<r1@b.test>\r\nDATA\r\n"
 
 
+def test_a_server_that_takes_its_time_for_a_message_has_no_envelope_ahead() -> None:
+    """It would bind the next message to this session, while another one is free before."""
+    early: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 x\r\n")
+        await reader.readline()
+        writer.write(b"250-x\r\n250 PIPELINING\r\n")
+        await reader.readuntil(b"DATA\r\n")
+        writer.write(b"250 a\r\n250 b\r\n354 c\r\n")
+        await reader.readuntil(b"DATA\r\n")  # Of the first message nobody knows it yet.
+        await asyncio.sleep(0.1)
+        writer.write(b"250 d\r\n250 e\r\n250 f\r\n354 g\r\n")
+        for _ in range(2):
+            await reader.readuntil(b"\r\n.\r\n")
+            try:
+                early.append(await asyncio.wait_for(reader.read(1), 0.1))
+            except TimeoutError:
+                writer.write(b"250 h\r\n")
+            await reader.readuntil(b"\r\n")
+            writer.write(b"250 i\r\n250 j\r\n354 k\r\n")
+        writer.write(b"221 bye\r\n")
+        await writer.drain()
+
+    async def run() -> list[Transaction]:
+        async with serving(serve) as port:
+            pool = Pool(relay_to(port, connections=1), reserved=0)
+            found = await asyncio.gather(
+                *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(3))
+            )
+            await pool.close()
+            return list(found)
+
+    assert codes(asyncio.run(run())) == [250] * 3
+    assert early == []
+
+
 @pytest.mark.parametrize("ehlo", ["250-t\r\n250 SIZE", "250 t"])
 def test_nothing_is_sent_ahead_without_pipelining(ehlo: str) -> None:
     with SmtpServer(answers={"EHLO": ehlo}) as server:

@@ -24,6 +24,8 @@ from workers.smtp.replies import command
 from workers.smtp.types import CLOSING, Broken, Reply, Stage, Transaction
 from workers.smtp.wire import Wire
 
+SLOW_SECONDS = 0.02
+SLOW_TIMES = 4
 LEAST_TRIED = 2
 """Places (RFC 5321 section 5.1), however long that takes; further ones only as long as it takes no
 longer than one connection may: whoever waits for the session waits for all of it."""
@@ -52,6 +54,17 @@ class Session:
         self.opened_at = 0.0
         self.handshake_seconds: float | None = None
         """What TLS took, the connection too where it is implicit; None without TLS."""
+        self.envelope_seconds = 0.0
+        """What the server last took for commands: EHLO, or an envelope."""
+        self.message_seconds = 0.0
+        """What it last took to answer a message."""
+
+    @property
+    def takes_its_time(self) -> bool:
+        """Whether a message takes the server far longer than a round trip. The next envelope sent
+        along then saves next to nothing, and binds its mail to this session for all that time."""
+        least = max(SLOW_SECONDS, SLOW_TIMES * self.envelope_seconds)
+        return self.message_seconds > least
 
     @property
     def usable(self) -> bool:
@@ -163,7 +176,9 @@ class Session:
 
     async def _greet(self, name: str) -> None:
         """EHLO, or HELO where that is not known (RFC 5321 section 4.1.1.1)."""
+        began = self.wire.now()
         reply, lines = await self._ask(f"EHLO {name}")
+        self.envelope_seconds = self.wire.now() - began
         if reply.code // 100 == 2:
             self.offered = _keywords(lines[1:])
             return

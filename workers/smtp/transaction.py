@@ -1,7 +1,8 @@
 """One mail transaction on an open session: MAIL, RCPT, DATA, the message (RFC 5321 section 3.3).
 
 With PIPELINING the envelope is one write, every reply is matched and checked by counting, and the
-next delivery's envelope goes along with this message's data (RFC 2920 section 3.1 allows both).
+next delivery's envelope goes along with this message's data (RFC 2920 section 3.1 allows both),
+unless the server takes its time for messages.
 `run` raises `Broken` when the session cannot go on; `result` tells how far this delivery came, and
 `following` is the one whose envelope is on the wire already.
 """
@@ -87,7 +88,9 @@ class Steps:
             accepted = await self._read_group()
         elif "PIPELINING" in self._session.offered:
             self._say(b"".join((*self.delivery.commands, _DATA)))
+            began = self._wire.now()
             accepted = await self._read_group()
+            self._session.envelope_seconds = self._wire.now() - began
         else:
             ahead = None
             accepted = await self._one_by_one()
@@ -196,12 +199,15 @@ class Steps:
         try:
             await self._wire.drained(self._seconds_for(len(end)))
             self._stage = Stage.MESSAGE
-            return await self._final_reply(ahead)
+            began = self._wire.now()
+            reply = await self._final_reply(ahead)
+            self._session.message_seconds = self._wire.now() - began
         except Broken:
             if self._wire.holds_back(len(written)):  # The session ends, so it never will be sent.
                 self._dot_sent = False
                 self._bytes_sent -= len(end)
             raise
+        return reply
 
     async def _early_reply(self) -> bool:
         """The server has made up its mind before the end: the session is of no more use."""
@@ -229,7 +235,9 @@ class Steps:
 
     def _take_following(self, ahead: Ahead | None) -> bytes:
         """The next delivery's envelope, which is from now on this session's to do."""
-        delivery = ahead.take() if ahead is not None else None
+        if ahead is None or self._session.takes_its_time:
+            return b""
+        delivery = ahead.take()
         if delivery is None:
             return b""
         self.following = delivery

@@ -60,12 +60,21 @@ class Bench:
         self.working: list[int] = []
         self.let_go: list[int] = []
         store: Any = self.store
+        self.in_slots: list[Claimed] = []
         self.starts = Starts(
             store,
             slots,
-            lambda leg, lease: self.working.append(int.from_bytes(leg.leg_id, "big")),
+            self.work,
             lambda leg: self.let_go.append(int.from_bytes(leg.leg_id, "big")),
         )
+
+    def work(self, leg: Claimed, lease: object) -> None:
+        self.working.append(int.from_bytes(leg.leg_id, "big"))
+        self.in_slots.append(leg)
+
+    def freed(self) -> None:
+        """The leg that has been in a slot for longest leaves it."""
+        self.starts.freed(self.in_slots.pop(0))
 
     def put(
         self, *numbers: int, message_class: str = "bulk", application: str = "app"
@@ -99,7 +108,7 @@ def test_legs_are_started_in_groups_and_worked_in_order() -> None:
         assert bench.working == [0, 1, 2, 3]
         assert bench.store.groups == [4 + LEAST_AHEAD]
         for _ in range(296):
-            bench.starts.freed()
+            bench.freed()
             await settle()
         assert bench.working == list(range(300))
         assert sum(bench.store.groups) == 300
@@ -116,11 +125,34 @@ def test_applications_take_turns() -> None:
         bench.put(1000, 1001, application="small")
         bench.put(2000, application="other")
         for _ in range(200):
-            bench.starts.freed()
+            bench.freed()
             await settle()
         places = [bench.working.index(number) for number in (1000, 2000, 1001)]
         assert max(places) < 2 * LEAST_AHEAD  # Not behind what is in hand, only what is started.
         assert [each for each in bench.working if each < 300] == list(range(201))
+
+    run(work)
+
+
+def test_an_application_that_has_no_slot_waits_for_none_within_bounds() -> None:
+    async def work(bench: Bench) -> None:
+        bench.put(*range(300), application="big")
+        await settle()
+        bench.put(1000, 1001, application="small")
+        bench.put(2000, application="other")
+        bench.put(3000, application="third")
+        for _ in range(3):  # Each is started by itself.
+            await settle()
+        assert bench.working == [0, 1, 2, 3, 1000, 2000], "one slot for every two is theirs"
+        bench.put(4000, message_class="critical")
+        await settle()
+        assert bench.working[-1] == 4000, "none that is kept for critical"
+        bench.freed()
+        assert bench.working[-1] == 3000
+        for _ in range(2):
+            bench.freed()
+            await settle()
+        assert bench.working[-1] == 3000, "nothing of those that have one"
 
     run(work)
 
@@ -135,11 +167,11 @@ def test_critical_legs_pass_the_others_and_need_no_slot_of_theirs() -> None:
         bench.put(1001, 1002, message_class="critical")
         await settle()
         assert bench.working == [0, 1, 2, 3, 1000], "one slot for every four is theirs"
-        bench.starts.freed()
-        bench.starts.freed()
+        bench.freed()
+        bench.freed()
         assert bench.working[-2:] == [1001, 1002]
         for _ in range(3):
-            bench.starts.freed()
+            bench.freed()
         assert bench.working[-2:] == [4, 5]
 
     run(work)
@@ -153,7 +185,7 @@ def test_what_is_lost_is_let_go() -> None:
         assert bench.let_go == [2]
         leases[5].held = False
         for _ in range(3):
-            bench.starts.freed()
+            bench.freed()
         assert bench.let_go == [2, 5]
         assert bench.working == [0, 1, 3, 4, 6, 7]
 
@@ -200,9 +232,9 @@ def test_more_and_fewer_slots() -> None:
         assert len(bench.working) == 10
         bench.starts.resize(2)
         for _ in range(8):
-            bench.starts.freed()
+            bench.freed()
         assert len(bench.working) == 10
-        bench.starts.freed()
+        bench.freed()
         assert len(bench.working) == 11
 
     run(work)

@@ -28,6 +28,22 @@ def test_owners_take_turns() -> None:
     ]  # fmt: skip
 
 
+def test_who_comes_anew_stands_before_whoever_has_just_had_a_turn() -> None:
+    line = turns("a1", "a2", "a3")
+    assert line.popleft() == "a1"
+    line.append("b1")
+    line.append("c1")
+    assert drained(line) == ["b1", "c1", "a2", "a3"]
+
+
+def test_who_comes_again_and_again_takes_turns_with_who_is_there() -> None:
+    line, got = turns("a1", "a2", "a3", "b1"), []
+    for number in range(1, 4):
+        got += [line.popleft(), line.popleft()]
+        line.append(f"b{number + 1}")
+    assert got == ["a1", "b1", "a2", "b2", "a3", "b3"]
+
+
 def test_what_is_given_back_is_next() -> None:
     line = turns("a1", "b1", "b2")
     line.appendleft("b0")
