@@ -68,10 +68,26 @@ def probe(each: Destination, rows: Sequence[Destination]) -> str:
     return "being probed" if busy else "probed by its next message"
 
 
-def of_destination(name: str, rows: Sequence[Destination], now_ms: int) -> dict[str, Any]:
-    """One destination in each class."""
+def of_destination(
+    name: str, rows: Sequence[Destination], now_ms: int, routes: Routes
+) -> dict[str, Any]:
+    """One destination in each class; of a pool also how its members are."""
     mine = [each for each in rows if each.hop == name]
-    return {"destination": name, "data": destinations(mine, now_ms)}
+    told: dict[str, Any] = {"destination": name, "data": destinations(mine, now_ms)}
+    pool = routes.pools.get(name)
+    if pool is not None:
+        told["members"] = [_member(hop, weight, rows, now_ms) for hop, weight in pool.members]
+    return told
+
+
+def _member(hop: str, weight: int, rows: Sequence[Destination], now_ms: int) -> dict[str, Any]:
+    """What matters of a member of a pool: the classes of one hop stand still together."""
+    found = [_destination(each, now_ms, probe(each, rows)) for each in rows if each.hop == hop]
+    keys = ("state", "until", "reason")
+    first = max(found, key=lambda told: told["reason"] is not None, default={})
+    busy = sum(told["in_flight"] for told in found)
+    about = {key: first.get(key) for key in keys}
+    return {"destination": hop, "weight": weight, **about, "in_flight": busy}
 
 
 def limits(each: Destination) -> list[dict[str, Any]]:

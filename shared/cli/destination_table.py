@@ -53,12 +53,16 @@ def destinations(destination: str | None, as_json: bool, home: Path | None) -> N
             return
         store.known(destination)
         rows, now = store.destinations(destination), store.clock.now_ms()
-    body = destination_report.of_destination(destination, rows, now)
+        body = destination_report.of_destination(destination, rows, now, store.routes)
     if as_json:
         print_json(body)
     else:
         for each in body["data"]:
             _print(each)
+        for each in body.get("members", ()):
+            why = f": {each['reason']}" if each["reason"] else ""
+            until = f" until {each['until']}" if each["until"] else ""
+            click.echo(f"  member {each['destination']}: {each['state']}{until}{why}")
 
 
 def show_all(store: Store, *, as_json: bool) -> None:

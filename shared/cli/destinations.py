@@ -83,7 +83,7 @@ def suspend(
 @json_option
 @home_option
 def resume(destination: str, as_json: bool, home: Path | None) -> None:
-    """Lift a suspension, or a back-off: mail goes at once.
+    """Lift a suspension, a back-off, a slow-down: mail goes at once, as fast as configured.
 
     Example: posthaste resume relay
     """
@@ -94,7 +94,7 @@ def resume(destination: str, as_json: bool, home: Path | None) -> None:
         if as_json:
             store.print_changed(destination)
     if not stood_still:
-        click.echo(f"{destination} does not stand still", err=True)
+        click.echo(f"{destination} does not stand still, and is not slowed down", err=True)
         raise SystemExit(NOT_FOUND)
     if not as_json:
         click.echo(f"resumed {destination}")

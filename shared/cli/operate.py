@@ -55,9 +55,14 @@ class Store(msgspec.Struct, frozen=True):
         """Decisions about what is set aside."""
         return Redrive(self.spool, self.operations, self.settings.retry, self.clock)
 
+    @property
+    def routes(self) -> Routes:
+        """Those of the settings."""
+        return Routes(self.settings)
+
     def destinations(self, asked: str = "") -> list[Destination]:
         """Every destination, the configured ones that are idle too, and the site `asked` for."""
-        return everything(self.operations, Routes(self.settings), asked)
+        return everything(self.operations, self.routes, asked)
 
     def print_changed(self, name: str) -> None:
         """One destination as JSON, after a change of it. Raises `ConfigError`."""
@@ -67,7 +72,7 @@ class Store(msgspec.Struct, frozen=True):
             raise ConfigError(
                 f"it was done, but then {error}; look with `posthaste queue`"
             ) from error
-        print_json(of_destination(name, rows, self.clock.now_ms()))
+        print_json(of_destination(name, rows, self.clock.now_ms(), self.routes))
 
     def known(self, name: str) -> bool:
         """Whether a destination has mail. Raises `ConfigError` when there is none such."""

@@ -94,6 +94,11 @@ class Limits:
         interval = before.interval if before is not None and steps else pace
         self.slowing[key] = Slowing(till_ms, min(MOST_STEPS, steps + more), interval)
 
+    def speed_up(self, key: str) -> bool:
+        """As before its replies slowed it down; whether it was still slowed down."""
+        slowing = self.slowing.pop(key, None)
+        return slowing is not None and slowing.steps_at(self._now()) > 0
+
     def used(self, key: str) -> dict[str, int]:
         """Legs of each window that has a limit."""
         limit = self.effective(key).limit

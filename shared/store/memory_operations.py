@@ -119,12 +119,16 @@ class MemoryOperations:
         """See the port."""
         state = self._state
         with state.lock:
-            lifted = [state.suspension(hop), state.trouble.pop(hop, None)]
+            lifted = [
+                state.suspension(hop),
+                state.trouble.pop(hop, None),
+                state.limits.speed_up(shared_part(hop)),
+            ]
             state.suspended.pop(hop, None)
             state.probes.pop(hop, None)
             state.stir(hop)
             state.top_up()
-            return any(pause is not None for pause in lifted)
+            return any(lifted)
 
     def limits(self, keys: Sequence[str] | None = None) -> list[Limited]:
         """See the port."""

@@ -183,7 +183,8 @@ class Operations(Protocol):
         ...
 
     def resume(self, hop: str) -> bool:
-        """Lift a hop's suspension and its back-off; whether there was one."""
+        """Lift a hop's suspension, its back-off, and what replies slowed it down; whether there was
+        any of it."""
         ...
 
     def limits(self, keys: Sequence[str] | None = None) -> list[Limited]:

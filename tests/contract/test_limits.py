@@ -285,6 +285,21 @@ def test_of_one_that_had_little_nobody_knows_what_it_can_take(store: Store) -> N
     assert seen(store, "other").limit.per_second == 0  # It has answered nothing.
 
 
+def test_resume_lifts_what_replies_have_slowed_down(store: Store) -> None:
+    limit(store, "mx:a.test", DestinationLimit(per_second=8))
+    fill(store, "mx:a.test", 9)
+    slow(store, "mx:a.test")
+    assert store.operations.resume("mx:a.test")
+    assert (seen(store, "mx:a.test").slowed, seen(store, "mx:a.test").rate) == (None, 8)
+    assert store.claim().legs
+    slow(store, "mx:a.test")
+    store.clock.advance(30)
+    store.settle(settlement(store.claim().legs[0], Status.DELIVERED))  # Its probe.
+    assert seen(store, "mx:a.test").slowed is not None
+    assert store.operations.resume("mx:a.test")
+    assert not store.operations.resume("mx:a.test")
+
+
 def test_a_late_answer_does_not_end_the_pause_of_a_slowed_destination(store: Store) -> None:
     fill(store, "mx:a.test", 4)
     first, second = store.claim(limit=2).legs

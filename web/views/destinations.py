@@ -89,7 +89,7 @@ class _Views:
         with changing():
             stood_still = self._operations.resume(name)
         if not stood_still:
-            raise Problem(409, "not_suspended", "The destination does not stand still.")
+            raise Problem(409, "not_suspended", "It does not stand still, and is not slowed down.")
         return self._shown(name)
 
     def flush(self, name: str) -> Response:
@@ -148,21 +148,24 @@ class _Views:
         self._context.no_query(request)
         return self._context.fields(request, optional=True)
 
-    def _all(self) -> list[Destination]:
-        return destination_report.everything(self._operations, self._context.routes)
+    def _all(self, asked: str = "") -> list[Destination]:
+        return destination_report.everything(self._operations, self._context.routes, asked)
 
     def _known(self, name: str) -> list[Destination]:
         """Its classes. Raises a 404 for what is neither configured nor has any mail."""
-        every = destination_report.everything(self._operations, self._context.routes, name)
-        rows = [each for each in every if each.hop == name]
-        if not rows:
+        return [each for each in self._among_all(name) if each.hop == name]
+
+    def _among_all(self, name: str) -> list[Destination]:
+        """The same with all others."""
+        rows = self._all(name)
+        if not any(each.hop == name for each in rows):
             raise Problem(404, "not_found", "There is no such destination.")
         return rows
 
     def _shown(self, name: str) -> Response:
-        return answer(
-            destination_report.of_destination(name, self._known(name), self._clock.now_ms())
-        )
+        rows = self._among_all(name)
+        now_ms, routes = self._clock.now_ms(), self._context.routes
+        return answer(destination_report.of_destination(name, rows, now_ms, routes))
 
 
 def _check_class(fields: dict[str, Any], found: Report) -> None:

@@ -85,3 +85,19 @@ def test_a_limit_is_told_with_its_name_and_time(ops: Api) -> None:
     assert until is not None
     ops.clock.advance(62)
     assert told(ops, ids[1], *names) == [("a_worker", None)]
+
+
+def test_a_pool_tells_how_its_members_are(ops: Api) -> None:
+    asyncio.run(ops.store.queue.pools(ops.context.routes.pools))
+    ops.send(message(tags=["pair"]))
+    assert claim(ops)
+    ops.store.operations.suspend("spare", None, "moved")
+    found = ops.ask("GET", "/v1/destinations/pool:pair").json
+    assert [each["destination"] for each in found["data"]] == ["pool:pair"]
+    assert found["members"] == [
+        {"destination": "relay", "weight": 1, "state": "active", "until": None, "reason": None,
+         "in_flight": 1},
+        {"destination": "spare", "weight": 1, "state": "suspended", "until": None,
+         "reason": "moved", "in_flight": 0},
+    ]  # fmt: skip
+    assert "members" not in ops.ask("GET", "/v1/destinations/relay").json
