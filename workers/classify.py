@@ -86,12 +86,16 @@ def outcomes(
     by = f"by {transaction.place}" if transaction.place else ""
     note = "; ".join(filter(None, (transaction.trouble, transaction.protection, by)))
     unknown = transaction.dot_sent and transaction.data is None
+    replies = tuple([_outcome(transaction, index, direct) for index in indices])
+    bytes_sent = transaction.bytes_sent if unknown else 0
+    if all([reply.code // 100 == 2 for reply in transaction.recipients.values()]):
+        return Verdict(replies, False, note, bytes_sent)  # As a rule.
     told = () if direct else transaction.recipients.items()
     return Verdict(
-        tuple(_outcome(transaction, index, direct) for index in indices),
+        replies,
         False,
         note,
-        transaction.bytes_sent if unknown else 0,
+        bytes_sent,
         denied=frozenset(index for index, reply in told if _refuses_to_relay(reply)),
         left_over=_left_over(transaction),
     )

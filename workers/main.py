@@ -189,13 +189,7 @@ def _read() -> tuple[Settings, Outgoing]:
 
 
 def _sessions(settings: Settings, outgoing: Outgoing) -> int:
-    """Those that ordinary mail can have: what is worked beyond them would only stand in a line, and
-    before what other applications send later."""
-    share = settings.worker.critical_share
-    to_relays = sum(
-        max(1, each.connections - max(1, int(each.connections * share)))
-        for each in outgoing.relays + outgoing.sources
-    )
+    to_relays = sum(each.connections for each in outgoing.relays + outgoing.sources)
     # Legs that wait for DNS have a place, too: else a server that does not answer stops the relays.
     resolves = outgoing.direct or outgoing.routes.by_site
     return to_relays + (settings.direct.sessions if resolves else 0)

@@ -6,7 +6,7 @@ recipient alone, which `shared.shaping.rules` tells apart. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -62,9 +62,12 @@ class Throttle(msgspec.Struct, frozen=True):
 def refusals(transaction: Transaction) -> list[Refusal]:
     """The replies that refuse something, each once, as many as rules are asked about."""
     found: dict[Refusal, None] = {}
-    for refusal in _replies(transaction):
-        if refusal[0].code // 100 in (4, 5) and len(found) < MOST_ASKED:
-            found[refusal] = None
+    for reply in (transaction.trouble_reply, transaction.mail, transaction.data):
+        if reply is not None and reply.code // 100 in (4, 5):
+            found[reply, False] = None
+    for reply in transaction.recipients.values():
+        if reply.code // 100 in (4, 5) and len(found) < MOST_ASKED:
+            found[reply, True] = None
     return list(found)
 
 
@@ -86,11 +89,3 @@ def asked_for_less(refused: Sequence[Refusal], rules: Rules, provider: str) -> T
     rule, reply = max(found, key=lambda each: each[0].suspend_seconds)
     said = frozenset((each.code, each.enhanced) for _, each in found)
     return Throttle(rule, reply, said, frozenset(other))
-
-
-def _replies(transaction: Transaction) -> Iterator[Refusal]:
-    for reply in (transaction.trouble_reply, transaction.mail, transaction.data):
-        if reply is not None:
-            yield reply, False
-    for reply in transaction.recipients.values():
-        yield reply, True

@@ -131,7 +131,7 @@ def test_b17_only_signing_in_without_verified_tls_is_warned_of(
 
 
 @pytest.mark.parametrize(
-    ("route", "planned"), [({}, 8), ({"sites": ("*.a.test",)}, 208), ({"direct": True}, 208)]
+    ("route", "planned"), [({}, 10), ({"sites": ("*.a.test",)}, 210), ({"direct": True}, 210)]
 )
 def test_legs_that_ask_dns_have_a_place_beside_the_relays(
     route: dict[str, Any], planned: int
