@@ -88,8 +88,8 @@ def outcomes(
     unknown = transaction.dot_sent and transaction.data is None
     replies = tuple([_outcome(transaction, index, direct) for index in indices])
     bytes_sent = transaction.bytes_sent if unknown else 0
-    if all([reply.code // 100 == 2 for reply in transaction.recipients.values()]):
-        return Verdict(replies, False, note, bytes_sent)  # As a rule.
+    if not _refuses_somebody(transaction):  # As a rule.
+        return Verdict(replies, False, note, bytes_sent)
     told = () if direct else transaction.recipients.items()
     return Verdict(
         replies,
@@ -99,6 +99,13 @@ def outcomes(
         denied=frozenset(index for index, reply in told if _refuses_to_relay(reply)),
         left_over=_left_over(transaction),
     )
+
+
+def _refuses_somebody(transaction: Transaction) -> bool:
+    for reply in transaction.recipients.values():  # noqa: SIM110  # A quarter of what `any` takes.
+        if reply.code // 100 != 2:
+            return True
+    return False
 
 
 def room_for(transaction: Transaction) -> int:

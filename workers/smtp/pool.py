@@ -140,9 +140,12 @@ class Pool:
                 break
             self._idle.pop()
             connection.wake(delivery)
-        if self._wants_another() and self._ramp.may_open(self._loop.time()):
+        if not self._wants_another():
+            return
+        now = self._loop.time()
+        if self._ramp.may_open(now):
             self._gate.look(self)
-        wait = self._ramp.wait(self._loop.time())
+        wait = self._ramp.wait(now)
         if wait and self._retry is None and self._wants_another():
             self._retry = self._loop.call_later(wait, self._try_again)
 
