@@ -172,3 +172,31 @@ def test_a_host_that_the_policy_does_not_name_is_not_asked_at_all(tmp_path: Path
             assert here.last(mail)[:2] == (451, "4.7.0")
             assert server.connections == 0
             assert here.settle_accounts(mail)[:2] == ["accepted", "attempt"]
+
+
+def test_a_policy_in_testing_mode_holds_nothing_back_and_the_attempt_tells_of_it(
+    tmp_path: Path,
+) -> None:
+    """RFC 8461 section 5: whatever the host proves, and whether the policy names it or not."""
+    authority = Authority(tmp_path)
+    records = dict(WITH_POLICY)
+    for name, host in (("named", "mx.one.test"), ("other", "mx.other.test")):
+        records[f"{name}.test", "MX"] = [f"10 {host}."]
+        records[f"_mta-sts.{name}.test", "TXT"] = [txt("v=STSv1; id=1;")]
+        records[f"mta-sts.{name}.test", "A"] = ["127.0.0.1"]
+    records["mx.other.test", "A"] = ["127.0.0.3"]
+    with world(records) as here:
+        with_tls(here, authority, "wrong.test")
+        here.server("127.0.0.3")  # No TLS at all.
+        context = authority.server("mta-sts.named.test", "mta-sts.other.test")
+        here.policy(context, text("testing"))
+        with started(here, direct=ca(authority)) as here:
+            mail = here.system.send(to=["a@named.test", "b@other.test"])
+            here.system.wait_status(mail, "delivered")
+            assert here.hops(mail) == ["mx:mx.one.test", "mx:mx.other.test"]
+            noted = "MTA-STS policy in testing mode"
+            assert [each["note"] for each in here.attempts(mail)] == [
+                f"TLS unverified; by mx.one.test [127.0.0.2]; {noted}",
+                f"no TLS offered, sent in plain text; by mx.other.test [127.0.0.3]; {noted}",
+            ]
+            assert here.settle_accounts(mail) == ["accepted", "rerouted", "attempt", "attempt"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 import pytest
 
 from tests.support.kubernetes import (
@@ -24,6 +26,8 @@ PORTS = {
 """Which setting each port of a role is."""
 STORE_AND_DNS = {53, 6379, 6380}
 SMTP = {25, 465, 587, 2525}
+POLICIES = {443}
+"""MTA-STS policies are fetched by HTTPS (RFC 8461 section 3.3)."""
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
@@ -100,8 +104,19 @@ def test_roles_get_out_where_they_need_to_and_no_further(overlay: str) -> None:
     out = {name: _let_through(overlay, each, "egress") for name, each in pods(overlay)}
     assert out.pop("posthaste-web") == STORE_AND_DNS
     assert out.pop("posthaste-exporter") == STORE_AND_DNS
-    assert out.pop("posthaste-worker") == STORE_AND_DNS | SMTP
+    assert out.pop("posthaste-worker") == STORE_AND_DNS | SMTP | POLICIES
     assert all(ports == set() for ports in out.values()), out
+
+
+@each_overlay
+def test_b14_policies_are_fetched_from_public_addresses_only(overlay: str) -> None:
+    rules = named(overlay, "NetworkPolicy", "smtp")["spec"]["egress"]
+    (to,) = [each["to"] for each in rules if {p["port"] for p in each["ports"]} == POLICIES]
+    blocks = {each["ipBlock"]["cidr"]: each["ipBlock"]["except"] for each in to}
+    assert set(blocks) == {"0.0.0.0/0", "::/0"}
+    for inside in ("10.1.2.3", "169.254.169.254", "172.20.0.1", "192.168.1.1", "::1", "fd00::1"):
+        networks = [ip_network(each) for each in blocks["::/0" if ":" in inside else "0.0.0.0/0"]]
+        assert any(ip_address(inside) in each for each in networks), inside
 
 
 @each_overlay
