@@ -211,3 +211,14 @@ def test_these_servers_are_what_the_other_tests_take_them_for(here: Real) -> Non
         client.ehlo("client.test")
         with pytest.raises(smtplib.SMTPConnectError, match=r"421, .*too many connections"):
             smtplib.SMTP(busy, here.port)
+
+
+def test_who_is_too_many_for_a_transaction_goes_on_in_the_next_one(here: Real) -> None:
+    mail, message_id = here.mail(to=[f"{each}@few.test" for each in "abcde"])
+    here.system.wait_status(mail, "delivered")
+    assert len(here.mx.arrived(message_id, 5)) == 5
+    _, body, _ = here.system.ask("GET", f"/v1/messages/{mail}")
+    assert [each["attempt_count"] for each in body["recipients"]] == [1] * 5
+    refused = [each for each in here.attempts(mail) if each["code"] == 452]
+    assert refused  # Told by Postfix, and no attempt of anybody.
+    assert {(each["enhanced_code"], each["charged"]) for each in refused} == {("4.5.3", False)}
