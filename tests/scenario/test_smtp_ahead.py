@@ -10,6 +10,7 @@ from tests.support.smtp_client import (
     MESSAGE,
     SHORT,
     Held,
+    Talk,
     codes,
     envelope,
     letters,
@@ -35,6 +36,21 @@ def test_waiting_deliveries_go_through_one_session_in_order() -> None:
         assert "RSET" not in server.commands
 
 
+def sent_by_one_session(serve: Talk, count: int) -> list[Transaction]:
+    """Send so many messages at once to a server that does what the test says."""
+
+    async def run() -> list[Transaction]:
+        async with serving(serve) as port:
+            pool = Pool(relay_to(port, connections=1), reserved=0)
+            found = await asyncio.gather(
+                *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(count))
+            )
+            await pool.close()
+            return list(found)
+
+    return asyncio.run(run())
+
+
 def test_the_next_envelope_is_written_before_the_reply_is_there() -> None:
     """Shown on the bytes: one segment carries the end of the data and the next MAIL."""
     received: list[bytes] = []
@@ -53,16 +69,7 @@ def test_the_next_envelope_is_written_before_the_reply_is_there() -> None:
         writer.write(b"221 bye\r\n")
         await writer.drain()
 
-    async def run() -> list[Transaction]:
-        async with serving(serve) as port:
-            pool = Pool(relay_to(port, connections=1), reserved=0)
-            found = await asyncio.gather(
-                *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(2))
-            )
-            await pool.close()
-            return list(found)
-
-    found = asyncio.run(run())
+    found = sent_by_one_session(serve, 2)
     assert codes(found) == [250, 250]
     assert [each.data.text for each in found if each.data] == ["d", "h"]
     data, _, following = received[0].partition(b"\r\n.\r\n")
@@ -94,16 +101,7 @@ def test_a_server_that_takes_its_time_for_a_message_has_no_envelope_ahead() -> N
         writer.write(b"221 bye\r\n")
         await writer.drain()
 
-    async def run() -> list[Transaction]:
-        async with serving(serve) as port:
-            pool = Pool(relay_to(port, connections=1), reserved=0)
-            found = await asyncio.gather(
-                *(pool.send(envelope(f"r{n}@b.test"), MESSAGE, Held()) for n in range(3))
-            )
-            await pool.close()
-            return list(found)
-
-    assert codes(asyncio.run(run())) == [250] * 3
+    assert codes(sent_by_one_session(serve, 3)) == [250] * 3
     assert early == []
 
 
