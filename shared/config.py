@@ -43,6 +43,7 @@ _FILES = frozenset(
     {
         "key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key",
         "redis_password_file", "dsn_file", "address_key_file", "shaping_file",
+        "classification_file", "previous_key_file",
     }
 )  # fmt: skip
 
@@ -191,7 +192,7 @@ _LISTS = frozenset(
     {
         "schedule_seconds", "dkim_skip_headers", "certificates", "applications", "classes", "tags",
         "sender_domains", "recipient_domains", "sites", "relays", "weights", "servers",
-        "allow_networks",
+        "allow_networks", "domains",
     }
 )  # fmt: skip
 _REPLACED_BY_URL = (

@@ -123,6 +123,8 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The local address to connect from, instead of the relay's."""
     ehlo_name: str = ""
     """What to greet with, instead of the relay's."""
+    verp: Switch = "on"
+    """off: MAIL FROM is what the message says, also where `bounces.domains` is set."""
 
 
 class DirectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,9 +6,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from shared.errors import ConfigError
+from shared.feedback_settings import FeedbackSettings
 from shared.settings import LogSettings, SentrySettings, StoreSettings
 
 LEAST_KEY = 16
+LEAST_FEEDBACK_KEY = 32
 
 
 def read_secret(path: str, setting: str) -> str:
@@ -53,3 +55,25 @@ def address_key_of(settings: LogSettings) -> bytes:
     if key and len(key) < LEAST_KEY:
         raise ConfigError(f"log.address_key must have {LEAST_KEY} characters or more")
     return key.encode()
+
+
+def feedback_keys_of(settings: FeedbackSettings) -> tuple[bytes, ...]:
+    """The key that signs tokens, and the one before it, if any; empty when there is none.
+
+    Raises `ConfigError`.
+    """
+    if settings.key and settings.key_file:
+        raise ConfigError("give feedback.key or feedback.key_file, not both")
+    keys = {"feedback.key": settings.key}
+    if settings.key_file:
+        keys = {"feedback.key_file": read_secret(settings.key_file, "feedback.key_file")}
+    if settings.previous_key_file:
+        setting = "feedback.previous_key_file"
+        keys[setting] = read_secret(settings.previous_key_file, setting)
+    found = [(setting, key) for setting, key in keys.items() if key]
+    for setting, key in found:
+        if len(key) < LEAST_FEEDBACK_KEY:
+            raise ConfigError(f"{setting} must have {LEAST_FEEDBACK_KEY} characters or more")
+    if len(found) == 1 and settings.previous_key_file:
+        raise ConfigError("feedback.previous_key_file needs a feedback.key_file beside it")
+    return tuple(key.encode() for _, key in found)

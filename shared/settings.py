@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.feedback_settings import BounceSettings, FeedbackSettings, UnsubscribeSettings
 from shared.model.message import MessageClass
 from shared.outgoing_settings import (
     DirectSettings,
@@ -202,6 +203,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     direct: DirectSettings = DirectSettings()
     retry: RetrySettings = RetrySettings()
     dns: DnsSettings = DnsSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    bounces: BounceSettings = BounceSettings()
+    unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
     inbox: InboxSettings = InboxSettings()
     log: LogSettings = LogSettings()
     sentry: SentrySettings = SentrySettings()
@@ -210,6 +214,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_dkim: bool = False
     """Refuse a message at accept when there is no key for its From domain."""
     default_class: MessageClass = "transactional"
+    classification_file: str = ""
+    """Empty: `classification.toml` beside posthaste.toml, where there is one."""
     shaping_file: str = ""
     """Empty: `shaping.toml` beside posthaste.toml, where there is one."""
     shaping: ShapingSettings = ShapingSettings()

@@ -98,6 +98,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     """Size of the content before compression."""
     request_id: str = ""
     """Of the request that brought it; empty where an older release has accepted it."""
+    list: str = ""
+    """The list it is sent to the subscribers of, who can leave it by one click; empty: none."""
 
     @property
     def date_ms(self) -> int:

@@ -133,7 +133,8 @@ class Event(msgspec.Struct, frozen=True):
     """The stream's id: milliseconds, a dash, a number."""
     kind: str
     """accepted, attempt, cancelled, rescheduled, expired, crashed, dead, late, rerouted,
-    moved, requeued, dropped."""
+    moved, requeued, dropped; bounced, complained (news after the fact), unsubscribed, suppressed,
+    unsuppressed."""
     leg: bytes
     """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
     payload: bytes
@@ -241,7 +242,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """SETTLE with open recipients: when it is due again, from the store's now. RELEASE: how long
     to stay away (0: at once)."""
     counted: tuple[str, ...] = ()
-    """SETTLE: counters to raise by one; no spaces in their names."""
+    """SETTLE: counters to raise by one; no spaces in their names. `o|APPLICATION|SITE|WHAT` counts
+    an outcome (`shared.store.returns`), of the leg's class."""
     answered: bool = False
     """SETTLE: the next hop has answered MAIL, so its trouble is over."""
     pinned: bool = False

@@ -1,61 +1,16 @@
-"""Addresses: parsed once, strictly, into values that nothing parses again (B8, B9).
-
-The grammar is email-validator's, with no DNS. Ordinary ASCII addresses take a shorter way that
-accepts and refuses exactly the same. Domains become A-labels here and nowhere else.
-"""
+"""Addresses of a request: parsed once, strictly, into values that nothing parses again (B8, B9)."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-from email_validator import EmailNotValidError, validate_email
-
+from shared.addresses import mailbox
 from shared.model.message import Address
 from web.validation.report import Report, line
 
 MAX_ADDRESS = 1000
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
-_HOST = re.compile(r"[A-Za-z0-9.-]+\Z")
 _NAMED = re.compile(r"\s*(.*?)\s*<([^<>]*)>\s*\Z")
 _QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"\Z')
-
-
-def _ask_library(email: str) -> str | None:
-    try:
-        found = validate_email(
-            email,
-            check_deliverability=False,
-            test_environment=True,  # `.test` is a valid domain here.
-            strict=True,  # The lengths of RFC 5321 section 4.5.3.1.
-            allow_smtputf8=True,
-            allow_quoted_local=False,
-            allow_domain_literal=False,
-            allow_display_name=False,
-        )
-    except EmailNotValidError:
-        return None
-    return f"{found.local_part}@{found.ascii_domain}"
-
-
-@lru_cache(maxsize=16384)
-def ascii_domain(domain: str) -> str | None:
-    """A domain as lower-case A-labels; None when it is not one."""
-    found = _ask_library(f"x@{domain}")
-    return None if found is None else found.rpartition("@")[2]
-
-
-def canonical(email: str) -> str | None:
-    """An address with its domain as A-labels and its local part as given (NFC); None if invalid."""
-    local, at, domain = email.rpartition("@")
-    if "=?" in local:  # An encoded word: whoever decodes it sees another address.
-        return None
-    if at and email.isascii() and len(email) <= 254 and len(local) <= 64:
-        if _ATOMS.match(local) and _HOST.match(domain):
-            found = ascii_domain(domain)
-            return None if found is None else f"{local}@{found}"
-        return None
-    return _ask_library(email)
 
 
 def address(value: object, pointer: str, report: Report) -> Address | None:
@@ -92,7 +47,7 @@ def _object(value: dict[str, object], pointer: str, report: Report) -> Address |
 
 
 def _checked(email: str, name: str, pointer: str, report: Report) -> Address | None:
-    found = canonical(email)
+    found = mailbox(email)
     if found is None:
         if "," in email or ";" in email:
             detail = "Give several addresses as a list, not as one string."

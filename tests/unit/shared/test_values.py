@@ -179,13 +179,13 @@ def test_a_head_survives_packing() -> None:
 
 def test_a_field_at_the_end_of_a_head_is_no_new_format() -> None:
     """Releases read one another's records: workers are replaced one by one."""
-    new = head(metadata={"a": "b"}, content_bytes=7, request_id="req-1")
+    new = head(metadata={"a": "b"}, content_bytes=7, request_id="req-1", list="news")
     fields = list(get_type_hints(Head).items())
-    assert fields[-1][0] == "request_id"
+    assert fields[-1][0] == "list"
     older = msgspec.defstruct("Head", fields[:-1], array_like=True)
     record = older(*(getattr(new, name) for name, _ in fields[:-1]))
     written = b"\x01" + msgspec.msgpack.encode(record)
-    assert unpack_head(written) == msgspec.structs.replace(new, request_id="")
+    assert unpack_head(written) == msgspec.structs.replace(new, list="")
     assert msgspec.msgpack.decode(pack_head(new)[1:], type=older) == record
 
 
