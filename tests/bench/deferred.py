@@ -79,21 +79,23 @@ class Measured:
     full: dict[str, list[Cost]]
 
 
-def _info(server: RedisServer, section: str, name: str) -> int:
+def info_of(server: RedisServer, section: str, name: str) -> int:
+    """A number that INFO tells."""
     client = server.client()
     fields: Any = client.info(section)
     client.close()
     return int(fields[name])
 
 
-def _server_us(server: RedisServer) -> float:
+def server_us(server: RedisServer) -> float:
     """Processor time of the server's one thread that matters since its start, in microseconds."""
     assert server.process is not None
     return int(Path(f"/proc/{server.process.pid}/schedstat").read_text().split()[0]) / 1000
 
 
 @contextmanager
-def _server() -> Iterator[RedisServer]:
+def new_server() -> Iterator[RedisServer]:
+    """One whose file is not rewritten meanwhile."""
     server = RedisServer().start()
     try:
         client = server.client()
@@ -140,11 +142,11 @@ class Bench:
         await self._queue.close()
 
     async def _cost(self, what: Callable[[], Awaitable[int]]) -> Cost:
-        before, began = _server_us(self._server), time.perf_counter()
+        before, began = server_us(self._server), time.perf_counter()
         done = await what()
         took = time.perf_counter() - began
         assert done == WORKED, f"{done} of {WORKED}"
-        return Cost((_server_us(self._server) - before) / done, done / took)
+        return Cost((server_us(self._server) - before) / done, done / took)
 
     async def cycle(self, number: int) -> dict[str, Cost]:
         """Every phase once; afterwards the store is as it was."""
@@ -190,15 +192,15 @@ def measured() -> Measured:
     count = _fitting()
     packed = [len(pack_content(submission(n).message.content)[0]) for n in range(CONTENTS)]
     body_bytes = sum(packed) / CONTENTS
-    with _server() as empty, _server() as full:
-        before, began = _info(full, "memory", "used_memory_dataset"), time.perf_counter()
+    with new_server() as empty, new_server() as full:
+        before, began = info_of(full, "memory", "used_memory_dataset"), time.perf_counter()
         _load(full, count)
         took = time.perf_counter() - began
         spool = RedisSpool(settings(full.url))
         depth = spool.depth()
         spool.close()
         assert sum(depth.deferred_legs.values()) == count, depth
-        grown = _info(full, "memory", "used_memory_dataset") - before
+        grown = info_of(full, "memory", "used_memory_dataset") - before
         costs = asyncio.run(_take_turns(empty, full))
     return Measured(count, grown / count - body_bytes, body_bytes, took, *costs)
 

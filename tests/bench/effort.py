@@ -20,6 +20,7 @@ class Effort:
     """Of one message every two seconds."""
     steady_seconds: int = 10
     """At 200 messages a second, in each run."""
+    suppressions: int = 10_000_000
 
 
 FULL = Effort()
@@ -31,4 +32,5 @@ QUICK = Effort(
     signing_peer=False,
     spaced_samples=10,
     steady_seconds=4,
+    suppressions=200_000,
 )

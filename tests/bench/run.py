@@ -32,6 +32,7 @@ from tests.bench import (
     report,
     sites,
     spine,
+    suppression,
     suspended,
     throughput,
     urgent,
@@ -70,12 +71,14 @@ MINUTES: dict[str, Benchmark] = {
     "suspended": suspended.suspended,
     "sites": sites.sites,
     "applications": applications.applications,
+    "suppression": suppression.suppression,
 }
 """By name only: they take minutes, whatever the machine."""
 FIGURES = {**BARS, **PARTS, **MINUTES}
 QUICK_FIGURES = tuple(BARS)[:4]
 WITHOUT_SINK = {"latency", "deferred", "entry", "idle", "accept-batch", "accept-single", "fair",
-                "settle", "render", "limits", "urgent", "failover", "applications"}  # fmt: skip
+                "settle", "render", "limits", "urgent", "failover", "applications",
+                "suppression"}  # fmt: skip
 
 
 def _refusal(wanted: list[str]) -> str:

@@ -50,12 +50,6 @@ def submit(store: Store, *submissions: Submission) -> list[Accepted]:
     return [each for each in answers if isinstance(each, Accepted)]
 
 
-def of_list(submission: Submission, name: str) -> Submission:
-    head = msgspec.structs.replace(submission.message.head, list=name)
-    message = msgspec.structs.replace(submission.message, head=head)
-    return msgspec.structs.replace(submission, message=message)
-
-
 def to(submission: Submission, *emails: str) -> Submission:
     people = tuple(Recipient("to", email) for email in emails)
     head = msgspec.structs.replace(submission.message.head, recipients=people)
@@ -330,7 +324,7 @@ def test_what_stands_in_the_way_of_what(
     store: Store, fields: dict[str, Any], message_class: MessageClass, list_name: str, stands: bool
 ) -> None:
     def given() -> Submission:
-        return of_list(store.submission(message_class=message_class), list_name)
+        return store.submission(message_class=message_class, list_name=list_name)
 
     (before,) = submit(store, given())
     (claimed,) = store.claim(message_class, start=False).legs
@@ -413,7 +407,7 @@ def test_what_cannot_be_read_is_left_alone(store: Store) -> None:
     place = place_of(R0)
     name = f"ph:suppressed:{place[0]}"
     damaged = [b"\x02new", b"\x01\x00", b"\x01\xff\xff\x00", b"\xff", b""]
-    damaged += [EMPTY + b"\0\x0a\0" + bytes(9), EMPTY + pack_entry(entry())[:-1]]
+    damaged.append(EMPTY + pack_entry(entry())[:-1])
     for turn, packed in enumerate(damaged):
         store.client.hset(name, place[1:], packed)
         ends = store.clock.now_ms() + 1000
@@ -439,12 +433,17 @@ def test_an_entry_of_another_form_is_kept_where_it_is(store: Store) -> None:
     name = f"ph:suppressed:{place[0]}"
     form = bytearray(pack_entry(entry(expires_ms=1)))
     form[2] += 32
+    form += b"\0\x0a\0" + bytes(9) + b"\0\x01\x10"  # And two that are damaged inside.
     store.client.hset(name, place[1:], EMPTY + bytes(form))
     assert submit(store, store.submission())[0].suppressed == ()
     assert store.suppressions.add([entry()]) == [True]
     assert submit(store, store.submission())[0].suppressed == (0,)
-    assert store.suppressions.find(R0) == [entry()]
+    assert store.suppressions.find(R0) == everything(store) == [entry()]
+    assert store.suppressions.add([entry(source="x")]) == [False]
     assert store.suppressions.remove(R0, "", "")
+    store.suppressions.add([entry(R1, expires_ms=store.clock.now_ms() + 1)])
+    store.pump_for(8)
+    assert store.suppressions.count() == 0
     assert store.client.hget(name, place[1:]) == EMPTY + bytes(form)
 
 
@@ -459,4 +458,4 @@ def test_an_address_cannot_have_entries_without_end(store: Store) -> None:
     client: Any = store.client
     assert 250_000 < len(client.hget(f"ph:suppressed:{place[0]}", place[1:])) <= 262_144
     assert store.suppressions.count() == len(everything(store)) > 900
-    assert submit(store, of_list(store.submission(), entries[0].list))[0].suppressed == (0,)
+    assert submit(store, store.submission(list_name=entries[0].list))[0].suppressed == (0,)

@@ -14,6 +14,7 @@ from shared.clock import ManualClock
 from shared.hops import DestinationLimit, PoolMembers
 from shared.model.message import MessageClass
 from shared.model.status import Status
+from shared.model.suppression import REASONS, Reason, Suppression
 from shared.parting import parted
 from shared.store.limits import Override
 from shared.store.memory_shares import Shares
@@ -60,6 +61,22 @@ claim = st.tuples(
     st.sampled_from((True, True, False)),
 )
 settle = st.tuples(st.just("settle"), st.integers(0, 3), st.sampled_from(OUTCOMES))
+listed = (
+    st.integers(0, 5), st.sampled_from(("", "app", "shop")), st.sampled_from(("", "", "news")),
+)  # fmt: skip
+suppress = st.tuples(
+    st.just("suppress"),
+    st.lists(
+        st.tuples(*listed, st.sampled_from(REASONS), st.sampled_from((None, None, 0, 900, 7000))),
+        min_size=1, max_size=3,
+    ),
+    st.booleans(),
+)  # fmt: skip
+listing = st.one_of(
+    suppress,
+    st.tuples(st.just("unsuppress"), *listed),
+    st.tuples(st.just("start"), st.integers(0, 3)),
+)
 pump = st.tuples(st.just("pump"), st.sampled_from((1, 2, 5, 14)))
 seldom = st.one_of(
     st.tuples(st.just("release"), st.integers(0, 3), st.sampled_from((0, 3000))),
@@ -86,7 +103,9 @@ seldom = st.one_of(
     st.tuples(st.just("clear_limit"), st.sampled_from(LIMITED)),
 )  # fmt: skip
 steps = st.lists(
-    st.one_of(accept, claim, claim, settle, settle, pump, seldom, seldom), min_size=40, max_size=90
+    st.one_of(accept, claim, claim, settle, settle, pump, seldom, seldom, listing),
+    min_size=40,
+    max_size=90,
 )
 """Enough claims and settlements that legs get to every state (`SEEN` makes sure of it)."""
 
@@ -122,8 +141,48 @@ class Pair:
         options: dict[str, Any] = {
             "hops": (hop, "d"), "message_class": name, "recipients": recipients, "hold": hold,
             "deliver_by_in_ms": 7000 if soon else None, "application": application,
+            "list_name": "news" if recipients == 2 else "", "send_in_ms": when,
         }  # fmt: skip
-        self.ids.append(self.both("accept", **options, send_in_ms=when))
+        given = self.both("submission", **options)
+        (first,), (second,) = (store.spool.accept([given]) for store in self.stores)
+        assert first == second
+        assert isinstance(first, Accepted)
+        self.ids.append(first.message_id)
+        if first.suppressed:
+            whole = len(first.suppressed) == 2 * recipients
+            SEEN.add("all suppressed" if whole else "some suppressed")
+
+    def do_suppress(
+        self, many: list[tuple[int, str, str, Reason, int | None]], by_worker: bool
+    ) -> None:
+        now = self.clock.now_ms()
+        entries = [
+            Suppression(
+                f"r{at}@example.test", application, list_name, reason, "test", now,
+                None if wait is None else now + wait, f"{wait}",
+            )
+            for at, application, list_name, reason, wait in many
+        ]  # fmt: skip
+        first, second = (
+            store.run(store.queue().suppress(entries)) if by_worker
+            else store.suppressions.add(entries)
+            for store in self.stores
+        )  # fmt: skip
+        assert first == second
+
+    def do_unsuppress(self, at: int, application: str, list_name: str) -> None:
+        first, second = (
+            store.suppressions.remove(f"r{at}@example.test", application, list_name)
+            for store in self.stores
+        )
+        assert first == second
+
+    def do_start(self, at: int) -> None:
+        if self.claims:
+            claimed, _ = self.claims[-1 - at % len(self.claims)]
+            (answer,) = self.both("started", claimed)
+            if answer.suppressed:
+                SEEN.add("suppressed at start")
 
     def do_ration(self, hop: str, counts: list[int], quota: Quota, keyed: bool) -> None:
         """A batch of an application with a quota; with a key they may be replays."""
@@ -294,6 +353,11 @@ class Pair:
             first, second = (store.spool.get(identifier) for store in self.stores)
             assert first == second
         assert len({store.spool.uses("app") for store in self.stores}) == 1
+        pages = [store.suppressions.page("", 1000) for store in self.stores]
+        assert pages[0] == pages[1]
+        for at in range(2):
+            found = [store.suppressions.find(f"r{at}@example.test") for store in self.stores]
+            assert found[0] == found[1]
         limits = [store.operations.limits(LIMITED) for store in self.stores]
         assert limits[0] == limits[1]
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
@@ -388,6 +452,18 @@ def server(redis_server: RedisServer) -> RedisServer:
         ("set_limit", "mx:*", Override(0, 1, 0, 4, 0), 0), ("claim", "transactional", 4, True),
     ]
 )  # fmt: skip
+@example(
+    history=[
+        ("accept", "a", "transactional", 2, False, False, False),
+        ("suppress", [(0, "", "", "bounce", 7000), (2, "app", "news", "unsubscribe", None)], True),
+        ("claim", "transactional", 2, False), ("start", 0),
+        ("suppress", [(1, "app", "", "complaint", None)], False), ("start", 1),
+        ("accept", "a", "transactional", 1, True, False, True), ("pump", 14),
+        ("accept", "a", "critical", 1, False, False, True),
+        ("unsuppress", 1, "app", ""), ("start", 0), ("pump", 14),
+        ("accept", "a", "transactional", 1, False, False, True),
+    ]
+)  # fmt: skip
 def agree(server: RedisServer, history: list[tuple[Any, ...]]) -> None:
     server.client().flushall()  # This module's own server.
     clock = ManualClock()
@@ -406,5 +482,6 @@ def test_twins_agree(server: RedisServer) -> None:
     assert {
         "deferred", "in flight", "pause", "accepted", "attempt", "cancelled", "rescheduled",
         "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed", "override",
-        "slowed", "used", "moved", "turns",
+        "slowed", "used", "moved", "turns", "suppressed", "unsuppressed", "all suppressed",
+        "some suppressed", "suppressed at start",
     } <= SEEN, "the histories are too tame"  # fmt: skip

@@ -116,6 +116,7 @@ class Store:
         named: bool = True,
         identifier: bytes | None = None,
         text: str = "hello",
+        list_name: str = "",
     ) -> Submission:
         """A message with `recipients` for each hop, one leg a hop.
 
@@ -132,7 +133,7 @@ class Store:
             application, message_class, message_id_header(identifier, "a.test"),
             Address("a@a.test"), "a@a.test", people, "subject", now, send_at,
             None if deliver_by_in_ms is None else now + deliver_by_in_ms,
-            now + (deliver_by_in_ms or 5 * DAY_MS), "hold" if hold else "resend",
+            now + (deliver_by_in_ms or 5 * DAY_MS), "hold" if hold else "resend", list=list_name,
         )  # fmt: skip
         waiting = send_at is not None
         legs = tuple(

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from shared.errors import StoreUnavailable
 from shared.model.leg import Leg, LegState
 from shared.model.message import Address, Head, Recipient
 from shared.model.status import Status
+from shared.model.suppression import Suppression
 from shared.store.ports import Claimed
-from shared.store.suppressions import Started, Starting
+from shared.store.suppressions import Check, Started, Starting
 from workers.starts import GROUP, LEAST_AHEAD, Starts
 
 
@@ -32,6 +35,8 @@ class Store:
         self.slow.set()
         self.groups: list[int] = []
         self.lost: set[bytes] = set()
+        self.checks: list[Check | None] = []
+        self.suppressed: dict[int, Suppression] = {}
         self.away = False
 
     async def start(self, legs: Sequence[Starting]) -> list[Started]:
@@ -41,7 +46,10 @@ class Store:
         if self.away:
             raise StoreUnavailable("away")
         self.groups.append(len(legs))
-        return [Started(may_go=leg.leg_id not in self.lost) for leg in legs]
+        self.checks += [leg.check for leg in legs]
+        return [
+            Started(may_go=leg.leg_id not in self.lost, suppressed=self.suppressed) for leg in legs
+        ]
 
 
 def claimed(number: int, message_class: Any = "bulk", application: str = "app") -> Claimed:
@@ -115,6 +123,27 @@ def test_legs_are_started_in_groups_and_worked_in_order() -> None:
         assert sum(bench.store.groups) == 300
         assert len(bench.store.groups) < 15
         assert max(bench.store.groups) <= GROUP
+
+    run(work)
+
+
+def test_who_is_suppressed_by_now_goes_along() -> None:
+    """The list is asked about those only that are still to be sent to."""
+
+    async def work(bench: Bench) -> None:
+        bench.store.suppressed = {2: Suppression("c@c.test")}
+        one = claimed(1, "critical", "shop")
+        people = tuple(Recipient("to", each) for each in ("a@a.test", "b@b.test", "C@c.test"))
+        head = msgspec.structs.replace(one.head, recipients=people, list="news")
+        statuses = (Status.QUEUED, Status.DELIVERED, Status.DEFERRED)
+        leg = msgspec.structs.replace(one.leg, statuses=statuses)
+        lease: Any = Held()
+        bench.starts.put(msgspec.structs.replace(one, head=head, leg=leg), lease)
+        await settle()
+        addresses = ((0, "a@a.test"), (2, "c@c.test"))
+        assert bench.store.checks == [Check("app", "news", True, addresses)]
+        (worked,) = bench.in_slots
+        assert worked.suppressed == {2: Suppression("c@c.test")}
 
     run(work)
 

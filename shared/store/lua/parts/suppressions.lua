@@ -2,7 +2,8 @@
 -- end by themselves, swept -> how far the sweep has come. The entries are in suppressed:<n> HASH,
 -- <n> and the field being the three bytes of an address's place: see
 -- `shared/store/suppression_records.py`, which has the layout of what stands there, too.
--- What a newer release has written there, or is damaged, is left alone.
+-- What a newer release has written there, or is damaged, is left alone, and so is each entry of
+-- another form.
 local LISTED = P .. 'suppressed'
 local MOST_LISTED = 262144  -- Bytes at one place: about 4,000 entries of an address.
 local EXPIRING, OTHER_FORM = 16, 32
@@ -10,6 +11,7 @@ local EXPIRING, OTHER_FORM = 16, 32
 local function listed(place) return P .. 'suppressed:' .. byte(place) end
 
 local function moment(text, at)
+  if #text < at + 5 then return math.huge end  -- It is damaged.
   local high, low = struct.unpack('>HI4', text, at)
   return high * 4294967296 + low
 end
@@ -95,34 +97,61 @@ end
 -- Changes are made to places in memory, each read once a script, and written at its end.
 local places, more_listed, more_expiring, bytes_read = {}, 0, 0, 0
 
+local function text_at(place)
+  local text = call('HGET', listed(place), sub(place, 2)) or '\1'
+  bytes_read = bytes_read + #text
+  return text
+end
+
+-- Whether an entry can be put behind a text as it is: nothing there ends, or has the same identity.
+local function can_follow(text, identity)
+  if byte(text) ~= 1 or string.find(text, identity, 2, true) then return false end
+  local at, last = 2, #text
+  while at <= last do
+    local high, low, kind = byte(text, at, at + 2)
+    if not kind or kind >= EXPIRING then return false end
+    at = at + 2 + high * 256 + low
+  end
+  return at == last + 1
+end
+
 -- The entries at a place, without those that have ended; nil: they cannot be read.
 local function entries_at(place)
   local there = places[place]
-  if there then return there end
-  local text = call('HGET', listed(place), sub(place, 2)) or '\1'
-  bytes_read = bytes_read + #text
+  if there and there.of then return there end
+  local text = there and there.text or text_at(place)
+  local changed = there ~= nil
   if byte(text) ~= 1 then return nil end
-  there = { n = 0, size = 1, of = {}, changed = false }
+  there = { n = 0, size = 1, of = {} }
   local at, gone, gone_expiring = 2, 0, 0
   while at <= #text do
     local after, kind, begins = entry_at(text, at)
     if not after then return nil end
     local ends = kind < OTHER_FORM and identity_end(text, begins)
-    if kind < OTHER_FORM and (not ends or ends >= after) then return nil end
     if has_ended(text, at, kind) then
       gone, gone_expiring = gone + 1, gone_expiring + 1
     else
       there.n = there.n + 1
       there[there.n] = sub(text, at, after - 1)
-      if ends then there.of[sub(text, begins, ends)] = there.n end
+      if ends and ends < after then there.of[sub(text, begins, ends)] = there.n end
       there.size = there.size + after - at
     end
     at = after
   end
   more_listed, more_expiring = more_listed - gone, more_expiring - gone_expiring
-  there.changed = gone > 0
+  there.changed = changed or gone > 0
   places[place] = there
   return there
+end
+
+-- Most entries are the only new one at their place: it is not taken apart. 'n', or nil: it has to be.
+local function follow(place, entry, identity)
+  if places[place] then return nil end
+  local text = text_at(place)
+  if #text + #entry > MOST_LISTED or not can_follow(text, identity) then return nil end
+  places[place] = { text = text .. entry, size = #text + #entry, changed = true }
+  more_listed = more_listed + 1
+  return 'n'
 end
 
 -- Whether `old` gives way to `new`, which has the same identity: `gives_way` in
@@ -139,10 +168,15 @@ end
 -- Put an entry on the list: 'n' it is new, 'o' it is not, 'f' there are too many at its place, 'x' that
 -- place cannot be read. `payload` is the event's.
 local function put_listed(place, entry, payload)
-  local there = entries_at(place)
-  if not there then return 'x' end
   local _, kind, begins = entry_at(entry, 1)
   local identity = sub(entry, begins, identity_end(entry, begins))
+  if follow(place, entry, identity) then
+    if has(kind, EXPIRING) then more_expiring = more_expiring + 1 end
+    event('suppressed', '', payload)
+    return 'n'
+  end
+  local there = entries_at(place)
+  if not there then return 'x' end
   local old = there.of[identity]
   if old and (there[old] == entry or not gives_way(there[old], entry)) then return 'o' end
   local size = there.size + #entry - (old and #there[old] or 0)
@@ -183,7 +217,8 @@ local function write_listed()
   for place, there in pairs(places) do
     if there.changed then
       if there.size > 1 then
-        call('HSET', listed(place), sub(place, 2), '\1' .. table.concat(there))
+        local text = there.text or '\1' .. table.concat(there)
+        call('HSET', listed(place), sub(place, 2), text)
       else
         call('HDEL', listed(place), sub(place, 2))
       end
