@@ -11,7 +11,6 @@ local EXPIRING, OTHER_FORM = 16, 32
 local function listed(place) return P .. 'suppressed:' .. byte(place) end
 
 local function moment(text, at)
-  if #text < at + 5 then return math.huge end  -- It is damaged.
   local high, low = struct.unpack('>HI4', text, at)
   return high * 4294967296 + low
 end
@@ -25,8 +24,9 @@ local function entry_at(text, at)
   return after, kind, at + (has(kind, EXPIRING) and 15 or 9)
 end
 
-local function has_ended(text, at, kind)
-  return kind < OTHER_FORM and has(kind, EXPIRING) and moment(text, at + 9) <= now
+local function has_ended(text, at, kind, after)
+  local can = kind < OTHER_FORM and has(kind, EXPIRING) and after >= at + 15  -- Else it is damaged.
+  return can and moment(text, at + 9) <= now
 end
 
 -- Where an identity ends that begins at `at`; nil when it is damaged.
@@ -44,13 +44,13 @@ local function entry_of(text, identity)
   local at = 2
   local after, kind, begins = entry_at(text, at)
   while found do  -- It may be part of what another entry says.
-    while after and begins < found do
+    while after and after <= found do
       at = after
       after, kind, begins = entry_at(text, at)
     end
     if not after then return nil end
     if begins == found and kind < OTHER_FORM then
-      if has_ended(text, at, kind) then return nil end
+      if has_ended(text, at, kind, after) then return nil end
       return sub(text, at, after - 1), kind % EXPIRING
     end
     found = string.find(text, identity, found + 1, true)
@@ -128,7 +128,7 @@ local function entries_at(place)
     local after, kind, begins = entry_at(text, at)
     if not after then return nil end
     local ends = kind < OTHER_FORM and identity_end(text, begins)
-    if has_ended(text, at, kind) then
+    if has_ended(text, at, kind, after) then
       gone, gone_expiring = gone + 1, gone_expiring + 1
     else
       there.n = there.n + 1

@@ -7,7 +7,7 @@ local function some_ended(text)
   while byte(text) == 1 and at <= #text do
     local after, kind = entry_at(text, at)
     if not after then return false end
-    if has_ended(text, at, kind) then return true end
+    if has_ended(text, at, kind, after) then return true end
     at = after
   end
   return false
