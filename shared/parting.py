@@ -14,8 +14,14 @@ from shared.routing import MAX_RECIPIENTS, Routes
 
 
 def rerouted(leg: Leg, head: Head, routes: Routes) -> tuple[Leg, ...]:
-    """The legs that replace one, each with its hop as the routes have it."""
-    return parted(leg, routes.hops_of(head, leg.indices()))
+    """The legs that replace one, each with its hop as the routes have it.
+
+    Who has a final status stays with the first of the others: alone it would be a leg to nobody.
+    """
+    indices = leg.open_indices()
+    hops = dict(zip(indices, routes.hops_of(head, indices), strict=True))
+    first = next(iter(hops.values()), leg.hop)
+    return parted(leg, [hops.get(index, first) for index in leg.indices()])
 
 
 def portioned(

@@ -24,6 +24,7 @@ from shared.store.suppressions import AcceptedPayload, check_of
 from shared.store.unreadable import shown
 
 IDEMPOTENCY_MS = 24 * 3_600_000
+_UNTRIED = OPEN | {Status.SUPPRESSED}
 
 
 class MemorySpool:
@@ -173,10 +174,13 @@ class MemorySpool:
             for _, leg in legs:
                 if leg.state is LegState.LEASED:
                     return Changed(ChangeKind.IN_FLIGHT, self.get(message_id))
-                untried = leg.state in (LegState.READY, LegState.WAITING) and not leg.attempts
-                untried = untried and not leg.history
-                if not untried or any(status not in OPEN for status in leg.statuses):
+                if leg.attempts or leg.history or not _UNTRIED.issuperset(leg.statuses):
                     return Changed(ChangeKind.TOO_LATE, self.get(message_id))
+            legs = [each for each in legs if each[1].state is not LegState.FINAL]
+            if any(leg.state not in (LegState.READY, LegState.WAITING) for _, leg in legs):
+                return Changed(ChangeKind.TOO_LATE, self.get(message_id))
+            if not legs:  # Everybody is suppressed.
+                return Changed(ChangeKind.TOO_LATE, self.get(message_id))
             state.heads[message_id] = pack_head(
                 msgspec.structs.replace(head, send_at_ms=send_at_ms, give_up_ms=give_up_ms)
             )

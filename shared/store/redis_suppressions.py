@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -119,7 +120,7 @@ class RedisSuppressions:
             entries = self._live(packed)
             if application is not None:
                 entries = [each for each in entries if each.application == application]
-            yield from sorted((position_of(each), each) for each in entries)
+            yield from sorted(((position_of(each), each) for each in entries), key=itemgetter(0))
 
     def _lengths(self, number: int) -> dict[int, int]:
         """How many fields this hash and some further ones have."""

@@ -12,7 +12,7 @@ from shared.model.leg import LegState
 from shared.model.message import MessageClass, Recipient
 from shared.model.status import Status
 from shared.model.suppression import Reason, Suppression
-from shared.store.ports import Accepted, AcceptKind, Idempotency, Submission
+from shared.store.ports import Accepted, AcceptKind, ChangeKind, Idempotency, Submission
 from shared.store.quotas import Quota
 from shared.store.suppression_records import EMPTY, pack_entry, place_of
 from shared.store.suppressions import AcceptedPayload, Unsuppressed
@@ -287,6 +287,24 @@ def test_one_leg_of_several_may_have_nobody_left(store: Store) -> None:
     assert claimed.leg.hop == "a"
     store.settle(settlement(claimed, Status.SUPPRESSED, Status.DELIVERED))
     assert store.spool.depth().finished_messages == 1
+    store.reconcile()
+
+
+def test_what_is_left_of_a_scheduled_message_can_have_another_time(store: Store) -> None:
+    store.suppressions.add([entry(R0), entry(R1), entry(R2)])
+    some = submit(store, store.submission(hops=("a", "b"), recipients=2, send_in_ms=5000))[0]
+    nobody = submit(store, store.submission(hops=("a", "b"), send_in_ms=5000))[0]
+    when = store.clock.now_ms() + 60_000
+    change = store.spool.reschedule(some.message_id, when, when + DAY)
+    assert change.kind is ChangeKind.CHANGED
+    assert store.statuses(some.message_id) == ["suppressed"] * 3 + ["scheduled"]
+    change = store.spool.reschedule(nobody.message_id, when, when + DAY)
+    assert change.kind is ChangeKind.TOO_LATE
+    assert store.spool.cancel(nobody.message_id).kind is ChangeKind.TOO_LATE
+    store.pump_for(30)
+    assert store.claim().legs == ()
+    assert store.spool.cancel(some.message_id).kind is ChangeKind.CHANGED
+    assert store.statuses(some.message_id) == ["suppressed"] * 3 + ["cancelled"]
     store.reconcile()
 
 

@@ -17,11 +17,16 @@ for number = 0, first.legs - 1 do
   local l = number == 0 and first or load_leg(id)
   if not l then return 't' end
   if l.state == LEASED then return 'f' end
-  local untried = (l.state == READY or l.state == WAITING) and l.attempts == 0
-    and l.tail == '\144'  -- No history either: it was not queued again, and has ended no worker.
-  if not untried or string.find(l.statuses, '[^qsf]') then return 't' end
-  legs[#legs + 1] = { id, l }
+  -- No history either: it was not queued again, and has ended no worker.
+  local untried = l.attempts == 0 and l.tail == '\144'
+  if not untried or string.find(l.statuses, '[^qsfp]') then return 't' end
+  if l.state == READY or l.state == WAITING then
+    legs[#legs + 1] = { id, l }
+  elseif l.state ~= FINAL then
+    return 't'
+  end
 end
+if #legs == 0 then return 't' end  -- Everybody is suppressed.
 call('HSET', P .. 'head:' .. b, m, ARGV[6])
 for i = 1, #legs do
   local id, l = legs[i][1], legs[i][2]

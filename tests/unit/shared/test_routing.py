@@ -18,6 +18,7 @@ from shared.errors import ConfigError
 from shared.hops import PoolMembers
 from shared.model.leg import LegState
 from shared.model.message import Address, Head, Recipient
+from shared.model.status import Status
 from shared.outgoing import outgoing_from
 from shared.parting import legs_of, rerouted
 from shared.routing import MAX_RECIPIENTS, UNDECIDED_HOP, Routes
@@ -117,6 +118,9 @@ def test_what_is_left_of_a_leg_is_routed_anew() -> None:
     found = rerouted(leg, mail, after)
     assert [(each.hop, each.recipients) for each in found] == [("main", (0, 2)), ("eu", (1,))]
     assert [len(each.statuses) for each in found] == [2, 1]
+    done = (Status.QUEUED, Status.SUPPRESSED, Status.QUEUED)
+    (whole,) = rerouted(msgspec.structs.replace(leg, statuses=done), mail, after)
+    assert (whole.hop, whole.recipients, whole.statuses) == ("main", (0, 1, 2), done)
 
 
 @pytest.mark.parametrize(
