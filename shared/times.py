@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:[Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII
 )
 _FRACTION = re.compile(r"\.(\d+)")
 _DURATION = re.compile(r"(\d{1,6})(s|m|h|d)\Z", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -22,7 +24,7 @@ def parsed(text: str) -> int | None:
         return None
     text = _FRACTION.sub(lambda match: f".{match[1][:6]:0<6}", text.upper().replace("Z", "+00:00"))
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
+        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except OverflowError as error:
         raise ValueError("there is no such time") from error
 

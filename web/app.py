@@ -20,7 +20,17 @@ from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
 from web.measure import Meter, lone_meter
-from web.views import batches, dead_letters, destinations, health, limits, messages, quota
+from web.views import (
+    batches,
+    dead_letters,
+    destinations,
+    health,
+    limits,
+    messages,
+    quota,
+    suppression_files,
+    suppressions,
+)
 from web.views.context import Context
 
 DRAINED_BYTES = 128 * 1024 * 1024
@@ -50,6 +60,8 @@ def create_app(settings: Settings, services: Services, context: Context | None =
     app.register_blueprint(limits.blueprint(context))
     app.register_blueprint(dead_letters.blueprint(context))
     app.register_blueprint(quota.blueprint(context))
+    app.register_blueprint(suppressions.blueprint(context))
+    app.register_blueprint(suppression_files.blueprint(context))
     app.register_blueprint(health.blueprint(context))
     return app
 

@@ -122,6 +122,15 @@ def interrupted(reason: str, done: int, members: Mapping[str, object]) -> Proble
     return _unavailable("interrupted", detail, members)
 
 
+def interrupted_import(reason: str, members: Mapping[str, object]) -> Problem:
+    """503 for an import of which the store took a part; `members` say how much."""
+    done = int(str(members["imported"])) + int(str(members["unchanged"]))
+    _log.warning("interrupted", reason=reason, done=done)
+    doubt = f" and at most {members['in_doubt']} more" if members["in_doubt"] else ""
+    detail = f"{done} rows{doubt} were taken, then the store went away. Send the file again."
+    return _unavailable("interrupted", detail, members)
+
+
 def _unavailable(code: str, detail: str, members: Mapping[str, object] | None = None) -> Problem:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return Problem(503, code, detail, headers=headers, members=members)

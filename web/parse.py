@@ -33,11 +33,11 @@ def read_json(request: Request, *, max_bytes: int, max_depth: int) -> Any:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8"):
         raise Problem(415, "unsupported_charset", "The body must be UTF-8.")
-    return parse_json(_decoded(request, max_bytes), max_depth)
+    return parse_json(read_body(request, max_bytes), max_depth)
 
 
-def _decoded(request: Request, max_bytes: int) -> bytes:
-    """The body, decompressed within the limit."""
+def read_body(request: Request, max_bytes: int) -> bytes:
+    """The body, decompressed within the limit. Raises `Problem`."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         raise Problem(415, "unsupported_encoding", "Content-Encoding must be gzip or absent.")

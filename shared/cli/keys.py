@@ -17,6 +17,7 @@ from shared.errors import ConfigError
 from shared.model.message import CLASSES, MessageClass
 from shared.store.keys import SCOPES, ApiKey, Scope
 from shared.store.redis_keys import RedisKeys
+from shared.suppressing.entry import EVERYBODY
 
 _home = click.option(
     "--home", type=click.Path(path_type=Path), help="Use the store of the `up` in this directory."
@@ -55,6 +56,8 @@ def create(
     """
     if not application.strip() or not application.isprintable() or len(application) > 64:
         raise ConfigError("--app must be 1 to 64 printable characters")
+    if application.strip() == EVERYBODY:
+        raise ConfigError(f"--app {EVERYBODY} means all applications elsewhere: choose a name")
     try:
         checked = tuple(domain_of(each) for each in domains)
     except ConfigError as error:
