@@ -33,6 +33,7 @@ from shared.cli.quota import quota
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.route import route
 from shared.cli.shaping import shaping
+from shared.cli.suppression import suppression
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
 
@@ -86,6 +87,7 @@ for command in (
     up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, destinations,
     message,
     dead, uncertain, suspend, resume, flush, move, limit, route, shaping, quota,
+    suppression,
     log_hash,
 ):  # fmt: skip
     cli.add_command(command)

@@ -26,6 +26,7 @@ from shared.settings import Settings
 from shared.store.operations import Destination
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_spool import RedisSpool
+from shared.store.redis_suppressions import RedisSuppressions
 from shared.times import duration_seconds, parsed
 
 NOT_FOUND = 1
@@ -49,6 +50,7 @@ class Store(msgspec.Struct, frozen=True):
     clock: Clock
     spool: RedisSpool
     operations: RedisOperations
+    suppressions: RedisSuppressions
 
     @property
     def redrive(self) -> Redrive:
@@ -89,11 +91,13 @@ def opened(home: Path | None) -> Iterator[Store]:
     """The store of an installation, or the configured one."""
     settings = settings_for(home)
     spool, operations = RedisSpool(settings, connections=2), RedisOperations(settings)
+    suppressions = RedisSuppressions(settings)
     try:
-        yield Store(settings, SystemClock(), spool, operations)
+        yield Store(settings, SystemClock(), spool, operations, suppressions)
     finally:
         spool.close()
         operations.close()
+        suppressions.close()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from __future__ import annotations
 import email.utils
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
 import msgspec
 
@@ -25,7 +25,7 @@ from shared.addresses import mailbox
 from shared.model.suppression import Reason
 from shared.suppressing.cells import unguarded
 from shared.suppressing.entry import EVERYBODY, Wrong, tidy_detail
-from shared.times import parsed, shown
+from shared.times import shown
 
 COLUMNS = (
     "address", "application", "list", "reason", "source", "created_at", "expires_at", "detail",
@@ -49,6 +49,7 @@ _REASONS: dict[str, Reason] = {
 }  # fmt: skip
 _NOT_IN_NAMES = re.compile(r"[\s_-]")
 _EPOCH = re.compile(r"\d{9,10}(?:\.\d{1,9})?\Z", re.ASCII)
+_MONTH = re.compile(r"\d [A-Za-z]{3} \d")
 _SQL_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?: ?(?:Z|UTC))?\Z", re.ASCII
 )
@@ -171,10 +172,10 @@ def _rfc3339(text: str) -> str | None:
             return shown(int(float(text) * 1000))
         if found := _SQL_TIME.match(text):
             return f"{found[1]}T{found[2]}Z"
-        if parsed(text) is None and text[:1].isalpha():
+        if _MONTH.search(text):
             at = email.utils.parsedate_to_datetime(text)
-            at = at.replace(tzinfo=at.tzinfo or UTC)
-            return None if at < datetime(1970, 1, 1, tzinfo=UTC) else at.isoformat()
+            # The library takes the year 1, by which Mailgun says nothing, for 2001.
+            return None if " 0001 " in text else at.replace(tzinfo=at.tzinfo or UTC).isoformat()
     except (ValueError, OverflowError):
         pass
     return text

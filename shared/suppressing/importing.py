@@ -160,11 +160,7 @@ class Import:
             told.refused.append(Wrong("", "empty", "There is no header row in it."))
 
     def _header(self, records: Records, cells: list[str]) -> Header | None:
-        """The columns, and what stands between them: a semicolon or tab where no comma does."""
-        if len(cells) == 1:
-            for delimiter in ";\t":
-                if delimiter in cells[0]:
-                    records.delimiter, cells = delimiter, cells[0].split(delimiter)
+        """What the columns mean; None when the file is refused."""
         header, wrong = header_of(cells, self._options.reason, ignore=self._options.ignore_columns)
         self.told.refused += wrong
         if header is not None:

@@ -3,7 +3,8 @@
 Takes pieces of bytes, gives records with the line they begin in, or what is wrong with them. Unlike
 with the standard library's reader, one bad row costs one row: a quotation mark that nobody closes,
 a field of a megabyte or bytes that are not UTF-8 are named, and it goes on in the next line. Line
-ends are CRLF, LF or CR; a byte order mark is passed by.
+ends are CRLF, LF or CR; a byte order mark is passed by; between cells stand commas, or what stands
+in the first line, where that has no comma.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Records:
         self._lines = _lines(pieces)
         self._again: deque[_Line] = deque()
         """Lines of a record that was none: each is looked at by itself."""
-        self.delimiter = ","
+        self._delimiter = ""
         self.plausible: Callable[[list[str]], bool] = bool
         """Whether a record of several lines can be one; else its first line is broken."""
 
@@ -87,9 +88,12 @@ class Records:
             text = data.decode()
         except UnicodeDecodeError:
             return Broken(number, "bad_encoding", "Is not UTF-8: save the file as UTF-8.")
+        if not self._delimiter and text.strip():
+            self._delimiter = next((each for each in ",;\t" if each in text), ",")
+        delimiter = self._delimiter or ","
         if '"' not in text:
-            return Record(number, text.rstrip("\r\n").split(self.delimiter))
-        rows = csv.reader([text], delimiter=self.delimiter, strict=True, skipinitialspace=True)
+            return Record(number, text.rstrip("\r\n").split(delimiter))
+        rows = csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True)
         try:
             return Record(number, next(rows))
         except csv.Error:

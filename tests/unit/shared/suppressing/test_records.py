@@ -37,7 +37,10 @@ def read(data: bytes, size: int = 7, columns: int | None = None) -> list[tuple[i
         (b"\xffa\nc", [(1, "bad_encoding"), (2, ["c"])]),
         (b'a,"b"x\nc,d', [(1, "bad_quotes"), (2, ["c", "d"])]),
         (b'"a,b\nc,d\ne,f', [(1, "bad_quotes"), (2, ["c", "d"]), (3, ["e", "f"])]),
-        (b'"a,b\nc,d\n"e,f\ng', [(1, "bad_quotes"), (2, ["c", "d"]), (3, "bad_quotes"), (4, ["g"])]),
+        (
+            b'"a,b\nc,d\n"e,f\ng',
+            [(1, "bad_quotes"), (2, ["c", "d"]), (3, "bad_quotes"), (4, ["g"])],
+        ),
         (b'a,5" b\nc,d\ne,5" f', [(1, "bad_quotes"), (2, ["c", "d"]), (3, "bad_quotes")]),
     ],
 )
@@ -81,9 +84,11 @@ def test_memory_is_bounded() -> None:
         tracemalloc.stop()
 
 
+TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=9)
+
+
 @given(
-    rows=st.lists(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=9),
-                           min_size=2, max_size=3), max_size=9),
+    rows=st.lists(st.lists(TEXTS, min_size=2, max_size=3), max_size=9),
     end=st.sampled_from(["\r\n", "\n"]),
     size=st.integers(1, 9),
 )  # fmt: skip
