@@ -56,6 +56,8 @@ def create(
     """
     if not application.strip() or not application.isprintable() or len(application) > 64:
         raise ConfigError("--app must be 1 to 64 printable characters")
+    if len(application.encode()) > 255:
+        raise ConfigError("--app must be at most 255 bytes in UTF-8")
     if application.strip() == EVERYBODY:
         raise ConfigError(f"--app {EVERYBODY} means all applications elsewhere: choose a name")
     try:

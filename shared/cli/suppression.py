@@ -22,7 +22,7 @@ from shared.cli.operate import (
 from shared.cli.suppression_files import export, import_
 from shared.errors import ConfigError
 from shared.model.suppression import REASONS, Suppression
-from shared.store.suppressions import Suppressions
+from shared.store.suppressions import Page, Suppressions
 from shared.suppressing.entry import (
     EVERYBODY,
     Asking,
@@ -183,7 +183,7 @@ def list_entries(
     entries: list[Suppression] = []
     with opened(home) as store:
         while not entries:
-            page = store.suppressions.page(cursor, limit, whose)
+            page = _page(store.suppressions, cursor, limit, whose)
             cursor = page.next_cursor
             entries = [
                 each for each in page.entries
@@ -194,6 +194,13 @@ def list_entries(
     _print(entries, cursor or None, as_json)
     if not entries:
         raise SystemExit(NOT_FOUND)
+
+
+def _page(there: Suppressions, cursor: str, limit: int, whose: str | None) -> Page:
+    try:
+        return there.page(cursor, limit, whose)
+    except ValueError:
+        raise ConfigError("--cursor: take it from the page before") from None
 
 
 def _print(entries: list[Suppression], cursor: str | None, as_json: bool) -> None:

@@ -25,6 +25,8 @@ MOST_DETAIL = 100
 MOST_ADDRESS = 320
 """Characters; what is longer is not looked at."""
 _MOST_NAME = 64
+_MOST_BYTES = 255
+"""Of a name and of a detail, in UTF-8: that the store keeps."""
 _MOST_READ = 400
 _CLOCKS_APART_MS = 86_400_000
 """An entry from another machine may be from so far ahead."""
@@ -108,7 +110,7 @@ def application_of(value: Any, wrong: list[Wrong]) -> str:
     if value is None or value == EVERYBODY:
         return ""
     name = value.strip() if isinstance(value, str) else ""
-    if 0 < len(name) <= _MOST_NAME and name.isprintable():
+    if _is_name(name):
         return name
     text = f'The name of an application, or "{EVERYBODY}" for everybody\'s.'
     wrong.append(Wrong("application", "bad_value", text))
@@ -120,16 +122,22 @@ def list_of(value: Any, wrong: list[Wrong]) -> str:
     if value is None or value == "":
         return ""
     name = unicodedata.normalize("NFC", value) if isinstance(value, str) else ""
-    if 0 < len(name) <= _MOST_NAME and name.isprintable() and name == name.strip():
+    if _is_name(name) and name == name.strip():
         return name
     text = f"1 to {_MOST_NAME} printable characters; leave it out for all mail."
     wrong.append(Wrong("list", "bad_value", text))
     return ""
 
 
+def _is_name(text: str) -> bool:
+    printable = 0 < len(text) <= _MOST_NAME and text.isprintable()
+    return printable and len(text.encode()) <= _MOST_BYTES
+
+
 def wrong_detail(value: Any) -> str:
     """What is wrong with a detail; empty when nothing is."""
-    if isinstance(value, str) and len(value) <= MOST_DETAIL and value.isprintable():
+    fits = isinstance(value, str) and len(value) <= MOST_DETAIL and value.isprintable()
+    if fits and len(value.encode()) <= _MOST_BYTES:
         return "Must not hold an address." if _ADDRESS.search(value) else ""
     return f"At most {MOST_DETAIL} printable characters, without addresses."
 
@@ -141,7 +149,7 @@ def tidy_detail(text: str) -> str:
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     while (fewer := _ADDRESS.sub("[address]", text)) != text:
         text = fewer
-    return text[:MOST_DETAIL].rstrip()
+    return text[:MOST_DETAIL].encode()[:_MOST_BYTES].decode(errors="ignore").rstrip()
 
 
 def entry_shown(entry: Suppression) -> dict[str, Any]:

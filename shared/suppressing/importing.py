@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from shared.errors import OutcomeUnknown, StoreError
+from shared.errors import StoreError, StoreFull, StoreUnavailable
 from shared.model.suppression import Reason, Suppression
-from shared.store.suppressions import MOST_AT_ONCE, Suppressions
+from shared.store.suppressions import Suppressions
 from shared.suppressing.columns import Header, fields_of, header_of
 from shared.suppressing.entry import Asking, Wrong, entry_of
 from shared.suppressing.records import Broken, Records
 
 PIECE_BYTES = 65_536
+STEP = 500
+"""Entries that are put on the list at once: as many as one script takes, so that none of them is
+there when the store has refused it."""
 _BEGINNINGS = (
     ((b"\xff\xfe", b"\xfe\xff"), "It is UTF-16: save it as UTF-8 (in Excel, CSV UTF-8)."),
     ((b"PK\x03\x04",), "It is a spreadsheet or an archive: save it as CSV."),
@@ -106,7 +109,7 @@ class Import:
         waiting: list[Suppression] = []
         for entry in self._entries(pieces()):
             waiting.append(entry)
-            if len(waiting) == MOST_AT_ONCE:
+            if len(waiting) == STEP:
                 if not self._add(waiting):
                     return told
                 waiting = []
@@ -120,10 +123,10 @@ class Import:
         try:
             new = sum(self._store.add(entries))
         except StoreError as error:
-            unknown = isinstance(error, OutcomeUnknown)
-            if not unknown and not (told.imported or told.unchanged):
+            refused = isinstance(error, (StoreUnavailable, StoreFull))
+            if refused and not (told.imported or told.unchanged):
                 raise
-            told.interrupted, told.in_doubt = str(error), len(entries) if unknown else 0
+            told.interrupted, told.in_doubt = str(error), 0 if refused else len(entries)
             return False
         told.imported += new
         told.unchanged += len(entries) - new
@@ -154,7 +157,7 @@ class Import:
                 entry = self._entry(record.line, record.cells, header)
                 if entry is not None:
                     yield entry
-                if self._options.dry_run and told.rows % MOST_AT_ONCE == 0:
+                if self._options.dry_run and told.rows % STEP == 0:
                     self._progress(told)
         if header is None and not told.refused:
             told.refused.append(Wrong("", "empty", "There is no header row in it."))

@@ -15,10 +15,11 @@ from werkzeug.routing import BaseConverter
 
 from shared.model.suppression import Suppression
 from shared.store.keys import ApiKey
-from shared.store.suppressions import MOST_AT_ONCE
+from shared.store.suppressions import MOST_AT_ONCE, Page
 from shared.suppressing.entry import EVERYBODY, Asking, entry_shown
+from shared.suppressing.importing import STEP
 from web.answers import answer
-from web.errors import Problem, changing, invalid
+from web.errors import FieldError, Problem, changing, invalid
 from web.validation.report import Report
 from web.validation.suppression import Asked, address_in_path, asked, checked
 from web.views.context import Context
@@ -99,7 +100,9 @@ class _Views:
         entries = [checked(item, on_behalf) for item in items]
         good = [each for each in entries if isinstance(each, Suppression)]
         with changing():
-            new = iter(self._list.add(good) if good else [])
+            added = self._list.add(good[:STEP]) if good else []
+        added += self._list.add(good[STEP:]) if good[STEP:] else []  # What fails now: not all.
+        new = iter(added)
         results = [
             {"error": each.body()} if isinstance(each, Problem) else self._added(each, next(new))
             for each in entries
@@ -132,7 +135,7 @@ class _Views:
         """The next entries that are wanted, maybe none, and where it goes on."""
         cursor = wanted.cursor
         for _ in range(_PAGES):
-            page = self._list.page(cursor, wanted.limit, application)
+            page = self._read(cursor, wanted.limit, application)
             cursor = page.next_cursor
             found = [
                 each for each in page.entries
@@ -141,6 +144,13 @@ class _Views:
             if found or not cursor:
                 break
         return found, cursor or None
+
+    def _read(self, cursor: str, limit: int, application: str | None) -> Page:
+        try:
+            return self._list.page(cursor, limit, application)
+        except ValueError:
+            text = "Take it from next_cursor of the answer before."
+            raise invalid([FieldError("/cursor", "bad_value", text)]) from None
 
     def look(self, address: str) -> Response:
         """GET /v1/suppressions/{address}: its entries, everybody's too."""

@@ -127,6 +127,9 @@ def test_every_wrong_field_is_named(api: Api) -> None:
         ("list", "x" * 65, "bad_value"),
         ("application", "", "bad_value"),
         ("application", "x" * 65, "bad_value"),
+        ("application", "\U0001f4ec" * 64, "bad_value"),
+        ("list", "\U0001f4ec" * 64, "bad_value"),
+        ("detail", "\U0001f4ec" * 64, "bad_value"),
     ],
 )
 def test_wrong_values(api: Api, ops: str, field: str, value: Any, code: str) -> None:
@@ -219,7 +222,8 @@ def test_pages_hold_each_entry_once(api: Api) -> None:
 @pytest.mark.parametrize(
     ("more", "pointer"),
     [
-        ("limit=0", "/limit"), ("limit=501", "/limit"), ("limit=0100999", "/limit"),
+        ("limit=0", "/limit"), ("cursor=x", "/cursor"),
+        ("limit=501", "/limit"), ("limit=0100999", "/limit"),
         ("limit=x", "/limit"), ("reason=spam", "/reason"),
         ("reason=bounce&reason=bounce", "/reason"),
         ("state=x", "/state"), ("application=", "/application"), ("list=a%0Ab", "/list"),

@@ -226,14 +226,14 @@ class Breaking:
 
 def test_a_store_that_goes_away_in_the_middle() -> None:
     text = "email\n" + "".join(f"a{number}@b.test\n" for number in range(2500))
-    for error, doubt in ((StoreUnavailable("away"), 0), (OutcomeUnknown("late"), 1000)):
+    for error, doubt in ((StoreUnavailable("away"), 0), (OutcomeUnknown("late"), 500)):
         told = Run(text, into=Breaking(1000, error)).told  # type: ignore[arg-type]  # Only adds.
         assert (told.imported, told.interrupted) == (1000, str(error))
         assert told.in_doubt == doubt
     with pytest.raises(StoreUnavailable):
         Run(text, into=Breaking(0, StoreUnavailable("away")))  # type: ignore[arg-type]
     late = Run(text, into=Breaking(0, OutcomeUnknown("late")))  # type: ignore[arg-type]
-    assert (late.told.imported, late.told.in_doubt) == (0, 1000)
+    assert (late.told.imported, late.told.in_doubt) == (0, 500)
 
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
