@@ -18,11 +18,15 @@ from shared.suppressing.entry import EVERYBODY, Asking, Wrong, application_of, l
 from shared.suppressing.exporting import exported
 from shared.suppressing.importing import PIECE_BYTES, BadRow, Import, Imported, Options
 
+_EXIT_CODES = (
+    "Exit codes: 0 every row was good; 2 a row was bad (the good ones are imported, with --strict"
+    " none), the file or the call was wrong, or the store does not answer; 130 Ctrl-C."
+)
 _BAD_ROWS = 2
 """The exit code when any row is bad."""
 
 
-@click.command("import", epilog=EXIT_CODES)
+@click.command("import", epilog=_EXIT_CODES)
 @click.argument("file", type=click.File("rb"), metavar="FILE|-")
 @click.option("--application", help="Whose entries, where the file has no column for it.")
 @click.option("--all", "everybody", is_flag=True, help="The same for all applications.")

@@ -189,6 +189,22 @@ def test_the_log_holds_no_key_no_query_and_no_address_of_mail(installed: Install
         assert json.loads(line)["event"] == "request"
 
 
+def test_the_log_ends_before_an_address_of_the_suppression_list(installed: Installation) -> None:
+    paths = {
+        "/v1/suppressions/secret@example.test": "/v1/suppressions/",
+        "/v1/suppressions/secret%40example.test?list=secret": "/v1/suppressions/",
+        "//v1/./suppressions/secret": "/v1/suppressions/",
+        "/v1/%73uppressions/secret@example.test": "/v1/",
+        "/v1/suppressions/export?application=secret": "/v1/suppressions/export",
+    }
+    for path in paths:
+        installed.ask("GET", path, headers={"X-Request-Id": "logged-2"})
+    poll(lambda: installed.front.access_log().count("logged-2") == len(paths))
+    said = [line for line in installed.front.access_log().splitlines() if "logged-2" in line]
+    assert [json.loads(line)["path"] for line in said] == list(paths.values())
+    assert "secret" not in "".join(said)
+
+
 def test_plain_http_is_sent_to_tls(installed: Installation) -> None:
     with closing(HTTPConnection("localhost", installed.front.http_port, timeout=10)) as connection:
         connection.request("POST", "/v1/messages?a=b", b"{}")
