@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import structlog
 
 from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.store.keys import SCOPES
@@ -179,6 +180,16 @@ def test_a_key_without_a_scope_may_do_nothing(api: Api) -> None:
         ("POST", "/import"), ("GET", "/export"),
     ):  # fmt: skip
         assert api.ask(method, f"/v1/suppressions{where}", key=key).status_code == 403
+
+
+def test_no_log_has_an_address(api: Api) -> None:
+    with structlog.testing.capture_logs() as lines:
+        add(api, address=BOB)
+        for method in ("GET", "DELETE", "GET", "PUT"):
+            api.ask(method, path(BOB))
+        api.ask("GET", path("bob"))
+    assert len(lines) == 6
+    assert "bob" not in str(lines)
 
 
 def test_many_at_once_with_wrong_ones_among_them(api: Api) -> None:
