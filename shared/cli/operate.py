@@ -101,14 +101,13 @@ def opened(home: Path | None) -> Iterator[Store]:
 
 
 @contextmanager
-def changing() -> Iterator[None]:
-    """Around one change: without an answer nobody knows whether it was done."""
+def changing(look: str = "posthaste queue") -> Iterator[None]:
+    """Around one change: without an answer nobody knows whether it was done. `look` tells it."""
     try:
         yield
     except OutcomeUnknown as error:
         raise ConfigError(
-            f"{error}: it may or may not have been done; look with `posthaste queue`, and run it"
-            " again"
+            f"{error}: it may or may not have been done; look with `{look}`, and run it again"
         ) from error
 
 

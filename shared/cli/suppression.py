@@ -36,6 +36,7 @@ from shared.suppressing.entry import (
 from shared.times import duration_seconds, shown
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_LOOK = "posthaste suppression show"
 _FLAGS = {"address": "ADDRESS", "expires_at": "--expires"}
 
 
@@ -91,7 +92,7 @@ def add(
         said["expires_at"] = _expires(said.pop("expires"), asking.now_ms)
         entries = [_entry({"address": each, "list": list_name, **said}, asking)
                    for each in addresses]  # fmt: skip
-        with changing():
+        with changing(_LOOK):
             new = store.suppressions.add(entries)
         there = [_as_it_is(store.suppressions, each) for each in entries]
     if as_json:
@@ -108,12 +109,14 @@ def add(
 @suppression.command(epilog=EXIT_CODES)
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
 @_whose
+@json_option
 @home_option
 def remove(
     addresses: tuple[str, ...],
     application: str | None,
     everybody: bool,
     list_name: str | None,
+    as_json: bool,
     home: Path | None,
 ) -> None:
     """Take addresses off the list: mail to them is sent again.
@@ -123,15 +126,16 @@ def remove(
     whose = _application(application, everybody)
     checked = [_address(each) for each in addresses]
     name = _checked(list_of, list_name)
-    missing = False
-    with opened(home) as store:
-        for address in checked:
-            with changing():
-                gone = store.suppressions.remove(address, whose, name)
-            what = "is off the list" if gone else "has no such entry; look with `show`"
-            click.echo(f"{printable(address)} {what}", err=not gone)
-            missing = missing or not gone
-    if missing:
+    with opened(home) as store, changing(_LOOK):
+        gone = [store.suppressions.remove(address, whose, name) for address in checked]
+    rows = list(zip(checked, gone, strict=True))
+    if as_json:
+        print_json({"data": [{"address": each, "removed": was} for each, was in rows]})
+    else:
+        for address, was in rows:
+            what = "is off the list" if was else "has no such entry; look with `show`"
+            click.echo(f"{printable(address)} {what}", err=not was)
+    if not all(gone):
         raise SystemExit(NOT_FOUND)
 
 

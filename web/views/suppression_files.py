@@ -23,6 +23,9 @@ from web.views.suppressions import asking, key_of
 MOST_LISTED = 1000
 """Bad things of rows that an answer lists; it counts all."""
 
+MOST_LINES = 200_000
+"""Of one request: about 10 s of the store and of a thread here; a load balancer waits for 40."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -77,7 +80,11 @@ class _Views:
         charset = request.mimetype_params.get("charset", "utf-8").lower()
         if charset not in ("utf-8", "utf8", "us-ascii"):
             raise Problem(415, "unsupported_charset", "The body must be UTF-8.")
-        return read_body(request, self._context.services.settings.web.max_request_bytes)
+        body = read_body(request, self._context.services.settings.web.max_request_bytes)
+        if max(body.count(b"\n"), body.count(b"\r")) > MOST_LINES:
+            text = f"At most {MOST_LINES:,} lines in one request: send the file in parts, each with"
+            raise Problem(413, "too_many_lines", f"{text} the header, or import it by the command.")
+        return body
 
     def give(self) -> Response:
         """GET /v1/suppressions/export: all that the key may see, as it is read from the store."""

@@ -109,6 +109,12 @@ def test_types_sizes_and_encodings() -> None:
     api.close()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_of_too_many_lines_is_refused_at_once(api: Api, end: str) -> None:
+    answer = take(api, end * 200_001)
+    assert (answer.status_code, answer.json["code"]) == (413, "too_many_lines")
+
+
 def test_an_export_has_what_the_key_may_see(api: Api) -> None:
     ops = api.new_key("ops", scopes=SCOPES)
     rows = "address,application,detail\na@b.test,shop,=1+1\nb@b.test,other,\nc@b.test,*,\n"
