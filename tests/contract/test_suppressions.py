@@ -110,6 +110,13 @@ def test_an_entry_ends_by_itself(store: Store) -> None:
     assert not store.suppressions.remove(R0, "", "")
     assert store.suppressions.add([entry(expires_ms=ends + DAY)]) == [True]
     assert store.suppressions.count() == 2
+    store.clock.advance(2 * DAY / 1000)
+    store.suppressions.add([entry(list="another")])
+    assert [each.list for each in store.suppressions.find(R0)] == ["another"]
+    if isinstance(store, RedisTestStore):  # What it writes to it clears up.
+        assert store.suppressions.count() == 2
+    store.pump_for(8)
+    assert store.suppressions.count() == 2
 
 
 def test_what_has_ended_is_forgotten(store: Store) -> None:
@@ -181,11 +188,17 @@ def test_hostile_names_are_only_names(store: Store) -> None:
 
 
 def test_what_an_entry_says_does_not_pass_for_another_entry(store: Store) -> None:
-    """Its detail has the very bytes that another address's entry is found by."""
-    inside = b"\x00\x0er1@example.test\x00\x00".decode()
-    store.suppressions.add([entry(detail=inside, list=inside)])
-    answers = submit(store, to(store.submission(), R1), to(store.submission(), R0))
-    assert [each.suppressed for each in answers] == [(), ()]
+    """Its list and its detail have the very bytes that the other one is found by."""
+    inside = f"\0\x0f{R0}\0\0"
+    store.suppressions.add([entry(detail=inside, list=inside, application="shop")])
+    given = store.submission()
+    (answer,) = submit(store, given)
+    (claimed,) = store.claim(start=False).legs
+    (started,) = store.started(claimed)
+    assert (answer.suppressed, started.suppressed) == ((), {})
+    store.suppressions.add([entry(application="app", detail=inside)])
+    (answer,) = submit(store, store.submission())
+    assert answer.suppressed == (0,)
 
 
 def test_many_entries_are_put_on_the_list_in_several_scripts(store: Store) -> None:
@@ -425,7 +438,7 @@ def test_what_cannot_be_read_is_left_alone(store: Store) -> None:
     place = place_of(R0)
     name = f"ph:suppressed:{place[0]}"
     damaged = [b"\x02new", b"\x01\x00", b"\x01\xff\xff\x00", b"\xff", b""]
-    damaged.append(EMPTY + pack_entry(entry())[:-1])
+    damaged += [EMPTY + pack_entry(entry())[:-1], b"\x02" + pack_entry(entry())]
     for turn, packed in enumerate(damaged):
         store.client.hset(name, place[1:], packed)
         ends = store.clock.now_ms() + 1000

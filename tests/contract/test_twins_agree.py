@@ -21,6 +21,7 @@ from shared.store.memory_shares import Shares
 from shared.store.operations import Aside, Destination, Line, Move, Place, SetAside
 from shared.store.ports import Accepted, AcceptKind, Claimed, Idempotency
 from shared.store.quotas import Quota
+from shared.store.suppression_records import unpack_entries
 from tests.support.redis_server import RedisServer
 from tests.support.stores import (
     MemoryTestStore,
@@ -384,6 +385,11 @@ class Pair:
         real = self.stores[1]
         assert isinstance(real, RedisTestStore)
         client: Any = real.client  # Of both kinds, by its types.
+        packed = [each for name in client.keys("ph:suppressed:*") for each in client.hvals(name)]
+        entries = [entry for each in packed for entry in unpack_entries(each)]
+        expiring = sum(entry.expires_ms is not None for entry in entries)
+        counts = [int(each or 0) for each in client.hmget("ph:suppressed", "entries", "expiring")]
+        assert counts == [len(entries), expiring]
         for c in range(2):
             ring = client.lrange(f"ph:ring:{c}", 0, -1)
             wake = client.zrange(f"ph:wake:{c}", 0, -1)
@@ -457,6 +463,7 @@ def server(redis_server: RedisServer) -> RedisServer:
         ("accept", "a", "transactional", 2, False, False, False),
         ("suppress", [(0, "", "", "bounce", 7000), (2, "app", "news", "unsubscribe", None)], True),
         ("claim", "transactional", 2, False), ("start", 0),
+        ("suppress", [(3, "", "", "manual", 7000)], False), ("unsuppress", 3, "", ""),
         ("suppress", [(1, "app", "", "complaint", None)], False), ("start", 1),
         ("accept", "a", "transactional", 1, True, False, True), ("pump", 14),
         ("accept", "a", "critical", 1, False, False, True),
