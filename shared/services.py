@@ -11,8 +11,10 @@ from shared.store.operations import Operations
 from shared.store.ports import Spool
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
+from shared.store.redis_returns import RedisReturns
 from shared.store.redis_spool import RedisSpool
 from shared.store.redis_suppressions import RedisSuppressions
+from shared.store.returns import Returns
 from shared.store.suppressions import Suppressions
 
 
@@ -25,6 +27,7 @@ class Services(msgspec.Struct, frozen=True):
     keys: Keys
     operations: Operations
     suppressions: Suppressions
+    returns: Returns
 
 
 def connect(settings: Settings) -> Services:
@@ -36,4 +39,5 @@ def connect(settings: Settings) -> Services:
         RedisKeys(settings),
         RedisOperations(settings),
         RedisSuppressions(settings),
+        RedisReturns(settings),
     )

@@ -52,6 +52,8 @@ KEPT_ATTEMPTS = 5
 MOST_EARLIER = 500
 MOST_EARLIER_BYTES = 16 * 1024
 """Of the earlier attempts the oldest go first."""
+LATE_BOUNCE = "bounced after delivery"
+"""Note of what is no attempt: the mail had been taken, and a report says that it came back."""
 _EARLIER = 193
 
 
@@ -142,8 +144,12 @@ class Leg(msgspec.Struct, frozen=True):
         return (*_unpack_earlier(self.earlier), *self.history)
 
     def cause(self) -> str:
-        """Why the last attempt came to nothing, in the words of its note; empty without one."""
-        return self.history[-1].note.partition(";")[0] if self.history else ""
+        """Why the last attempt came to nothing, in the words of its note; empty without one.
+
+        What came back about somebody else's copy is not it.
+        """
+        notes = (each.note.partition(";")[0] for each in reversed(self.history))
+        return next((note for note in notes if note != LATE_BOUNCE), "")
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -81,6 +81,7 @@ class PumpRun:
             leg = state.heed(state.withdraw(identifier, leg))
             if leg.flags & LegFlag.STARTED and any(each in OPEN for each in leg.statuses):
                 leg = self._crash(identifier, leg)
+            leg = state.early.catch_up(identifier, leg, forgotten=False)
             leg = _replace(leg, flags=resting(leg))
             if any(status in OPEN for status in leg.statuses):
                 leg = _replace(leg, state=LegState.READY, due_ms=0)

@@ -17,6 +17,7 @@ from shared.store.memory_pump import PumpRun
 from shared.store.memory_state import State, resting
 from shared.store.memory_suppressions import put, standing
 from shared.store.operations import Refusal
+from shared.store.outcomes import MARK, outcome_field
 from shared.store.ports import Claim, Pause, Pumped, Settled, Settlement, Verb
 from shared.store.suppressions import Started, Starting
 from shared.store.unreadable import sort_out
@@ -150,21 +151,24 @@ class MemoryQueue:
         allowed = OPEN | {Status.UNCERTAIN} if leg.state is LegState.HELD else OPEN
         leg = state.heed(state.restate(leg, given.statuses, allowed))
         history, earlier = unpack_history(given.history) if given.history else ((), b"")
+        leg = _replace(leg, history=history, earlier=earlier)
+        leg = state.early.catch_up(given.leg_id, leg, forgotten=True)
         leg = _replace(
             leg,
             fence=leg.fence + 1,
             crashes=0,
             flags=resting(leg),
             attempts=given.attempts,
-            history=history,
-            earlier=earlier,
             hop=via if given.pinned else leg.hop,
         )
         state.legs[given.leg_id] = state.place(given.leg_id, leg, given.retry_after_ms)
         if given.event:
             state.event("attempt", given.leg_id, given.event)
         for name in given.counted:
-            state.bump(name)
+            if name.startswith(MARK):
+                state.outcomes.score(outcome_field(leg.message_class, name))
+            else:
+                state.bump(name)
         if given.answered:
             self._answered(leg, via)
         self._refused(via, given)
@@ -199,6 +203,7 @@ class MemoryQueue:
         if given.history:
             history, earlier = unpack_history(given.history)
             leg = _replace(leg, history=history, earlier=earlier)
+        leg = state.early.catch_up(given.leg_id, leg, forgotten=bool(given.history))
         leg = _replace(leg, fence=leg.fence + 1, flags=resting(leg))
         if not any(status in OPEN for status in leg.statuses):
             leg = state.place(given.leg_id, leg)
@@ -282,10 +287,14 @@ class MemoryQueue:
             state.open_legs[message] = state.open_legs.get(message, 1) + len(legs) - 1
             base = _replace(base, legs=total + len(legs) - 1)
             state.legs[zero] = _replace(state.legs[zero], legs=base.legs)
+        # A bounce that came back meanwhile counts, not what the worker knew.
+        known = dict(zip(leg.indices(), leg.statuses, strict=True))
         for index, new in enumerate(legs):
             target = identifier if index == 0 else leg_id(message, total + index - 1)
             hop = queue_of(new.hop)
-            part = _replace(base, hop=hop, statuses=new.statuses, recipients=new.recipients)
+            pairs = zip(new.indices(), new.statuses, strict=True)
+            statuses = tuple(known.get(each, status) for each, status in pairs)
+            part = _replace(base, hop=hop, statuses=statuses, recipients=new.recipients)
             state.legs[target] = part
             state.push_ready(target, part)
         state.event("rerouted", identifier)

@@ -20,9 +20,12 @@ from shared.model.status import OPEN, Status
 from shared.model.suppression import Suppression
 from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
+from shared.store.memory_early import EarlyNews
 from shared.store.memory_limits import Limits
+from shared.store.memory_outcomes import OutcomeCounts, application_of
 from shared.store.memory_shares import Shares
 from shared.store.operations import Refusal
+from shared.store.outcomes import OTHER, outcome_counter, outcome_field
 from shared.store.pools import pause_of_pool
 from shared.store.ports import Accepted, Event, Idempotency, Pause
 from shared.store.quotas import Window
@@ -102,6 +105,8 @@ class State:
         self.by_status: dict[tuple[MessageClass, Status], int] = {}
         self.ready_legs: dict[MessageClass, int] = dict.fromkeys(CLASSES, 0)
         self.counters: dict[str, int] = {}
+        self.outcomes = OutcomeCounts(self.now)
+        self.early = EarlyNews(self)
 
     def now(self) -> int:
         """Milliseconds since the epoch."""
@@ -193,7 +198,10 @@ class State:
         self.waiting.get((leg.message_class, leg.hop), set()).discard(leg_id)
 
     def expire(self, leg_id: bytes, leg: Leg) -> None:
-        """Its message's time is over."""
+        """Its message's time is over. Which provider its hop belongs to is not known here."""
+        application = application_of(leg, self.heads.get(message_of(leg_id)))
+        field = outcome_field(leg.message_class, outcome_counter(application, OTHER, "expired"))
+        self.outcomes.score(field, len(leg.open_indices()))
         leg = self.withdraw(leg_id, leg)
         self.legs[leg_id] = self.place(leg_id, self.restate_open(leg, Status.EXPIRED))
         self.event("expired", leg_id)

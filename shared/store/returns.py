@@ -15,6 +15,11 @@ from shared.model.leg import Attempt
 from shared.model.message import MessageClass, Moment
 from shared.model.suppression import Suppression
 
+MOST_CONTENT_BYTES = 64 * 1024
+"""Of each mail that is kept."""
+MOST_KEPT_BYTES = 64 * 1024 * 1024
+"""Of all mail that is kept."""
+
 NewsKind = Literal["bounced", "complained", "unsubscribed"]
 """Also the names of the events."""
 
@@ -36,7 +41,8 @@ class News(msgspec.Struct, frozen=True):
     recipient: int | None = None
     """Index in `Head.recipients`, while the record is there; None: it is gone, or not known."""
     attempt: Attempt | None = None
-    """`bounced`: what is added to the leg's history, when the recipient's status changes."""
+    """`bounced`: what is added to the leg's history (`shared.store.news.late_bounce`), also when no
+    status changes."""
     suppressions: tuple[Suppression, ...] = ()
 
 
@@ -65,7 +71,7 @@ class Returned(msgspec.Struct, frozen=True):
     size_bytes: int
     """Of the whole message."""
     content: bytes = b""
-    """Its beginning, at most 64 KiB; empty in lists."""
+    """Its beginning, at most `MOST_CONTENT_BYTES`; empty in lists."""
 
 
 class Returns(Protocol):
@@ -73,11 +79,21 @@ class Returns(Protocol):
 
     def news(self, news: News) -> Came:
         """One script: status (delivered or uncertain to bounced), history, event, figures,
-        suppressions, and that it was told, which is remembered for `feedback.valid_days`."""
+        suppressions, and that it was told, which is remembered for `feedback.valid_days`.
+
+        Of a message, or a leg of it, that is gone or cannot be read it is noted. A recipient who
+        is queued or deferred stays so, because another copy is on its way to him (the suppression
+        stops that one); but when a claim holds his leg, and is settled with his mail delivered or
+        uncertain, he is bounced from then on. An unsubscription that was told before is not
+        repeated when its suppression is gone: he has subscribed again meanwhile.
+        """
         ...
 
     def keep(self, mail: Returned, most: int) -> None:
-        """Keep mail for a look; of more than `most` the oldest go."""
+        """Keep mail for a look; of more than `most`, or `MOST_KEPT_BYTES`, the oldest go.
+
+        The same id twice is one. Long texts and contents are cut.
+        """
         ...
 
     def kept(self, limit: int) -> Sequence[Returned]:
@@ -94,6 +110,5 @@ class Returns(Protocol):
 
     def outcomes(self, days: int) -> dict[tuple[str, MessageClass, str, str], int]:
         """(application, class, site, what) -> recipients, over the last so many days, UTC, today
-        the first; 0: since ever. What: delivered, bounced, deferred_out (expired), suppressed,
-        bounced_late, complained, unsubscribed."""
+        the first, at most 35; 0: since ever. What: `shared.store.outcomes.What`."""
         ...

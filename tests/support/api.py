@@ -31,6 +31,7 @@ class Api:
             store.keys,
             store.operations,
             store.suppressions,
+            store.returns,
         )
         self.context = create_context(self.services)
         self.app = create_app(self.settings, self.services, self.context)

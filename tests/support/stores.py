@@ -45,9 +45,11 @@ from shared.store.quotas import Quota
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
+from shared.store.redis_returns import RedisReturns
 from shared.store.redis_sessions import RedisSessions
 from shared.store.redis_spool import RedisSpool
 from shared.store.redis_suppressions import RedisSuppressions
+from shared.store.returns import Returns
 from shared.store.scripts import PREFIX
 from shared.store.sessions import Answer, Asked, Sessions
 from shared.store.suppressions import Started, Suppressions
@@ -69,6 +71,8 @@ def settings(url: str = "", max_crashes: int = 3, **store: Any) -> Settings:
 
 class Store:
     """Both halves of one store, the clock, and shorthands for what tests do often."""
+
+    returns: Returns
 
     def __init__(
         self, spool: Spool, keys: Keys, operations: Operations, suppressions: Suppressions,
@@ -288,6 +292,7 @@ class MemoryTestStore(Store):
         self.memory = MemoryStore(used, clock)
         memory = self.memory
         super().__init__(memory.spool, memory.keys, memory.operations, memory.suppressions, clock)
+        self.returns = memory.returns
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The twin never waits, so no loop is needed: days of a test take a moment."""
@@ -331,6 +336,7 @@ class RedisTestStore(Store):
             RedisSpool(used, clock), RedisKeys(used, clock), RedisOperations(used, clock),
             RedisSuppressions(used, clock), clock,
         )  # fmt: skip
+        self.returns = self._redis_returns = RedisReturns(used, clock)
 
     def queue(self) -> Queue:
         """The server's queue."""
@@ -375,6 +381,7 @@ class RedisTestStore(Store):
         assert isinstance(self.operations, RedisOperations)
         assert isinstance(self.suppressions, RedisSuppressions)
         self.suppressions.close()
+        self._redis_returns.close()
         self.operations.close()
         self.spool.close()
         self.keys.close()

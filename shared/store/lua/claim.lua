@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- claim: lease legs of one class, a quantum from each queue of the ring in turn.
 -- KEYS[1] prefix. Reads and writes ring:<c> wake:<c> ready:<c>:<queue> leg:<b> leases:<c>
---   inflight flying gcra used:<window>:<key> blocked:<key> awaited:<key> served:<pool> counters tickets:<c> deferred:<c> trouble recovering
---   suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> shaping
+--   inflight flying gcra used:<window>:<key> blocked:<key> awaited:<key> served:<pool> counters
+--   outcomes[:<day>] tickets:<c> deferred:<c> trouble recovering suspended finished events turns apps:<c>:<hop> urgent:<hop>; reads head:<b> body:<b> shaping
 --   pools weights; in parts/shares.lua shares:<c>
 -- ARGV[4] class, [5] most legs, [6] lease ms, [7] largest content given inline, [8] content bytes
 --   after which the claim ends, [9]... tickets answered.

@@ -30,6 +30,8 @@
 --   tickets:<c> ZSET id -> ms  live STRING
 --   suppressed suppressed:<n> HASH, the suppression list (parts/suppressions.lua)
 --   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
+--   outcomes HASH '<c>|APPLICATION|SITE|WHAT' -> recipients, since ever; outcomes:<day> the same of a
+--   day (UTC), kept for 35 days. Names are escaped (shared/store/outcomes.py)
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte. <queue> is
 -- '<hop>|<application>': each application has a queue of its own at a hop. What a release before
@@ -138,6 +140,12 @@ local function save_leg(id, l) call('HSET', leg_key(id), id, encode(l)) end
 -- Changes of numbers are gathered and written once a script.
 local counts, flights, aloft, waits, rates, touched = {}, {}, {}, {}, {}, {}
 local function bump(field, by) counts[field] = (counts[field] or 0) + by end
+
+-- Outcomes by application and site; `name` is '|APPLICATION|SITE|WHAT', escaped.
+local outcomes = {}
+local function score(c, name, by)
+  outcomes[c .. name] = (outcomes[c .. name] or 0) + by
+end
 
 -- A leg that a member of a pool has is at '<member><<pool>'; everywhere else at the pool, whose
 -- queue its members share.
@@ -281,8 +289,27 @@ local function withdraw(id, l)
   end
 end
 
--- The message's time is over: whoever still waits for it gets it no more.
+-- Whose message a leg is. Its record has the first 48 bytes of the name, less behind a long hop, and
+-- none in a release before; the head has all of it.
+local function application_of(id, l)
+  if l.app ~= '' and #l.app < 45 and #l.hop + #l.app < 250 then return l.app end
+  local fine, head = pcall(cmsgpack.unpack,
+    sub(call('HGET', P .. 'head:' .. byte(id, 16), sub(id, 1, 16)) or '', 2))
+  local name = fine and type(head) == 'table' and head[1]
+  return type(name) == 'string' and name or l.app
+end
+
+local function escaped(text)
+  return (string.gsub(text, '[%z\1-\32\127%%|]', function(char)
+    return string.format('%%%02X', byte(char))
+  end))
+end
+
+-- The message's time is over: whoever still waits for it gets it no more. Which provider a hop
+-- belongs to is not known here, so these count for other sites.
 local function expire(id, l)
+  local _, people = string.gsub(l.statuses, '[qsf]', '')
+  score(l.c, '|' .. escaped(application_of(id, l)) .. '|other|expired', people)
   withdraw(id, l)
   restate(l, all_open_to(l, 'x'), OPEN)
   place(id, l, 0)
@@ -537,8 +564,28 @@ local function some_wait()
   return call('EXISTS', P .. 'wake:0', P .. 'wake:1', P .. 'wake:2') > 0
 end
 
+-- New fields beyond the most are counted together, without a name: API keys bound applications, and
+-- files bound providers, but nothing else does.
+local MOST_OUTCOMES, DAY_MS = 20000, 86400000
+local function write_outcomes(key, lasts)
+  for field, by in pairs(outcomes) do
+    if call('HINCRBY', key, field, by) == by then
+      if call('HLEN', key) > MOST_OUTCOMES then
+        call('HDEL', key, field)
+        call('HINCRBY', key, string.gsub(field, '^(%d)|.*(|[^|]*)$', '%1||other%2'), by)
+      end
+      if lasts then call('PEXPIRE', key, lasts) end
+    end
+  end
+end
+
 -- The end of every script that changes something: write the numbers, then the tickets.
 local function commit()
+  if next(outcomes) then
+    local day = math.floor(now / DAY_MS)
+    write_outcomes(P .. 'outcomes')
+    write_outcomes(P .. 'outcomes:' .. day, (day + 36) * DAY_MS - now)
+  end
   for field, by in pairs(counts) do
     if by ~= 0 then call('HINCRBY', P .. 'counters', field, by) end
   end

@@ -2,9 +2,9 @@
 -- pump: the one backward arrow, deferred -> ready; also reaps leases, mints tickets, forgets.
 -- KEYS[1] prefix. Reads and writes workers live pump deferred:<c> leases:<c> leg:<b> head:<b>
 --   body:<b> ready:<c>:<queue> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
---   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
---   suspended trouble pools apps:<c>:<hop>; removes trouble recovering shaping gcra turns; corrects
---   flying; removes from suppressed suppressed:<n>
+--   counters inflight expiry outcomes[:<day>] tickets:<c> dramatiq:<class>[.msgs]; reads early:<hour>
+--   events:acknowledged suspended trouble pools apps:<c>:<hop>; removes trouble recovering shaping
+--   gcra turns; corrects flying; removes from suppressed suppressed:<n>
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -66,6 +66,7 @@ local function move_due(c)
   if due >= most then more = 1 end
 end
 
+-- include early
 local function end_crashed(id, l)
   crashed = crashed + 1
   l.crashes = math.min(255, l.crashes + 1)
@@ -100,6 +101,7 @@ local function reap(c)
       withdraw(id, l)
       heed(l)
       if has(l.flags, STARTED) and has_open(l) then end_crashed(id, l) end
+      catch_up(id, l, false)
       l.flags = without(without(without(l.flags, STARTED), DOT), LATE)
       if has_open(l) then
         l.state, l.due = READY, 0

@@ -2,11 +2,11 @@
 -- settle: apply outcomes of claims, and releases. The same settlement twice changes nothing.
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<queue> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
---   used:<window>:<key> trouble recovering rate:<minute> refusals:<day> tickets:<c>
---   dramatiq:<class>[.msgs]; reads shaping pools suspended live
+--   used:<window>:<key> trouble recovering rate:<minute> refusals:<day> outcomes[:<day>]
+--   tickets:<c> dramatiq:<class>[.msgs]; reads shaping pools suspended live early:<hour>
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
---   counters to raise, separated by spaces, letters: 'a' the next hop has answered MAIL, 'p' the leg
---   stays with the pool's member that had it; what the hop has refused something with, or ''.
+--   counters to raise, separated by spaces ('o|APPLICATION|SITE|WHAT': an outcome), letters: 'a' the
+--   next hop has answered MAIL, 'p' the leg stays with the pool's member that had it; what the hop has refused something with, or ''.
 -- Returns a letter each: d done, l late but counted, r refused.
 
 local UNDECIDED = { q = true, s = true, f = true, u = true }
@@ -16,6 +16,7 @@ local limited = call('EXISTS', P .. 'shaping') > 0
 -- include limits
 -- include windows
 -- include permits
+-- include early
 
 -- The next hop has answered a transaction: it is counted, and its trouble is over.
 local function answered(l)
@@ -42,16 +43,19 @@ local function settled(id, l, i)
   withdraw(id, l)
   restate(l, ARGV[i + 3], l.state == HELD and UNDECIDED or OPEN)
   heed(l)
+  l.tail = ARGV[i + 5]
+  catch_up(id, l, true)
   l.fence = l.fence + 1
   l.crashes = 0
   l.flags = has(l.flags, HOLD) and HOLD or 0
   l.attempts = tonumber(ARGV[i + 4])
-  l.tail = ARGV[i + 5]
   if l.via and string.find(ARGV[i + 9], 'p', 1, true) then l.hop = l.via end
   place(id, l, tonumber(ARGV[i + 7]))
   save_leg(id, l)
   if ARGV[i + 6] ~= '' then event('attempt', id, ARGV[i + 6]) end
-  for name in string.gmatch(ARGV[i + 8], '%S+') do bump(name, 1) end
+  for name in string.gmatch(ARGV[i + 8], '%S+') do
+    if sub(name, 1, 2) == 'o|' then score(l.c, sub(name, 2), 1) else bump(name, 1) end
+  end
   if string.find(ARGV[i + 9], 'a', 1, true) then answered(l) end
   refused(l, ARGV[i + 10])
 end
@@ -62,6 +66,7 @@ local function released(id, l, wait, tail, said)
   if tail ~= '' then l.tail = tail end
   if limited then give_back_all(l) end
   heed(l)
+  catch_up(id, l, tail ~= '')
   l.fence = l.fence + 1
   l.flags = has(l.flags, HOLD) and HOLD or 0
   if not has_open(l) then

@@ -33,10 +33,25 @@ if added > 0 then
   if id ~= zero then save_leg(zero, first) end
 end
 for at = 7, legs_at - 1, 2 do configure(ARGV[at], ARGV[at + 1]) end
+-- A bounce that came back meanwhile counts, not what the worker knew.
+local known = {}
+for k = 1, #l.statuses do
+  local index = #l.indices > 2 and sub(l.indices, 2 * k + 1, 2 * k + 2) or struct.pack('>H', k - 1)
+  known[index] = sub(l.statuses, k, k)
+end
+local function statuses_of(indices, given)
+  local found = {}
+  for k = 1, #given do
+    found[k] = known[sub(indices, 2 * k + 1, 2 * k + 2)] or sub(given, k, k)
+  end
+  return table.concat(found)
+end
+
 local app = l.app
 for i = 0, added do
   local at = legs_at + 3 * i
-  l.hop, l.statuses, l.indices = queue_of(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  l.hop, l.indices = queue_of(ARGV[at]), ARGV[at + 2]
+  l.statuses = statuses_of(ARGV[at + 2], ARGV[at + 1])
   l.app = sub(app, 1, math.max(0, 254 - #l.hop))  -- The record has 255 bytes for both.
   local target = i == 0 and id or m .. struct.pack('>H', total + i - 1)
   save_leg(target, l)

@@ -35,6 +35,7 @@ class Exporter:
             memory.keys,
             memory.operations,
             memory.suppressions,
+            memory.returns,
         )
 
     def samples(self) -> dict[str, float]:

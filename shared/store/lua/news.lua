@@ -1,0 +1,86 @@
+#!lua
+-- news: what came back about one recipient's copy of one message: all of it, or nothing when it was
+-- told before. Not allow-oom: whoever reports it comes again.
+-- KEYS[1] prefix. Reads and writes told:<week> HASH of what was told; leg:<b> held dead open body:<b>
+--   finished early:<hour> events counters outcomes[:<day>]
+-- ARGV[4] 'bounced', 'complained' or 'unsubscribed', [5] message id or '', [6] digest of what is told
+--   of whom, [7] ms for which it is remembered, [8] recipient's index or '', [9] packed attempt or '',
+--   [10] the event's payload, [11] field of `outcomes`.
+-- Returns 'c' the recipient is bounced now, 'n' noted, 'r' it was told before.
+
+-- include early
+local WEEK_MS = 604800000
+local kind, message, digest, lasts = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local week = math.floor(now / WEEK_MS)
+
+local function was_told()
+  for each = week, week - math.ceil(lasts / WEEK_MS), -1 do
+    if call('HEXISTS', P .. 'told:' .. each, digest) == 1 then return true end
+  end
+end
+
+local function remember_told()
+  local key = P .. 'told:' .. week
+  call('HSET', key, digest, '')
+  if call('HLEN', key) == 1 then
+    call('PEXPIRE', key, (week + 1) * WEEK_MS - now + lasts)
+  end
+end
+
+-- Where a recipient is in a leg: its place in the statuses, from 1.
+local function place_of(l, index)
+  if #l.indices == 2 then return index < #l.statuses and index + 1 or nil end
+  for i = 3, #l.indices, 2 do
+    if byte(l.indices, i) * 256 + byte(l.indices, i + 1) == index then return (i - 1) / 2 end
+  end
+end
+
+-- The leg that has a recipient. Those that cannot be read are passed over.
+local function leg_of(index)
+  local n, legs = 0, 1
+  while n < 65536 do
+    local id = message .. struct.pack('>H', n)
+    local rec = call('HGET', leg_key(id), id)
+    if n >= legs and not rec then return nil end
+    local l = rec and decode(rec)
+    if l then
+      legs = math.max(legs, l.legs)
+      local at = place_of(l, index)
+      if at then return id, l, at end
+    end
+    n = n + 1
+  end
+end
+
+local function keep_early(id, l, at, attempt)
+  local key = P .. 'early:' .. this_hour
+  local packed = struct.pack('>I4HI4', l.fence, at, #attempt) .. attempt
+  call('HSET', key, id, (call('HGET', key, id) or '') .. packed)
+  call('PEXPIRE', key, 2 * HOUR_MS)
+end
+
+-- Of a leg that is held the last uncertain recipient may have bounced: it is decided about then.
+local function bounced(id, l, at, attempt)
+  local changed = to_bounced(l, at)
+  if attempt ~= '' then remember(l, attempt) end
+  if l.state ~= FINAL then keep_early(id, l, at, attempt) end
+  if l.state == HELD and not string.find(l.statuses, 'u', 1, true) then
+    withdraw(id, l)
+    place(id, l, 0)
+  end
+  save_leg(id, l)
+  return changed
+end
+
+if was_told() then return 'r' end
+remember_told()
+local whose, changed = message, false
+if message ~= '' and ARGV[8] ~= '' then
+  local id, l, at = leg_of(tonumber(ARGV[8]))
+  whose = id or message
+  if id and kind == 'bounced' then changed = bounced(id, l, at, ARGV[9]) end
+end
+score(sub(ARGV[11], 1, 1), sub(ARGV[11], 2), 1)
+event(kind, whose, ARGV[10])
+commit()
+return changed and 'c' or 'n'
