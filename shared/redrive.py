@@ -128,7 +128,8 @@ class Redrive:
         for number, leg in enumerate(stored.legs if stored else ()):
             kind = _STATES.get(leg.state)
             if stored is not None and kind is not None:
-                since = leg.history[-1].at_ms if leg.history else stored.head.accepted_ms
+                last = leg.last_try()
+                since = stored.head.accepted_ms if last is None else last.at_ms
                 yield SetAside(leg_id(message_id, number), kind, since, leg, stored.head)
 
     def _pages(self, choice: Choice, before: Place | None) -> Iterator[list[SetAside]]:

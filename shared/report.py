@@ -144,8 +144,9 @@ def _waiting(leg: Leg, status: Status, stored: Stored) -> dict[str, Any]:
     elif status in OPEN and leg.state is LegState.WAITING:
         why = "send_at" if status is Status.SCHEDULED else "retry"
         until = leg.due_ms
-        if leg.history and not leg.history[-1].charged:
-            reason = leg.history[-1].note or None
+        last = leg.last_try()
+        if last is not None and not last.charged:
+            reason = last.note or None
     elif status in OPEN and pause is not None:
         why = "suspended" if pause.kind == "suspended" else "relay_trouble"
         until, reason = pause.until_ms, pause.reason or None

@@ -143,13 +143,14 @@ class Leg(msgspec.Struct, frozen=True):
         """Every attempt that is still known, the first one first."""
         return (*_unpack_earlier(self.earlier), *self.history)
 
-    def cause(self) -> str:
-        """Why the last attempt came to nothing, in the words of its note; empty without one.
+    def last_try(self) -> Attempt | None:
+        """The last attempt; a report that mail came back is none."""
+        return next((each for each in reversed(self.history) if each.note != LATE_BOUNCE), None)
 
-        What came back about somebody else's copy is not it.
-        """
-        notes = (each.note.partition(";")[0] for each in reversed(self.history))
-        return next((note for note in notes if note != LATE_BOUNCE), "")
+    def cause(self) -> str:
+        """Why the last attempt came to nothing, in the words of its note; empty without one."""
+        last = self.last_try()
+        return "" if last is None else last.note.partition(";")[0]
 
 
 _encode = msgspec.msgpack.Encoder().encode

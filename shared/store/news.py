@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from shared.model.leg import LATE_BOUNCE, Attempt, RecipientReply
+from shared.model.status import Status
 from shared.store.outcomes import What, outcome_counter, outcome_field
 from shared.store.returns import News, NewsKind
 
@@ -41,8 +42,14 @@ def late_bounce(
 ) -> Attempt:
     """What is added to a leg's history when its mail came back.
 
-    `via` is who says so, the reporting server; `text` its words, at most 200 characters. It is no
-    attempt of ours, and counts as none.
+    `via` is who says so, the reporting server (empty: not known); `text` its words, of which 200
+    characters are kept. It is no attempt of ours, and counts as none.
     """
-    reply = RecipientReply(recipient, "b", code, enhanced, text[:200])
-    return Attempt(at_ms, via, (reply,), LATE_BOUNCE, charged=False)
+    reply = RecipientReply(recipient, Status.BOUNCED.letter, code, enhanced, _shown(text, 200))
+    return Attempt(at_ms, _shown(via, 100) or "unknown", (reply,), LATE_BOUNCE, charged=False)
+
+
+def _shown(text: str, most: int) -> str:
+    """So many characters, without what could move a terminal's cursor or cannot be written."""
+    cut = text[:most].encode(errors="replace").decode()
+    return "".join(char if char.isprintable() else " " for char in cut)
