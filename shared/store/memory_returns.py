@@ -10,6 +10,7 @@ from shared.model.leg import Leg, LegState, leg_id
 from shared.model.status import Status
 from shared.store.kept import bounded, pack_about
 from shared.store.memory_state import State
+from shared.store.memory_suppressions import is_listed, put
 from shared.store.news import WEEK_MS, digest_of, field_of
 from shared.store.outcomes import Outcomes, added
 from shared.store.returns import MOST_KEPT_BYTES, Came, News, Returned
@@ -30,9 +31,11 @@ class MemoryReturns:
         """See the port."""
         state = self._state
         with state.lock:
-            if self._was_told(news):
+            if self._was_told(news) and (news.kind != "unsubscribed" or self._listed(news)):
                 return Came.REPEATED
             self._told[state.now() // WEEK_MS, digest_of(news)] = None
+            for entry in news.suppressions:
+                put(state, entry)
             found = self._leg_of(news)
             changed = False
             if found is not None and news.kind == "bounced":
@@ -46,6 +49,9 @@ class MemoryReturns:
         digest, week = digest_of(news), self._state.now() // WEEK_MS
         back = -(-self._state.settings.feedback.valid_days * DAY_MS // WEEK_MS)
         return any((each, digest) in self._told for each in range(week - back, week + 1))
+
+    def _listed(self, news: News) -> bool:
+        return all(is_listed(self._state, each) for each in news.suppressions)
 
     def _leg_of(self, news: News) -> tuple[bytes, Leg, int] | None:
         """The leg that has the recipient, and his place in it."""

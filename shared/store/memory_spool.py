@@ -18,6 +18,7 @@ from shared.store.keys import ApiKey
 from shared.store.memory_lines import kept
 from shared.store.memory_state import State
 from shared.store.memory_suppressions import standing
+from shared.store.outcomes import OTHER, outcome_counter, outcome_field
 from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event, Stored, Submission
 from shared.store.quotas import WINDOWS, Quota, Use, Window, window_around
 from shared.store.suppressions import AcceptedPayload, check_of
@@ -64,6 +65,10 @@ class MemorySpool:
             state.open_legs[message.id] = len(submission.legs)
         payload = msgspec.msgpack.encode(AcceptedPayload(indices)) if indices else b""
         state.event("accepted", message.id, payload)
+        if indices:
+            counter = outcome_counter(message.head.application, OTHER, "suppressed")
+            field = outcome_field(message.head.message_class, counter)
+            state.outcomes.score(field, len(indices))
         for number, leg in enumerate(submission.legs):
             timed = message.head.deliver_by_ms is not None
             self._store(leg_id(message.id, number), _without(leg, indices), timed=timed)

@@ -83,8 +83,7 @@ class State:
         self.weights: dict[str, int] = {}
         self.apps: dict[tuple[MessageClass, str], dict[str, float]] = {}
         """By class and hop: application -> the end of its turn."""
-        self.turns: dict[tuple[MessageClass, str], int] = {}
-        """When a hop last had a permit of a limit."""
+        self.turns: dict[tuple[MessageClass, str], int] = {}  # When a hop last had a permit.
         self.shares: dict[MessageClass, Shares] = {}
         """What the ring was like when it was counted last."""
         self.served: dict[str, dict[str, float]] = {}

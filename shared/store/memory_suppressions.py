@@ -32,6 +32,12 @@ def put(state: State, entry: Suppression) -> bool:
     return there is None
 
 
+def is_listed(state: State, entry: Suppression) -> bool:
+    """Whether one with its identity is on the list."""
+    there = state.suppressions.get(_identity(entry))
+    return there is not None and not _ended(there, state.now())
+
+
 def standing(state: State, check: Check | None) -> dict[int, Suppression]:
     """The entries that stand in the way, by the index in `Head.recipients`."""
     found = {}

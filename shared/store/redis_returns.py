@@ -21,6 +21,7 @@ from shared.store.news import digest_of, field_of
 from shared.store.outcomes import KEPT_DAYS, Outcomes, added
 from shared.store.returns import MOST_KEPT_BYTES, Came, News, Returned
 from shared.store.scripts import PREFIX, SCRIPTS
+from shared.store.suppression_records import Adding
 from shared.store.tickets import template
 
 DAY_MS = 86_400_000
@@ -58,6 +59,7 @@ class RedisReturns:
             b"" if news.attempt is None else pack_attempt(news.attempt),
             news.event,
             field_of(news),
+            *Adding(news.suppressions).arguments(),
         )
         return _CAME[answer]
 

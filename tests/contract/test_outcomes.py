@@ -8,6 +8,7 @@ import pytest
 
 from shared.model.message import MessageClass
 from shared.model.status import Status
+from shared.model.suppression import Suppression
 from shared.store import memory_outcomes
 from shared.store.outcomes import What, outcome_counter
 from tests.support.stores import MemoryTestStore, RedisTestStore, Store, settlement
@@ -61,6 +62,13 @@ def test_what_expires_counts_with_its_whole_name(
     store.spool.accept([submission])
     store.pump_for(2)
     assert store.returns.outcomes(1) == {(application, "transactional", "other", "expired"): 3}
+
+
+def test_who_is_suppressed_when_it_is_accepted_counts(store: Store) -> None:
+    entries = [Suppression(f"r{at}@example.test", at_ms=1) for at in (0, 1, 2)]
+    store.suppressions.add(entries)
+    store.accept(hops=("a", "b"), recipients=2, application="my shop", message_class="bulk")
+    assert store.returns.outcomes(1) == {("my shop", "bulk", "other", "suppressed"): 3}
 
 
 def test_names_without_end_are_counted_together(

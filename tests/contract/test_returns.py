@@ -9,9 +9,11 @@ import pytest
 
 from shared.model.leg import LATE_BOUNCE, Attempt, leg_id
 from shared.model.status import Status
+from shared.model.suppression import Suppression
 from shared.store.news import late_bounce
 from shared.store.ports import Claimed, Settled
 from shared.store.returns import Came, News, NewsKind
+from shared.store.suppression_records import place_of
 from tests.support.stores import (
     MemoryTestStore,
     RedisTestStore,
@@ -258,6 +260,52 @@ def test_complaints_and_unsubscriptions_change_no_status(store: Store, kind: New
     assert store.ledger() == ["accepted", "attempt", kind]
     assert counted(store) == {kind: 1}
     assert store.returns.news(news(identifier)) is Came.CHANGED
+
+
+def listed(store: Store) -> list[tuple[str, str, str]]:
+    """What is on the suppression list."""
+    entries = store.suppressions.page("", 100).entries
+    return sorted((each.address, each.list, each.reason) for each in entries)
+
+
+def test_a_dead_address_is_suppressed_with_its_bounce(store: Store) -> None:
+    identifier, _ = delivered(store, Status.DELIVERED)
+    entry = Suppression("r0@example.test", "app", "", "bounce", "dsn", 7, None, "550 5.1.1")
+    told = msgspec.structs.replace(news(identifier), suppressions=(entry,))
+    assert store.returns.news(told) is Came.CHANGED
+    assert store.suppressions.find("r0@example.test") == [entry]
+    assert store.ledger() == ["accepted", "attempt", "suppressed", "bounced"]
+    assert store.suppressions.remove("r0@example.test", "app", "")
+    # The same report once more does not undo what somebody has decided.
+    assert store.returns.news(told) is Came.REPEATED
+    assert listed(store) == []
+
+
+def test_an_unsubscription_is_told_once_until_he_subscribes_again(store: Store) -> None:
+    def unsubscription(address: str, list_name: str = "news") -> News:
+        entry = Suppression(address, "app", list_name, "unsubscribe", "one-click", 7)
+        return msgspec.structs.replace(news(b"", None, "unsubscribed"), suppressions=(entry,))
+
+    first = unsubscription("a@b.test")
+    assert [store.returns.news(first) for _ in range(3)] == [Came.NOTED] + [Came.REPEATED] * 2
+    assert store.returns.news(unsubscription("a@b.test", "other")) is Came.NOTED
+    assert store.returns.news(unsubscription("c@b.test")) is Came.NOTED
+    assert counted(store) == {"unsubscribed": 3}
+    assert store.suppressions.remove("a@b.test", "app", "news")
+    assert [store.returns.news(first) for _ in range(2)] == [Came.NOTED, Came.REPEATED]
+    assert listed(store) == [
+        ("a@b.test", "news", "unsubscribe"),
+        ("a@b.test", "other", "unsubscribe"),
+        ("c@b.test", "news", "unsubscribe"),
+    ]
+    assert store.ledger().count("unsubscribed") == 4
+    if isinstance(store, RedisTestStore):  # A place that cannot be read is left alone.
+        place = place_of("a@b.test")
+        key = f"ph:suppressed:{place[0]}"
+        store.client.hset(key, place[1:], b"\2new")
+        assert store.returns.news(first) is Came.REPEATED
+        assert store.returns.news(unsubscription("a@b.test", "third")) is Came.NOTED
+        assert store.client.hget(key, place[1:]) == b"\2new"
 
 
 def test_what_is_gone_is_noted(store: Store) -> None:

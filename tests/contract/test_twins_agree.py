@@ -48,6 +48,7 @@ RATES = (DestinationLimit(), DestinationLimit(2.0, 1), DestinationLimit(50.0, 2)
 OVERRIDES = (Override(per_second=3.0), Override(per_minute=2, concurrency=0, until_ms=1),
              Override(0, 1, 0, 4, 0))  # fmt: skip
 APPLICATIONS = ("app", "shop", "zoo", "")
+KINDS: tuple[NewsKind, ...] = ("bounced", "complained", "unsubscribed")
 NAMES: tuple[MessageClass, ...] = ("transactional", "critical")
 OUTCOMES = (Status.DELIVERED, Status.DEFERRED, Status.DEFERRED, Status.BOUNCED, Status.UNCERTAIN,
             Status.DEAD)  # fmt: skip
@@ -309,11 +310,15 @@ class Pair:
         ]  # fmt: skip
         if had and had_it:
             message, recipient = had[-1 - at % len(had)]
+        entry = Suppression(
+            f"r{recipient or 0}@example.test", "app", "news", REASONS[KINDS.index(kind)], "test",
+            self.clock.now_ms(),
+        )  # fmt: skip
         attempt = late_bounce(7, "mx", recipient or 0, 550, "5.1.1", "no such user")
         mark = bytes([0 if recipient is None else recipient + 1])
         given = News(
             kind, message, mark, "my app", "transactional", "g|m", b"x", recipient,
-            attempt if kind == "bounced" else None,
+            attempt if kind == "bounced" else None, (entry,) if at % 3 == 0 else (),
         )  # fmt: skip
         first, second = (store.returns.news(given) for store in self.stores)
         assert first == second

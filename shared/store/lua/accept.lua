@@ -1,8 +1,8 @@
 #!lua
 -- accept: store submissions, each atomically. Not allow-oom: a full store refuses new mail first.
 -- KEYS[1] prefix. Writes head:<b> body:<b> leg:<b> ready:<c>:<queue> ring:<c> deferred:<c> open
---   urgent:<hop> expiry idem:<n> quota:<window>:<start> finished events counters tickets:<c>
---   dramatiq:<class>[.msgs]; reads suppressed suppressed:<n>
+--   urgent:<hop> expiry idem:<n> quota:<window>:<start> finished events counters outcomes[:<day>]
+--   tickets:<c> dramatiq:<class>[.msgs]; reads suppressed suppressed:<n>
 -- ARGV[4] width of an idempotency hash in ms, ARGV[5] how many hashes to look in, then for each
 --   submission: message id, head, body, idempotency key ('' for none), fingerprint, '1' when
 --   scheduled, '1' when it has a deliver_by, its quota ('' for none, else '<recipients>
@@ -38,8 +38,9 @@ local function remember(key, fingerprint, id, scheduled, suppressed)
   if suppressed ~= '' then call('HSET', name, key .. 'p', suppressed) end
 end
 
--- Those of a leg's recipients that are suppressed never wait for anything.
-local function suppress_in(l, suppressed)
+-- Those of a leg's recipients that are suppressed never wait for anything. They count for other sites:
+-- which provider they are at is not known here.
+local function suppress_in(id, l, suppressed)
   local letters, count = {}, 0
   for at = 1, #l.statuses do
     local index = at - 1
@@ -49,6 +50,9 @@ local function suppress_in(l, suppressed)
   end
   bump('s:' .. l.c .. ':' .. sub(l.statuses, 1, 1), -count)
   bump('s:' .. l.c .. ':p', count)
+  if count > 0 then
+    score(l.c, '|' .. escaped(application_of(id, l)) .. '|other|suppressed', count)
+  end
   l.statuses = table.concat(letters)
 end
 
@@ -57,7 +61,7 @@ local function store_leg(id, rec, timed, suppressed)
   bump('s:' .. l.c .. ':' .. sub(l.statuses, 1, 1), #l.statuses)
   bump('a:' .. l.c, #l.statuses)
   if suppressed then
-    suppress_in(l, suppressed)
+    suppress_in(id, l, suppressed)
     if not has_open(l) then
       place(id, l, 0)
       save_leg(id, l)

@@ -2,13 +2,15 @@
 -- news: what came back about one recipient's copy of one message: all of it, or nothing when it was
 -- told before. Not allow-oom: whoever reports it comes again.
 -- KEYS[1] prefix. Reads and writes told:<week> HASH of what was told; leg:<b> held dead open body:<b>
---   finished early:<hour> events counters outcomes[:<day>]
+--   finished early:<hour> suppressed suppressed:<n> events counters outcomes[:<day>]
 -- ARGV[4] 'bounced', 'complained' or 'unsubscribed', [5] message id or '', [6] digest of what is told
 --   of whom, [7] ms for which it is remembered, [8] recipient's index or '', [9] packed attempt or '',
---   [10] the event's payload, [11] field of `outcomes`.
+--   [10] the event's payload, [11] field of `outcomes`, [12]... entries for the suppression list, as for
+--   `suppress`.
 -- Returns 'c' the recipient is bounced now, 'n' noted, 'r' it was told before.
 
 -- include early
+-- include suppressions
 local WEEK_MS = 604800000
 local kind, message, digest, lasts = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local week = math.floor(now / WEEK_MS)
@@ -72,8 +74,21 @@ local function bounced(id, l, at, attempt)
   return changed
 end
 
-if was_told() then return 'r' end
+-- Whether all that it puts on the suppression list is there: who has been taken off it since may ask
+-- for it again. A place that cannot be read is left alone.
+local function is_listed()
+  for i = 12, #ARGV, 3 do
+    local there, entry = entries_at(ARGV[i]), ARGV[i + 1]
+    local _, _, begins = entry_at(entry, 1)
+    if there and not there.of[sub(entry, begins, identity_end(entry, begins))] then return false end
+  end
+  return true
+end
+
+if was_told() and (kind ~= 'unsubscribed' or is_listed()) then return 'r' end
 remember_told()
+for i = 12, #ARGV, 3 do put_listed(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+write_listed()
 local whose, changed = message, false
 if message ~= '' and ARGV[8] ~= '' then
   local id, l, at = leg_of(tonumber(ARGV[8]))
