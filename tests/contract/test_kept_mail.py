@@ -78,6 +78,8 @@ def test_it_is_dropped(store: Store) -> None:
         store.returns.keep(mail(name), 9)
     assert (store.returns.drop_kept("b"), store.returns.drop_kept("b")) == (1, 0)
     assert ids(store) == ["c", "a"]
+    if isinstance(store, RedisTestStore):
+        assert sorted(store.client.hkeys("ph:kept:content")) == [b"a", b"c"]
     assert (store.returns.drop_kept(None), store.returns.drop_kept(None)) == (2, 0)
     assert ids(store) == []
     if isinstance(store, RedisTestStore):

@@ -17,7 +17,9 @@ from shared.model.status import Status
 from shared.redrive import Choice, Redrive
 from shared.routing import Routes
 from shared.settings import RetrySettings, Settings
+from shared.store.news import late_bounce
 from shared.store.ports import ChangeKind, Settled
+from shared.store.returns import News
 from shared.store.scripts import PREFIX
 from tests.support.redis_server import RedisServer
 from tests.support.stores import RedisTestStore, Store, settings, settlement
@@ -322,6 +324,10 @@ def test_no_damage_stops_a_script(
         packed[:at] + data + (b"" if cut else packed[at + len(data) :]),
     )
     neighbour = real.accept()
+    bounce = late_bounce(1, "mx", 1, 550, "5.1.1", "no such user")
+    real.returns.news(
+        News("bounced", message, b"m", "app", "transactional", "other", b"", 1, bounce)
+    )
     real.claim(start=False)
     real.pump_for(8)
     stored = real.spool.get(message)
