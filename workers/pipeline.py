@@ -34,6 +34,7 @@ from workers.classify import Verdict
 from workers.conclude import Conclude
 from workers.engine import release
 from workers.leases import Lease
+from workers.references import Copy, References
 from workers.render import needs_smtputf8, parts, render
 from workers.resolve import Onward, Resolve
 from workers.route import NextHop, NextHops
@@ -65,8 +66,10 @@ class Pipeline:
         metrics: WorkerMetrics | None = None,
         resolve: Resolve | None = None,
         shapes: Shapes | None = None,
+        references: References | None = None,
     ) -> None:
-        """Without `resolve` there is no direct delivery."""
+        """Without `resolve` there is no direct delivery, without `references` all copies of a
+        message are alike."""
         self._resolve = resolve
         self._metrics = metrics or WorkerMetrics()
         self._retry = settings.retry
@@ -76,6 +79,7 @@ class Pipeline:
         self._shapes = shapes or Shapes(clock)
         self._conclude = Conclude(settings, queue, clock, self._metrics, resolve, self._shapes)
         self.signer = signer
+        self.references = references or References()
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""
@@ -92,7 +96,10 @@ class Pipeline:
             legs = parts(claimed.leg, claimed.head, content)
             if legs:
                 return await self._split(claimed, legs)
-            signed = await self._build(claimed.head, content, next_hop)
+            copy = self.references.copy(
+                message_of(claimed.leg_id), claimed.head, content, claimed.leg.hop, indices
+            )
+            signed = await self._build(claimed.head, content, next_hop, copy)
         except NewerFormat:
             return release(claimed, REST_MS)  # A worker of that release may take it.
         except UnknownFormat as error:
@@ -107,10 +114,10 @@ class Pipeline:
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
         began_ms = self._clock.now_ms()
-        transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
+        transaction = await self._transmit(claimed, lease, signed, next_hop, copy, utf8)
         if transaction.seven_bit_only:
-            signed = await self._build(claimed.head, content, next_hop, seven_bit=True)
-            transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
+            signed = await self._build(claimed.head, content, next_hop, copy, seven_bit=True)
+            transaction = await self._transmit(claimed, lease, signed, next_hop, copy, utf8)
         if transaction.seven_bit_only:
             transaction = _no_seven_bit_form(indices)
         unsigned = next_hop.signed and not signed.signatures
@@ -140,7 +147,7 @@ class Pipeline:
         if len(indices) == 1:
             return (leg,)
         hops = dict.fromkeys(indices, leg.hop)
-        apart = self._shapes.apart(hops, head)
+        apart = self._shapes.apart(hops, head) | self.references.alone(head, hops)
         if not apart and len(indices) <= self._shapes.most_recipients(leg.hop):
             return (leg,)
         return portioned(leg, hops, self._shapes.most_recipients, apart)
@@ -176,13 +183,19 @@ class Pipeline:
         return unpack_content(packed)
 
     async def _build(
-        self, head: Head, content: Content, next_hop: NextHop, *, seven_bit: bool = False
+        self,
+        head: Head,
+        content: Content,
+        next_hop: NextHop,
+        copy: Copy,
+        *,
+        seven_bit: bool = False,
     ) -> Signed:
         """Render and sign; beside the loop when that takes long."""
         if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
-            built = await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
+            built = await asyncio.to_thread(self._built, head, content, next_hop, copy, seven_bit)
         else:
-            built = self._built(head, content, next_hop, seven_bit)
+            built = self._built(head, content, next_hop, copy, seven_bit)
         signed, render_seconds, sign_seconds = built
         self._metrics.stage["render"].observe(render_seconds)
         if next_hop.signed:
@@ -190,11 +203,11 @@ class Pipeline:
         return signed
 
     def _built(
-        self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool
+        self, head: Head, content: Content, next_hop: NextHop, copy: Copy, seven_bit: bool
     ) -> tuple[Signed, float, float]:
         """The message, and the seconds that rendering and signing took."""
         began = time.perf_counter()
-        data = render(head, content, seven_bit=seven_bit)
+        data = b"\r\n".join((*copy.lines, render(head, content, seven_bit=seven_bit)))
         rendered = time.perf_counter()
         if not next_hop.signed:
             return Signed(data, 0), rendered - began, 0.0
@@ -207,12 +220,12 @@ class Pipeline:
         lease: Lease,
         signed: Signed,
         next_hop: NextHop,
-        indices: tuple[int, ...],
+        copy: Copy,
         utf8: bool,
     ) -> Transaction:
-        head = claimed.head
+        head, indices = claimed.head, claimed.leg.open_indices()
         envelope = Envelope(
-            head.return_path,
+            copy.return_path,
             tuple([(index, head.recipients[index].email) for index in indices]),
             utf8,
             not signed.message.isascii(),

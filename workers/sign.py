@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from shared.clock import Clock
 from shared.dkim import Key, Keys, nearest
+from shared.feedback.tokens import REFERENCE_HEADER
 
 ALWAYS = (
     "from", "to", "cc", "subject", "date", "message-id", "reply-to", "mime-version",
@@ -29,7 +30,7 @@ ALWAYS = (
 IF_PRESENT = frozenset(
     {
         "auto-submitted", "feedback-id", "in-reply-to", "list-archive", "list-help", "list-id",
-        "list-owner", "list-post", "list-subscribe", "references",
+        "list-owner", "list-post", "list-subscribe", "references", REFERENCE_HEADER.lower(),
     }
 )  # fmt: skip
 _SIGNABLE = frozenset(ALWAYS) | IF_PRESENT
