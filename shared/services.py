@@ -12,6 +12,8 @@ from shared.store.ports import Spool
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_spool import RedisSpool
+from shared.store.redis_suppressions import RedisSuppressions
+from shared.store.suppressions import Suppressions
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -22,6 +24,7 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     keys: Keys
     operations: Operations
+    suppressions: Suppressions
 
 
 def connect(settings: Settings) -> Services:
@@ -32,4 +35,5 @@ def connect(settings: Settings) -> Services:
         RedisSpool(settings),
         RedisKeys(settings),
         RedisOperations(settings),
+        RedisSuppressions(settings),
     )

@@ -24,7 +24,7 @@ from workers.batching import Settler
 from workers.lane import Lane
 from workers.leases import Lease, Leases, LegClaim
 from workers.lines import about
-from workers.starts import Starts
+from workers.starts import Starts, started, starting
 
 CLAIM_LIMIT = 200
 LEAST_IN_HAND = 400
@@ -222,8 +222,9 @@ class Engine:
             return
         try:
             settled = self._awaited[_key(claimed)] = asyncio.Event()
-            if not self._stopping and await self._is_started(claimed, lease):
-                await self._work(claimed, lease)
+            now = None if self._stopping else await self._start(claimed, lease)
+            if now is not None:
+                await self._work(now, lease)
             else:
                 self._let_go(claimed)
             await settled.wait()  # Only then can the next one's crash not be blamed on it.
@@ -232,12 +233,12 @@ class Engine:
             if alone:
                 self._suspects.release()
 
-    async def _is_started(self, claimed: Claimed, lease: Lease) -> bool:
+    async def _start(self, claimed: Claimed, lease: Lease) -> Claimed | None:
         try:
-            (held,) = await self._queue.start([(claimed.leg_id, claimed.fence)])
+            (answer,) = await self._queue.start([starting(claimed)])
         except (StoreError, asyncio.CancelledError):
-            return False
-        return held and lease.holds()
+            return None
+        return started(claimed, answer) if answer.may_go and lease.holds() else None
 
     def _let_go(self, claimed: Claimed) -> None:
         self._settler.put(release(claimed))

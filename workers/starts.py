@@ -15,11 +15,13 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
+import msgspec
 import structlog
 
 from shared.errors import StoreError
 from shared.metrics.worker import WorkerMetrics
 from shared.store.ports import Claimed, Queue
+from shared.store.suppressions import Started, Starting, check_of
 from workers.leases import Lease
 from workers.turns import Turns
 
@@ -67,6 +69,19 @@ class _Line:
 def is_critical(claimed: Claimed) -> bool:
     """Whether a leg is of class critical."""
     return claimed.head.message_class == "critical"
+
+
+def starting(claimed: Claimed) -> Starting:
+    """What the store is asked when a leg's delivery starts."""
+    check = check_of(claimed.head, claimed.leg.open_indices())
+    return Starting(claimed.leg_id, claimed.fence, check)
+
+
+def started(claimed: Claimed, answer: Started) -> Claimed:
+    """The leg with what the store has answered."""
+    if not answer.suppressed:
+        return claimed
+    return msgspec.structs.replace(claimed, suppressed=dict(answer.suppressed))
 
 
 class Starts:
@@ -176,16 +191,16 @@ class Starts:
     async def _start(self, group: list[Leg]) -> None:
         self._idle.clear()
         try:
-            answers = await self._queue.start([(leg.leg_id, leg.fence) for leg, _ in group])
+            answers = await self._queue.start([starting(leg) for leg, _ in group])
         except StoreError as error:
             self._metrics.failed("start")
             _log.warning("starts_not_committed", legs=len(group), reason=error)
-            answers = [False] * len(group)
-        for leg, held in zip(group, answers, strict=True):
-            if held and not self._stopping:
-                self._started.append(leg)
+            answers = [Started(may_go=False)] * len(group)
+        for (claimed, lease), answer in zip(group, answers, strict=True):
+            if answer.may_go and not self._stopping:
+                self._started.append((started(claimed, answer), lease))
             else:
-                self._let_go(leg[0])
+                self._let_go(claimed)
         self._idle.set()
 
     async def stop(self) -> None:

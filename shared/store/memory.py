@@ -10,6 +10,7 @@ from shared.store.memory_queue import MemoryQueue
 from shared.store.memory_sessions import MemorySessions
 from shared.store.memory_spool import MemoryKeys, MemorySpool
 from shared.store.memory_state import State
+from shared.store.memory_suppressions import MemorySuppressions
 
 
 class MemoryStore:
@@ -22,6 +23,7 @@ class MemoryStore:
         self.sessions = MemorySessions(self.state)
         self.operations = MemoryOperations(self.state, self.sessions)
         self.keys = MemoryKeys(self.state)
+        self.suppressions = MemorySuppressions(self.state)
 
     def tickets(self, message_class: MessageClass) -> list[str]:
         """The tickets that are outstanding."""

@@ -12,6 +12,7 @@ from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.model.turns import hop_and_application
 from shared.store.memory_state import LIVE_MS, State, resting
+from shared.store.memory_suppressions import sweep
 from shared.store.ports import Pumped
 
 BATCH = 500
@@ -46,6 +47,7 @@ class PumpRun:
         self._expire_still()
         self._forget_sites()
         self._forget()
+        sweep(state)
         trimmed = self._trim()
         paused = now < state.reap_after
         return Pumped(

@@ -10,19 +10,15 @@ from shared.hops import DestinationLimit, PoolMembers, limit_keys, member_of, qu
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, leg_id, message_of, unpack_history
 from shared.model.message import MessageClass
 from shared.model.status import ASIDE, OPEN, Status
+from shared.model.suppression import Suppression
 from shared.store.limits import PACE_MS
 from shared.store.memory_claim import ClaimRun
 from shared.store.memory_pump import PumpRun
 from shared.store.memory_state import State, resting
+from shared.store.memory_suppressions import put, standing
 from shared.store.operations import Refusal
-from shared.store.ports import (
-    Claim,
-    Pause,
-    Pumped,
-    Settled,
-    Settlement,
-    Verb,
-)
+from shared.store.ports import Claim, Pause, Pumped, Settled, Settlement, Verb
+from shared.store.suppressions import Started, Starting
 from shared.store.unreadable import sort_out
 
 _replace = msgspec.structs.replace
@@ -71,20 +67,24 @@ class MemoryQueue:
             return None
         return leg
 
-    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+    async def start(self, legs: Sequence[Starting]) -> list[Started]:
         """See the port."""
-        answers = []
         with self._state.lock:
-            for identifier, fence in legs:
-                leg = self._held(identifier, fence)
-                held = leg is not None and leg.state is LegState.LEASED
-                if leg is not None and held:
-                    held = self._state.may_start(identifier, leg)
-                if leg is not None and held:
-                    flags = leg.flags | LegFlag.STARTED
-                    self._state.legs[identifier] = _replace(leg, flags=flags)
-                answers.append(held)
-        return answers
+            return [self._start(each) for each in legs]
+
+    def _start(self, given: Starting) -> Started:
+        leg = self._held(given.leg_id, given.fence)
+        if leg is None or leg.state is not LegState.LEASED:
+            return Started(may_go=False)
+        if not self._state.may_start(given.leg_id, leg):
+            return Started(may_go=False)
+        self._state.legs[given.leg_id] = _replace(leg, flags=leg.flags | LegFlag.STARTED)
+        return Started(may_go=True, suppressed=standing(self._state, given.check))
+
+    async def suppress(self, entries: Sequence[Suppression]) -> list[bool]:
+        """See the port."""
+        with self._state.lock:
+            return [put(self._state, each) for each in entries]
 
     async def dot(
         self, leg_id: bytes, fence: int, statuses: tuple[Status, ...], attempt: Attempt

@@ -17,8 +17,10 @@ from shared.store.figures import Depth, Health
 from shared.store.keys import ApiKey
 from shared.store.memory_lines import kept
 from shared.store.memory_state import State
+from shared.store.memory_suppressions import standing
 from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event, Stored, Submission
 from shared.store.quotas import WINDOWS, Quota, Use, Window, window_around
+from shared.store.suppressions import AcceptedPayload, check_of
 from shared.store.unreadable import shown
 
 IDEMPOTENCY_MS = 24 * 3_600_000
@@ -41,28 +43,30 @@ class MemorySpool:
         state, message, key = self._state, submission.message, submission.idempotency
         scheduled = any(leg.state is LegState.WAITING for leg in submission.legs)
         known = None if key is None else state.idempotency.get(key.key)
-        if key is not None and known is not None and known[3] > state.now():
+        if key is not None and known is not None and known[2] > state.now():
             if known[0].fingerprint != key.fingerprint:
                 return Accepted(AcceptKind.MISMATCH, b"")
-            return Accepted(AcceptKind.REPLAYED, known[1], known[2])
+            return msgspec.structs.replace(known[1], kind=AcceptKind.REPLAYED)
         full = self._spend(submission.quota, message.head)
         if full is not None:
             return Accepted(AcceptKind.OVER_QUOTA, b"", full=full)
+        suppressed = standing(state, check_of(message.head))
+        indices = tuple(sorted(suppressed))
+        answer = Accepted(AcceptKind.ACCEPTED, message.id, scheduled, suppressed=indices)
         if key is not None:
-            until = state.now() + IDEMPOTENCY_MS
-            state.idempotency[key.key] = (key, message.id, scheduled, until)
+            state.idempotency[key.key] = (key, answer, state.now() + IDEMPOTENCY_MS)
         content, size = pack_content(message.content)
         head = msgspec.structs.replace(message.head, content_bytes=size)
         state.heads[message.id] = pack_head(head)
         state.contents[message.id] = content
-        for number, leg in enumerate(submission.legs):
-            self._store(leg_id(message.id, number), leg)
-            if message.head.deliver_by_ms is not None:
-                state.expiry[leg_id(message.id, number)] = leg.give_up_ms
         if len(submission.legs) > 1:
             state.open_legs[message.id] = len(submission.legs)
-        state.event("accepted", message.id)
-        return Accepted(AcceptKind.ACCEPTED, message.id, scheduled)
+        payload = msgspec.msgpack.encode(AcceptedPayload(indices)) if indices else b""
+        state.event("accepted", message.id, payload)
+        for number, leg in enumerate(submission.legs):
+            timed = message.head.deliver_by_ms is not None
+            self._store(leg_id(message.id, number), _without(leg, indices), timed=timed)
+        return answer
 
     def _spend(self, quota: Quota | None, head: Head) -> Use | None:
         """Count a message; or count nothing, and give the window that is full."""
@@ -89,12 +93,17 @@ class MemorySpool:
         with self._state.lock:
             return tuple(self._use(window, application) for window in WINDOWS)
 
-    def _store(self, identifier: bytes, leg: Leg) -> None:
+    def _store(self, identifier: bytes, leg: Leg, *, timed: bool) -> None:
         state = self._state
         state.legs[identifier] = leg
         state.accepted[leg.message_class] += len(leg.statuses)
         for status in leg.statuses:
             state.count(leg.message_class, status, 1)
+        if OPEN.isdisjoint(leg.statuses):
+            state.legs[identifier] = state.place(identifier, leg)
+            return
+        if timed:
+            state.expiry[identifier] = leg.give_up_ms
         if leg.state is LegState.READY:
             state.push_ready(identifier, leg)
         else:
@@ -271,6 +280,15 @@ class MemoryKeys:
         if key.revoked_ms is None:
             self._keys[key_id] = msgspec.structs.replace(key, revoked_ms=self._state.now())
         return True
+
+
+def _without(leg: Leg, suppressed: tuple[int, ...]) -> Leg:
+    """A leg that does not send to these, by index in `Head.recipients`."""
+    if not suppressed:
+        return leg
+    pairs = zip(leg.indices(), leg.statuses, strict=True)
+    statuses = tuple(Status.SUPPRESSED if at in suppressed else status for at, status in pairs)
+    return msgspec.structs.replace(leg, statuses=statuses)
 
 
 def _position(identifier: str) -> tuple[int, int]:

@@ -17,13 +17,14 @@ from shared.hops import ANY_SITE, PoolMembers, limit_keys, member_of, mx_hop, qu
 from shared.model.leg import Attempt, Leg, LegFlag, LegState, message_of
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
+from shared.model.suppression import Suppression
 from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
 from shared.store.memory_limits import Limits
 from shared.store.memory_shares import Shares
 from shared.store.operations import Refusal
 from shared.store.pools import pause_of_pool
-from shared.store.ports import Event, Idempotency, Pause
+from shared.store.ports import Accepted, Event, Idempotency, Pause
 from shared.store.quotas import Window
 
 TICKET_MS = 5000
@@ -65,7 +66,9 @@ class State:
         self.events: list[Event] = []
         self.sequence = 0
         self.acknowledged: str | None = None
-        self.idempotency: dict[bytes, tuple[Idempotency, bytes, bool, int]] = {}
+        self.idempotency: dict[bytes, tuple[Idempotency, Accepted, int]] = {}
+        self.suppressions: dict[tuple[str, str, str], Suppression] = {}
+        """By address, application and list."""
         self.quotas: dict[tuple[Window, str], tuple[int, int]] = {}
         """By window and application: when the window began, and recipients."""
         self.limits = Limits(self.now)

@@ -3,7 +3,7 @@
 `shared.store.redis_*` implements them on Redis or Valkey, `shared.store.memory` in memory; one
 contract test runs over both. Web and the command line use `Spool`, which blocks; a worker uses
 `Queue`, which is asynchronous. Every method may raise the `StoreError` family and nothing else.
-API keys and what operators ask have ports of their own (`keys`, `operations`). All times are
+What else is asked has ports of its own (`keys`, `operations`, `suppressions`). All times are
 milliseconds; "now" is the store's clock, never the caller's.
 """
 
@@ -19,8 +19,10 @@ from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, Leg
 from shared.model.message import Head, Message, MessageClass
 from shared.model.status import Status
+from shared.model.suppression import Suppression
 from shared.store.figures import Depth, Health
 from shared.store.quotas import Quota, Use
+from shared.store.suppressions import Started, Starting
 
 # -- ingest ---------------------------------------------------------------------------------
 
@@ -64,6 +66,8 @@ class Accepted(msgspec.Struct, frozen=True):
     """Whether it was scheduled when it was first accepted."""
     full: Use | None = None
     """OVER_QUOTA: the window it does not fit; of several the one that ends last."""
+    suppressed: tuple[int, ...] = ()
+    """Indices in `Head.recipients` of those that are not sent to, when it was first accepted."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -85,8 +89,7 @@ class Kept(msgspec.Struct, frozen=True):
     until_ms: int
     """When the next leg may go."""
     limit: str = ""
-    """Which limit, such as `per_minute of gw1`; empty: it comes back from trouble, or lets class
-    critical pass."""
+    """Such as `per_minute of gw1`; empty: it comes back from trouble, or lets critical pass."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -198,6 +201,8 @@ class Claimed(msgspec.Struct, frozen=True):
     head: Head
     content: bytes | None
     """Packed content; None when it is over the inline limit: fetch it with `Queue.content`."""
+    suppressed: dict[int, Suppression] = {}
+    """Once started: recipients that are not sent to, by index in `Head.recipients`."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -249,8 +254,7 @@ class Settlement(msgspec.Struct, frozen=True):
     pinned: bool = False
     """SETTLE: the leg stays with the member of the pool that had it: it may have arrived there."""
     refusal: str = ""
-    """What the hop said that has not taken it all, or has stopped for; kept as its last one, for
-    two days."""
+    """What the hop said that has not taken it all, or has stopped for; kept for two days."""
     replaced: bool = False
     """RELEASE: others have the leg's place already, so that the store refuses this is no news."""
 
@@ -298,11 +302,12 @@ class Queue(Protocol):
         """
         ...
 
-    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
-        """Mark (leg id, fence) as started.
+    async def start(self, legs: Sequence[Starting]) -> list[Started]:
+        """Mark legs as started, and look who of their recipients is suppressed by now."""
+        ...
 
-        False where the lease is lost, or the hop has come to stand still: do not send.
-        """
+    async def suppress(self, entries: Sequence[Suppression]) -> list[bool]:
+        """The same as `Suppressions.add`."""
         ...
 
     async def dot(
@@ -332,8 +337,8 @@ class Queue(Protocol):
     ) -> bool:
         """Replace a held leg by `legs` (a DNS route was resolved, or its relay is gone).
 
-        The first one keeps the leg's number. `limits`: those of the sites they go to, by their
-        hops' shared parts. False when the lease is lost.
+        The first one keeps the leg's number. `limits`: of the sites they go to, by shared part of
+        hops. False when the lease is lost.
         """
         ...
 

@@ -18,19 +18,15 @@ from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, Leg, pack_attempt, pack_statuses, salvage_leg, unpack_leg
 from shared.model.message import CLASSES, MessageClass, UnknownFormat
 from shared.model.status import Status
+from shared.model.suppression import Suppression
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import AsyncRedis, Value
 from shared.store.limits import pack_limit
 from shared.store.pools import pack_pool
-from shared.store.ports import (
-    Claim,
-    Pumped,
-    Settled,
-    Settlement,
-    Verb,
-)
+from shared.store.ports import Claim, Pumped, Settled, Settlement, Verb
 from shared.store.scripts import PREFIX, SCRIPTS
+from shared.store.suppressions import Started, Starting
 from shared.store.tickets import template
 from shared.store.unreadable import Row, sort_out
 
@@ -109,10 +105,14 @@ class RedisQueue:
         again_ms = None if wait < 0 else wait
         return Claim(tuple(found.legs), more == 1, alone == 1, damaged, newer, again_ms)
 
-    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+    async def start(self, legs: Sequence[Starting]) -> list[Started]:
         """See the port."""
-        flat = [part for leg in legs for part in leg]
-        return [held == 1 for held in await self._run("start", *flat)]
+        flat = [part for leg in legs for part in (leg.leg_id, leg.fence)]
+        return [Started(may_go=held == 1) for held in await self._run("start", *flat)]
+
+    async def suppress(self, entries: Sequence[Suppression]) -> list[bool]:
+        """See the port."""
+        raise StoreError("not there yet")
 
     async def dot(
         self, leg_id: bytes, fence: int, statuses: tuple[Status, ...], attempt: Attempt

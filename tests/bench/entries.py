@@ -23,6 +23,7 @@ from shared.store.ports import Accepted, Claimed, Settlement, Spool, Submission,
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_spool import RedisSpool
 from tests.bench.http_load import message
+from workers.starts import starting
 
 CLASS: MessageClass = "transactional"
 CONTENTS = 200
@@ -107,7 +108,7 @@ async def work_off(
             if not claim.legs:
                 return done
             if start:
-                await queue.start([(each.leg_id, each.fence) for each in claim.legs])
+                await queue.start([starting(each) for each in claim.legs])
             await queue.settle([settle(each) for each in claim.legs])
             done += len(claim.legs)
 

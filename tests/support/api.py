@@ -25,7 +25,12 @@ class Api:
         self.store = MemoryStore(self.settings, self.clock)
         store = self.store
         self.services = Services(
-            self.settings, self.clock, store.spool, store.keys, store.operations
+            self.settings,
+            self.clock,
+            store.spool,
+            store.keys,
+            store.operations,
+            store.suppressions,
         )
         self.context = create_context(self.services)
         self.app = create_app(self.settings, self.services, self.context)

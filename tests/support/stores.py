@@ -47,8 +47,11 @@ from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
 from shared.store.redis_sessions import RedisSessions
 from shared.store.redis_spool import RedisSpool
+from shared.store.redis_suppressions import RedisSuppressions
 from shared.store.scripts import PREFIX
 from shared.store.sessions import Answer, Asked, Sessions
+from shared.store.suppressions import Started, Suppressions
+from workers.starts import starting
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
@@ -68,9 +71,11 @@ class Store:
     """Both halves of one store, the clock, and shorthands for what tests do often."""
 
     def __init__(
-        self, spool: Spool, keys: Keys, operations: Operations, clock: ManualClock
-    ) -> None:
+        self, spool: Spool, keys: Keys, operations: Operations, suppressions: Suppressions,
+        clock: ManualClock,
+    ) -> None:  # fmt: skip
         self.spool = spool
+        self.suppressions = suppressions
         self.operations = operations
         self.keys = keys
         self.clock = clock
@@ -164,7 +169,7 @@ class Store:
         async def work() -> Claim:
             claim = await self.queue().claim(message_class, **wanted)
             if start and claim.legs:
-                await self.queue().start([(each.leg_id, each.fence) for each in claim.legs])
+                await self.queue().start([starting(each) for each in claim.legs])
             return claim
 
         return self.run(work())
@@ -187,9 +192,13 @@ class Store:
 
     def start(self, *claimed: Claimed) -> list[bool]:
         """Mark as started."""
+        return [answer.may_go for answer in self.started(*claimed)]
 
-        async def work() -> list[bool]:
-            return await self.queue().start([(each.leg_id, each.fence) for each in claimed])
+    def started(self, *claimed: Claimed) -> list[Started]:
+        """The same, with all that is answered."""
+
+        async def work() -> list[Started]:
+            return await self.queue().start([starting(each) for each in claimed])
 
         return self.run(work())
 
@@ -276,7 +285,8 @@ class MemoryTestStore(Store):
 
     def __init__(self, used: Settings, clock: ManualClock) -> None:
         self.memory = MemoryStore(used, clock)
-        super().__init__(self.memory.spool, self.memory.keys, self.memory.operations, clock)
+        memory = self.memory
+        super().__init__(memory.spool, memory.keys, memory.operations, memory.suppressions, clock)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The twin never waits, so no loop is needed: days of a test take a moment."""
@@ -317,8 +327,9 @@ class RedisTestStore(Store):
         self._redis_sessions: RedisSessions | None = None
         self.client = redis.Redis.from_url(used.store.redis_url, socket_timeout=5)
         super().__init__(
-            RedisSpool(used, clock), RedisKeys(used, clock), RedisOperations(used, clock), clock
-        )
+            RedisSpool(used, clock), RedisKeys(used, clock), RedisOperations(used, clock),
+            RedisSuppressions(used, clock), clock,
+        )  # fmt: skip
 
     def queue(self) -> Queue:
         """The server's queue."""
@@ -361,6 +372,8 @@ class RedisTestStore(Store):
         assert isinstance(self.spool, RedisSpool)
         assert isinstance(self.keys, RedisKeys)
         assert isinstance(self.operations, RedisOperations)
+        assert isinstance(self.suppressions, RedisSuppressions)
+        self.suppressions.close()
         self.operations.close()
         self.spool.close()
         self.keys.close()

@@ -11,6 +11,7 @@ from shared.model.leg import Leg, LegState
 from shared.model.message import Address, Head, Recipient
 from shared.model.status import Status
 from shared.store.ports import Claimed
+from shared.store.suppressions import Started, Starting
 from workers.starts import GROUP, LEAST_AHEAD, Starts
 
 
@@ -33,14 +34,14 @@ class Store:
         self.lost: set[bytes] = set()
         self.away = False
 
-    async def start(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
+    async def start(self, legs: Sequence[Starting]) -> list[Started]:
         self.asked += 1
         await asyncio.sleep(0)
         await self.slow.wait()
         if self.away:
             raise StoreUnavailable("away")
         self.groups.append(len(legs))
-        return [leg_id not in self.lost for leg_id, _ in legs]
+        return [Started(may_go=leg.leg_id not in self.lost) for leg in legs]
 
 
 def claimed(number: int, message_class: Any = "bulk", application: str = "app") -> Claimed:

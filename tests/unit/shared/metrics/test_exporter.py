@@ -29,7 +29,12 @@ class Exporter:
         memory = self.store.memory
         shipped = msgspec.structs.replace(settings(), shaping=shaping_from(None))
         self.services = Services(
-            shipped, self.store.clock, memory.spool, memory.keys, memory.operations
+            shipped,
+            self.store.clock,
+            memory.spool,
+            memory.keys,
+            memory.operations,
+            memory.suppressions,
         )
 
     def samples(self) -> dict[str, float]:

@@ -1,0 +1,106 @@
+"""The suppression list in memory: `shared.store.suppressions.Suppressions`, by the same rules."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.model.suppression import Suppression, applies
+from shared.store.memory_state import State
+from shared.store.suppressions import Check, Page, Unsuppressed, foremost, gives_way
+
+
+def _identity(entry: Suppression) -> tuple[str, str, str]:
+    return (entry.address, entry.application, entry.list)
+
+
+def _ended(entry: Suppression, now_ms: int) -> bool:
+    return entry.expires_ms is not None and entry.expires_ms <= now_ms
+
+
+def put(state: State, entry: Suppression) -> bool:
+    """Put an entry on the list; whether it is new. The caller holds the lock."""
+    there = state.suppressions.get(_identity(entry))
+    if there is not None and _ended(there, state.now()):
+        there = None
+    if there is None or (there != entry and gives_way(there, entry)):
+        state.suppressions[_identity(entry)] = entry
+        state.event("suppressed", b"", msgspec.msgpack.encode(entry))
+    return there is None
+
+
+def standing(state: State, check: Check | None) -> dict[int, Suppression]:
+    """The entries that stand in the way, by the index in `Head.recipients`."""
+    found = {}
+    for index, to in check.addressed().items() if check and state.suppressions else ():
+        places = [
+            (to.address, name, each) for name in ("", to.application) for each in ("", to.list)
+        ]
+        entries = [state.suppressions[place] for place in places if place in state.suppressions]
+        entries = [entry for entry in entries if applies(entry, to, state.now())]
+        if entries:
+            found[index] = foremost(entries)
+    return found
+
+
+def sweep(state: State) -> None:
+    """What has expired goes."""
+    for place in [each for each, entry in state.suppressions.items() if _ended(entry, state.now())]:
+        del state.suppressions[place]
+
+
+class MemorySuppressions:
+    """`shared.store.suppressions.Suppressions` in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def add(self, entries: Sequence[Suppression]) -> list[bool]:
+        """See the port."""
+        with self._state.lock:
+            return [put(self._state, each) for each in entries]
+
+    def remove(self, address: str, application: str, list_name: str) -> bool:
+        """See the port."""
+        state = self._state
+        with state.lock:
+            entry = state.suppressions.pop((address, application, list_name), None)
+            if entry is None or _ended(entry, state.now()):
+                return False
+            gone = Unsuppressed(address, application, list_name)
+            state.event("unsuppressed", b"", msgspec.msgpack.encode(gone))
+            return True
+
+    def _live(self) -> list[Suppression]:
+        now = self._state.now()
+        return [each for each in self._state.suppressions.values() if not _ended(each, now)]
+
+    def find(self, address: str) -> list[Suppression]:
+        """See the port."""
+        with self._state.lock:
+            found = [each for each in self._live() if each.address == address]
+        return sorted(found, key=_identity)
+
+    def page(self, cursor: str, limit: int, application: str | None = None) -> Page:
+        """See the port."""
+        with self._state.lock:
+            live = self._live()
+        rest = sorted(
+            (place, each) for each in live
+            if (application is None or each.application == application)
+            and (place := _place(each)) > cursor
+        )  # fmt: skip
+        page = rest[:limit]
+        more = len(rest) > len(page)
+        return Page(tuple(each for _, each in page), page[-1][0] if more else "")
+
+    def count(self) -> int:
+        """See the port."""
+        return len(self._state.suppressions)
+
+
+def _place(entry: Suppression) -> str:
+    """Where an entry comes in the list: an order that tells nothing of it."""
+    return hashlib.blake2b("\0".join(_identity(entry)).encode(), digest_size=16).hexdigest()
