@@ -1,9 +1,9 @@
 """The stages of a delivery, in order. Read this first.
 
-A claimed leg goes through expire -> route, or resolve where it is delivered directly -> content ->
-render -> sign -> transmit -> classify -> settle. Each stage is one file; this one only joins them.
-It gives a `Settlement` for every leg and raises only what is a fault of ours, which the engine's
-shell logs.
+A claimed leg goes through expire -> suppressed -> route, or resolve where it is delivered directly
+-> content -> what its copy has of its own -> render -> sign -> transmit -> classify -> settle. Each
+stage is one file; this one only joins them. It gives a `Settlement` for every leg and raises only
+what is a fault of ours, which the engine's shell logs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.parting import portioned
 from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement
 from shared.store.unreadable import REST_MS, dead
-from workers import lines
+from workers import lines, suppressed
 from workers.classify import Verdict
 from workers.conclude import Conclude
 from workers.engine import release
@@ -83,19 +83,20 @@ class Pipeline:
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""
-        if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
-            return release(claimed, OVERDUE_MS)
-        if self._conclude.troubles.has_stopped(member_of(claimed.leg.hop), lease.since):
-            return release(claimed)
+        early = self._early(claimed, lease)
+        if early is not None:
+            return early
         onward = await self._onward(claimed)
         if not isinstance(onward, Onward):
             return onward
-        next_hop, indices = onward.next_hop, claimed.leg.open_indices()
+        next_hop = onward.next_hop
         try:
             content = await self._content(claimed)
             legs = parts(claimed.leg, claimed.head, content)
             if legs:
                 return await self._split(claimed, legs)
+            claimed = suppressed.without(claimed)  # A split is of all: each part is asked again.
+            indices = claimed.leg.open_indices()
             copy = self.references.copy(
                 message_of(claimed.leg_id), claimed.head, content, claimed.leg.hop, indices
             )
@@ -122,6 +123,16 @@ class Pipeline:
             transaction = _no_seven_bit_form(indices)
         unsigned = next_hop.signed and not signed.signatures
         return await self._conclude.transaction(claimed, transaction, onward, unsigned, began_ms)
+
+    def _early(self, claimed: Claimed, lease: Lease) -> Settlement | None:
+        """What becomes of a leg of which nothing is to be sent, now or at all."""
+        if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
+            return release(claimed, OVERDUE_MS)
+        if suppressed.all_are(claimed):
+            return self._conclude.suppressed(claimed)
+        if self._conclude.troubles.has_stopped(member_of(claimed.leg.hop), lease.since):
+            return release(claimed)
+        return None
 
     async def _onward(self, claimed: Claimed) -> Onward | Settlement:
         """Where it goes; or what has become of it, when it does not go on."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.report import REASONS
+from workers import suppressed
 from workers.smtp.gate import NO_SESSION
 from workers.smtp.types import LEASE_LOST
 
@@ -41,6 +42,8 @@ NEVER_ASIDE = {
     "the token is empty or not printable ASCII",
     # The leg goes back, its crash counted.
     "worker ended",
+    # It is before the attempt of the others; alone it is the end of the leg.
+    suppressed.NOTE,
     # What is set aside is not moved.
     "moved",
 }

@@ -13,6 +13,7 @@ from shared.clock import ManualClock, SystemClock
 from shared.model.leg import Leg, LegState, RecipientReply
 from shared.model.message import Address, Attachment, Content, Head, Recipient
 from shared.model.status import BY_LETTER
+from shared.outgoing import outgoing_from
 from shared.parting import rerouted
 from shared.routing import Routes
 from shared.settings import Settings
@@ -22,6 +23,7 @@ from tests.support.smtp_client import Held
 from tests.support.stores import MemoryTestStore, settings
 from workers import pipeline
 from workers.pipeline import SLOW_HTML_BYTES, Pipeline
+from workers.references import References
 from workers.render import needs_smtputf8, parts
 from workers.route import NextHop
 from workers.sign import Dkim
@@ -250,6 +252,27 @@ def test_a_leg_is_split_by_what_its_open_recipients_need() -> None:
     assert parts(_leg("dqd"), head(MIXED), Content()) == ()
     assert parts(_leg("qqq"), head(MIXED, return_path="ü@a.test"), Content()) == ()
     assert parts(_leg("qqq"), head(to("a@b.test", "b@b.test", "c@b.test")), Content()) == ()
+
+
+def test_a_leg_whose_copies_differ_is_split_before_anything_is_sent() -> None:
+    """One that was accepted before return paths were ours."""
+    values = {"feedback": {"key": "k" * 32}, "bounces": {"domains": ["b.shop.test"]}}
+    system = System()
+    system.pipeline.references = References(outgoing_from(msgspec.convert(values, Settings)))
+    identifier = system.accept(to("a@b.test", "b@b.test", "c@b.test"), Content("x"))
+    system.work()
+    assert system.store.statuses(identifier) == ["delivered"] * 3
+    sent = [(envelope.mail_from, envelope.recipients) for envelope, _ in system.server.taken]
+    assert sorted(recipients for _, recipients in sent) == [
+        ((0, "a@b.test"),), ((1, "b@b.test"),), ((2, "c@b.test"),),
+    ]  # fmt: skip
+    assert len({path for path, _ in sent}) == 3
+    for (path, _), (_, message) in zip(sent, system.server.taken, strict=True):
+        token = path.removeprefix("b-").removesuffix("@b.shop.test")
+        assert f"X-Posthaste-Reference: {token}\r\n".encode() in message
+        assert verifies(message, *system.keys) == [True, True]
+    assert system.store.ledger() == ["accepted", "rerouted", *["attempt"] * 3]
+    system.store.reconcile()
 
 
 def _leg(letters: str) -> Leg:
