@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import msgspec
 
 from shared.model.suppression import Suppression, applies
 from shared.store.memory_state import State
-from shared.store.suppressions import Check, Page, Unsuppressed, foremost, gives_way
+from shared.store.suppression_records import checked_cursor, position_of
+from shared.store.suppressions import Check, Page, Unsuppressed, bounded, foremost, gives_way
 
 
 def _identity(entry: Suppression) -> tuple[str, str, str]:
@@ -22,6 +22,7 @@ def _ended(entry: Suppression, now_ms: int) -> bool:
 
 def put(state: State, entry: Suppression) -> bool:
     """Put an entry on the list; whether it is new. The caller holds the lock."""
+    entry = bounded(entry)
     there = state.suppressions.get(_identity(entry))
     if there is not None and _ended(there, state.now()):
         there = None
@@ -85,13 +86,11 @@ class MemorySuppressions:
 
     def page(self, cursor: str, limit: int, application: str | None = None) -> Page:
         """See the port."""
+        start = checked_cursor(cursor)
         with self._state.lock:
             live = self._live()
-        rest = sorted(
-            (place, each) for each in live
-            if (application is None or each.application == application)
-            and (place := _place(each)) > cursor
-        )  # fmt: skip
+        wanted = [each for each in live if application in (None, each.application)]
+        rest = sorted((position_of(each), each) for each in wanted if position_of(each) > start)
         page = rest[:limit]
         more = len(rest) > len(page)
         return Page(tuple(each for _, each in page), page[-1][0] if more else "")
@@ -99,8 +98,3 @@ class MemorySuppressions:
     def count(self) -> int:
         """See the port."""
         return len(self._state.suppressions)
-
-
-def _place(entry: Suppression) -> str:
-    """Where an entry comes in the list: an order that tells nothing of it."""
-    return hashlib.blake2b("\0".join(_identity(entry)).encode(), digest_size=16).hexdigest()

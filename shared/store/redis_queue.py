@@ -26,7 +26,8 @@ from shared.store.limits import pack_limit
 from shared.store.pools import pack_pool
 from shared.store.ports import Claim, Pumped, Settled, Settlement, Verb
 from shared.store.scripts import PREFIX, SCRIPTS
-from shared.store.suppressions import Started, Starting
+from shared.store.suppression_records import Adding, pack_check, unpack_entry
+from shared.store.suppressions import Started, Starting, foremost
 from shared.store.tickets import template
 from shared.store.unreadable import Row, sort_out
 
@@ -52,6 +53,17 @@ def _rows(flat: Sequence[Any]) -> Iterator[Row]:
         except UnknownFormat:
             with suppress(UnknownFormat):  # Else its lease runs out, and the pump buries it.
                 yield Row(leg_id, salvage_leg(packed), None, None)
+
+
+def _started(answer: Any) -> Started:
+    """One answer of the start script."""
+    if not isinstance(answer, list):
+        return Started(may_go=answer == 1)
+    found: dict[int, list[Suppression]] = {}
+    for index, entry in zip(answer[0::2], answer[1::2], strict=True):
+        with suppress(UnknownFormat):  # Damaged: mail goes its way.
+            found.setdefault(index, []).append(unpack_entry(entry))
+    return Started(may_go=True, suppressed={at: foremost(each) for at, each in found.items()})
 
 
 class RedisQueue:
@@ -107,12 +119,15 @@ class RedisQueue:
 
     async def start(self, legs: Sequence[Starting]) -> list[Started]:
         """See the port."""
-        flat = [part for leg in legs for part in (leg.leg_id, leg.fence)]
-        return [Started(may_go=held == 1) for held in await self._run("start", *flat)]
+        flat = [p for leg in legs for p in (leg.leg_id, leg.fence, pack_check(leg.check))]
+        return [_started(answer) for answer in await self._run("start", *flat)]
 
     async def suppress(self, entries: Sequence[Suppression]) -> list[bool]:
         """See the port."""
-        raise StoreError("not there yet")
+        adding = Adding(entries)
+        while arguments := adding.arguments():
+            adding.answered(await self._run("suppress", *arguments))
+        return adding.are_new()
 
     async def dot(
         self, leg_id: bytes, fence: int, statuses: tuple[Status, ...], attempt: Attempt

@@ -6,6 +6,7 @@ happens whole or not at all. Failures are the `StoreError` family.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event,
 from shared.store.quotas import WINDOWS, Use, Window
 from shared.store.redis_pauses import kept_of, pauses_of
 from shared.store.scripts import PREFIX, SCRIPTS
+from shared.store.suppression_records import pack_check
+from shared.store.suppressions import check_of
 from shared.store.tickets import template
 from shared.store.unreadable import readable_leg, readable_legs, shown
 
@@ -64,6 +67,7 @@ def pack_submission(submission: Submission) -> list[Value]:
         b"1" if scheduled else b"0",
         b"0" if head.deliver_by_ms is None else b"1",
         _pack_quota(submission),
+        pack_check(check_of(head)),
         len(submission.legs),
         *(pack_leg(leg) for leg in submission.legs),
     ]
@@ -251,11 +255,14 @@ class RedisSpool:
 
 
 def _accepted(reply: bytes, item: list[Value]) -> Accepted:
-    """One answer of the accept script: `a`, `m`, `o` and the use, or `r`, scheduled, id."""
+    """One answer of the accept script: `a`, `m`, `o` and the use, or `r`, scheduled, id; behind
+    `a` and the id the indices of those that are suppressed."""
     if reply == b"m":
         return Accepted(AcceptKind.MISMATCH, b"")
     if reply[:1] == b"r":
-        return Accepted(AcceptKind.REPLAYED, reply[2:], reply[1:2] == b"1")
+        return Accepted(
+            AcceptKind.REPLAYED, reply[2:18], reply[1:2] == b"1", suppressed=_indices(reply[18:])
+        )
     if reply[:1] == b"o":
         return Accepted(AcceptKind.OVER_QUOTA, b"", full=_use(reply[1:].decode()))
     identifier = item[0]
@@ -263,7 +270,12 @@ def _accepted(reply: bytes, item: list[Value]) -> Accepted:
         AcceptKind.ACCEPTED,
         identifier if isinstance(identifier, bytes) else b"",
         item[5] == b"1",
+        suppressed=_indices(reply[1:]),
     )
+
+
+def _indices(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f">{len(packed) // 2}H", packed)
 
 
 def _use(text: str) -> Use:

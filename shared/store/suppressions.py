@@ -16,6 +16,9 @@ from shared.model.suppression import REASONS, Addressed, Suppression
 
 MOST_AT_ONCE = 1000
 """Entries of one call of `add`; more are sent in several scripts."""
+MOST_SOURCE = 64
+MOST_DETAIL = 100
+"""Characters, and 255 bytes."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -75,6 +78,18 @@ def gives_way(there: Suppression, entry: Suppression) -> bool:
     return entry.expires_ms >= there.expires_ms
 
 
+def bounded(entry: Suppression) -> Suppression:
+    """The entry as it is kept: what is said for people is no longer than it should be."""
+    source, detail = _cut(entry.source, MOST_SOURCE), _cut(entry.detail, MOST_DETAIL)
+    if source == entry.source and detail == entry.detail:
+        return entry
+    return msgspec.structs.replace(entry, source=source, detail=detail)
+
+
+def _cut(text: str, most: int) -> str:
+    return text[:most].encode()[:255].decode(errors="ignore")
+
+
 class AcceptedPayload(msgspec.Struct, frozen=True):
     """Payload of an `accepted` event, a map; it is empty where nobody was suppressed."""
 
@@ -125,7 +140,8 @@ class Suppressions(Protocol):
         """Entries, in no particular order; with `application` those of that one only.
 
         Every entry that is there throughout comes exactly once from the first page (cursor "") to
-        the last. A page may have fewer than `limit` and still not be the last.
+        the last. A page may have fewer than `limit`, or none, and still not be the last. Raises
+        `ValueError` for a cursor that comes from no page.
         """
         ...
 

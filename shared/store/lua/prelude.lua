@@ -28,6 +28,7 @@
 --   -> ms, of those where class critical waits for permits (parts/awaited.lua)
 --   gcra HASH key -> ms                  used:<window>:<key> HASH part of the window -> legs
 --   tickets:<c> ZSET id -> ms  live STRING
+--   suppressed suppressed:<n> HASH, the suppression list (parts/suppressions.lua)
 --   quota:<window>:<start> HASH application -> recipients, with the window's start in ms
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte. <queue> is

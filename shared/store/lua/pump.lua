@@ -4,7 +4,7 @@
 --   body:<b> ready:<c>:<queue> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
 --   counters inflight expiry tickets:<c> dramatiq:<class>[.msgs]; reads events:acknowledged
 --   suspended trouble pools apps:<c>:<hop>; removes trouble recovering shaping gcra turns; corrects
---   flying
+--   flying; removes from suppressed suppressed:<n>
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
 --   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
@@ -226,6 +226,8 @@ end
 
 -- include limits
 -- include sweep
+-- include suppressions
+-- include sweep_suppressed
 
 for _, c in ipairs({ '0', '1', '2' }) do
   if due < most then move_due(c) end
@@ -243,6 +245,7 @@ for _, hop in ipairs(call('HRANDFIELD', P .. 'recovering', 20)) do recovery_of(h
 expire_still(call('HRANDFIELD', P .. 'pools', 20))
 forget()
 sweep()
+sweep_suppressed()
 
 -- Only what a recorder has acknowledged may go; without one the stream is capped, and the
 -- counter says how much history was lost.

@@ -1,0 +1,195 @@
+-- The suppression list. `suppressed` HASH: entries -> how many there are, expiring -> how many of them
+-- end by themselves, swept -> how far the sweep has come. The entries are in suppressed:<n> HASH,
+-- <n> and the field being the three bytes of an address's place: see
+-- `shared/store/suppression_records.py`, which has the layout of what stands there, too.
+-- What a newer release has written there, or is damaged, is left alone.
+local LISTED = P .. 'suppressed'
+local MOST_LISTED = 262144  -- Bytes at one place: about 4,000 entries of an address.
+local EXPIRING, OTHER_FORM = 16, 32
+
+local function listed(place) return P .. 'suppressed:' .. byte(place) end
+
+local function moment(text, at)
+  local high, low = struct.unpack('>HI4', text, at)
+  return high * 4294967296 + low
+end
+
+-- Of the entry at `at`: where the next one begins, its first byte, and where its identity (address,
+-- application and list) begins; nil when it is damaged.
+local function entry_at(text, at)
+  local high, low, kind = byte(text, at, at + 2)
+  local after = kind and at + 2 + high * 256 + low
+  if not kind or after > #text + 1 then return nil end
+  return after, kind, at + (has(kind, EXPIRING) and 15 or 9)
+end
+
+local function has_ended(text, at, kind)
+  return kind < OTHER_FORM and has(kind, EXPIRING) and moment(text, at + 9) <= now
+end
+
+-- Where an identity ends that begins at `at`; nil when it is damaged.
+local function identity_end(text, at)
+  local high, low = byte(text, at, at + 1)
+  local app = low and byte(text, at + 2 + high * 256 + low)
+  local list = app and byte(text, at + 3 + high * 256 + low + app)
+  return list and at + 3 + high * 256 + low + app + list
+end
+
+-- The entry with this identity at a place, unless it has ended; its reason, too.
+local function entry_of(text, identity)
+  local found = string.find(text, identity, 2, true)
+  if not found then return nil end
+  local at = 2
+  local after, kind, begins = entry_at(text, at)
+  while found do  -- It may be part of what another entry says.
+    while after and begins < found do
+      at = after
+      after, kind, begins = entry_at(text, at)
+    end
+    if not after then return nil end
+    if begins == found and kind < OTHER_FORM then
+      if has_ended(text, at, kind) then return nil end
+      return sub(text, at, after - 1), kind % EXPIRING
+    end
+    found = string.find(text, identity, found + 1, true)
+  end
+end
+
+-- What `pack_check` has packed: index of a recipient -> the entries that stand in its way, all of
+-- them or the first one that is found; nil when there are none.
+local function standing(check, all)
+  local critical, app, list, at = struct.unpack('>BHc0Hc0', check)
+  local tails = { '\0\0' }
+  if #app < 256 and app ~= '' then tails[2] = string.char(#app) .. app .. '\0' end
+  if #list < 256 and list ~= '' then
+    for i = 1, #tails do
+      tails[#tails + 1] = sub(tails[i], 1, -2) .. string.char(#list) .. list
+    end
+  end
+  local result
+  while at <= #check do
+    local index, bucket, field, address, after = struct.unpack('>HBc2Hc0', check, at)
+    local text = call('HGET', P .. 'suppressed:' .. bucket, field)
+    local whose = sub(check, at + 5, after - 1)
+    if text and byte(text) == 1 and string.find(text, whose, 2, true) then
+      for i = 1, #tails do
+        local entry, reason = entry_of(text, whose .. tails[i])
+        if entry and (critical == 0 or (reason ~= 1 and reason ~= 2)) then
+          result = result or {}
+          result[index] = result[index] or {}
+          table.insert(result[index], entry)
+          if not all then break end
+        end
+      end
+    end
+    at = after
+  end
+  return result
+end
+
+-- Whether there is anything on the list.
+local function some_listed()
+  return tonumber(call('HGET', LISTED, 'entries') or '0') > 0
+end
+
+-- Changes are made to places in memory, each read once a script, and written at its end.
+local places, more_listed, more_expiring, bytes_read = {}, 0, 0, 0
+
+-- The entries at a place, without those that have ended; nil: they cannot be read.
+local function entries_at(place)
+  local there = places[place]
+  if there then return there end
+  local text = call('HGET', listed(place), sub(place, 2)) or '\1'
+  bytes_read = bytes_read + #text
+  if byte(text) ~= 1 then return nil end
+  there = { n = 0, size = 1, of = {}, changed = false }
+  local at, gone, gone_expiring = 2, 0, 0
+  while at <= #text do
+    local after, kind, begins = entry_at(text, at)
+    if not after then return nil end
+    local ends = kind < OTHER_FORM and identity_end(text, begins)
+    if kind < OTHER_FORM and (not ends or ends >= after) then return nil end
+    if has_ended(text, at, kind) then
+      gone, gone_expiring = gone + 1, gone_expiring + 1
+    else
+      there.n = there.n + 1
+      there[there.n] = sub(text, at, after - 1)
+      if ends then there.of[sub(text, begins, ends)] = there.n end
+      there.size = there.size + after - at
+    end
+    at = after
+  end
+  more_listed, more_expiring = more_listed - gone, more_expiring - gone_expiring
+  there.changed = gone > 0
+  places[place] = there
+  return there
+end
+
+-- Whether `old` gives way to `new`, which has the same identity: `gives_way` in
+-- `shared/store/suppressions.py`.
+local function gives_way(old, new)
+  local _, was = entry_at(old, 1)
+  local _, is = entry_at(new, 1)
+  if was % EXPIRING == 2 or was % EXPIRING == is % EXPIRING or not has(is, EXPIRING) then
+    return true
+  end
+  return has(was, EXPIRING) and moment(new, 10) >= moment(old, 10)
+end
+
+-- Put an entry on the list: 'n' it is new, 'o' it is not, 'f' there are too many at its place, 'x' that
+-- place cannot be read. `payload` is the event's.
+local function put_listed(place, entry, payload)
+  local there = entries_at(place)
+  if not there then return 'x' end
+  local _, kind, begins = entry_at(entry, 1)
+  local identity = sub(entry, begins, identity_end(entry, begins))
+  local old = there.of[identity]
+  if old and (there[old] == entry or not gives_way(there[old], entry)) then return 'o' end
+  local size = there.size + #entry - (old and #there[old] or 0)
+  if size > MOST_LISTED then return 'f' end
+  if old then
+    local _, was = entry_at(there[old], 1)
+    if has(was, EXPIRING) then more_expiring = more_expiring - 1 end
+    there[old] = entry
+  else
+    there.n = there.n + 1
+    there[there.n] = entry
+    there.of[identity] = there.n
+    more_listed = more_listed + 1
+  end
+  if has(kind, EXPIRING) then more_expiring = more_expiring + 1 end
+  there.size, there.changed = size, true
+  event('suppressed', '', payload)
+  return old and 'o' or 'n'
+end
+
+-- Take an entry off the list; whether it was there.
+local function drop_listed(place, identity, payload)
+  local there = entries_at(place)
+  local at = there and there.of[identity]
+  if not at then return false end
+  local _, kind = entry_at(there[at], 1)
+  more_listed = more_listed - 1
+  if has(kind, EXPIRING) then more_expiring = more_expiring - 1 end
+  there.of[identity] = nil
+  there.size = there.size - #there[at]
+  there[at] = ''
+  there.changed = true
+  event('unsuppressed', '', payload)
+  return true
+end
+
+local function write_listed()
+  for place, there in pairs(places) do
+    if there.changed then
+      if there.size > 1 then
+        call('HSET', listed(place), sub(place, 2), '\1' .. table.concat(there))
+      else
+        call('HDEL', listed(place), sub(place, 2))
+      end
+    end
+  end
+  if more_listed ~= 0 then call('HINCRBY', LISTED, 'entries', more_listed) end
+  if more_expiring ~= 0 then call('HINCRBY', LISTED, 'expiring', more_expiring) end
+  places, more_listed, more_expiring = {}, 0, 0
+end
