@@ -32,10 +32,11 @@ from shared.store.unreadable import REST_MS, dead
 from workers import lines, suppressed
 from workers.classify import Verdict
 from workers.conclude import Conclude
+from workers.copies import Copies
 from workers.engine import release
 from workers.leases import Lease
 from workers.references import Copy, References
-from workers.render import needs_smtputf8, parts, render
+from workers.render import needs_smtputf8, parts
 from workers.resolve import Onward, Resolve
 from workers.route import NextHop, NextHops
 from workers.shapes import Shapes
@@ -80,6 +81,7 @@ class Pipeline:
         self._conclude = Conclude(settings, queue, clock, self._metrics, resolve, self._shapes)
         self.signer = signer
         self.references = references or References()
+        self._copies = Copies(clock)
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""
@@ -100,7 +102,7 @@ class Pipeline:
             copy = self.references.copy(
                 message_of(claimed.leg_id), claimed.head, content, claimed.leg.hop, indices
             )
-            signed = await self._build(claimed.head, content, next_hop, copy)
+            signed = await self._build(claimed, content, next_hop, copy)
         except NewerFormat:
             return release(claimed, REST_MS)  # A worker of that release may take it.
         except UnknownFormat as error:
@@ -117,7 +119,7 @@ class Pipeline:
         began_ms = self._clock.now_ms()
         transaction = await self._transmit(claimed, lease, signed, next_hop, copy, utf8)
         if transaction.seven_bit_only:
-            signed = await self._build(claimed.head, content, next_hop, copy, seven_bit=True)
+            signed = await self._build(claimed, content, next_hop, copy, seven_bit=True)
             transaction = await self._transmit(claimed, lease, signed, next_hop, copy, utf8)
         if transaction.seven_bit_only:
             transaction = _no_seven_bit_form(indices)
@@ -184,18 +186,24 @@ class Pipeline:
         return msgspec.structs.replace(release(claimed), replaced=replaced)
 
     async def _content(self, claimed: Claimed) -> Content:
+        kept = self._copies.content(claimed)
+        if kept is not None:
+            return kept
         packed = claimed.content
         if packed is None:
             packed = await self._queue.content(message_of(claimed.leg_id))
         if packed is None:
             raise UnknownFormat("the content is missing")
         if claimed.head.content_bytes > LEAVE_LOOP_BYTES:
-            return await asyncio.to_thread(unpack_content, packed)
-        return unpack_content(packed)
+            content = await asyncio.to_thread(unpack_content, packed)
+        else:
+            content = unpack_content(packed)
+        self._copies.keep(claimed, content)
+        return content
 
     async def _build(
         self,
-        head: Head,
+        claimed: Claimed,
         content: Content,
         next_hop: NextHop,
         copy: Copy,
@@ -203,10 +211,13 @@ class Pipeline:
         seven_bit: bool = False,
     ) -> Signed:
         """Render and sign; beside the loop when that takes long."""
-        if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
-            built = await asyncio.to_thread(self._built, head, content, next_hop, copy, seven_bit)
+        slow = LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES
+        if claimed.head.content_bytes > slow:
+            built = await asyncio.to_thread(
+                self._built, claimed, content, next_hop, copy, seven_bit
+            )
         else:
-            built = self._built(head, content, next_hop, copy, seven_bit)
+            built = self._built(claimed, content, next_hop, copy, seven_bit)
         signed, render_seconds, sign_seconds = built
         self._metrics.stage["render"].observe(render_seconds)
         if next_hop.signed:
@@ -214,16 +225,18 @@ class Pipeline:
         return signed
 
     def _built(
-        self, head: Head, content: Content, next_hop: NextHop, copy: Copy, seven_bit: bool
+        self, claimed: Claimed, content: Content, next_hop: NextHop, copy: Copy, seven_bit: bool
     ) -> tuple[Signed, float, float]:
         """The message, and the seconds that rendering and signing took."""
         began = time.perf_counter()
-        data = b"\r\n".join((*copy.lines, render(head, content, seven_bit=seven_bit)))
-        rendered = time.perf_counter()
+        rendered = self._copies.rendered(claimed, content, seven_bit=seven_bit)
+        data = b"\r\n".join((*copy.lines, rendered.message))
+        ready = time.perf_counter()
         if not next_hop.signed:
-            return Signed(data, 0), rendered - began, 0.0
-        signed = self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
-        return signed, rendered - began, time.perf_counter() - rendered
+            return Signed(data, 0), ready - began, 0.0
+        domain, skip = claimed.head.sender.domain, next_hop.unsigned_headers
+        signed = self.signer.sign(data, domain, skip, rendered.body_hash)
+        return signed, ready - began, time.perf_counter() - ready
 
     async def _transmit(
         self,

@@ -21,7 +21,7 @@ from shared.store.ports import Accepted
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
 from tests.support.smtp_client import Held
 from tests.support.stores import MemoryTestStore, settings
-from workers import pipeline
+from workers import copies
 from workers.pipeline import SLOW_HTML_BYTES, Pipeline
 from workers.references import References
 from workers.render import needs_smtputf8, parts
@@ -309,7 +309,7 @@ def test_html_of_any_size_to_speak_of_is_read_beside_the_loop(
         threads.append(threading.current_thread() is not threading.main_thread())
         return b"Subject: x\r\n\r\nx\r\n"
 
-    monkeypatch.setattr(pipeline, "render", render)
+    monkeypatch.setattr(copies, "render", render)
     system = System()
     system.accept(to("a@b.test"), content)
     system.work()
