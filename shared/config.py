@@ -15,6 +15,7 @@ from typing import Any, get_origin
 
 import msgspec
 
+from shared import feedback_checks
 from shared.errors import ConfigError
 from shared.hosts import address, network
 from shared.model.message import CLASSES
@@ -75,6 +76,7 @@ def load(
     except msgspec.ValidationError as error:
         raise ConfigError(f"{_where(error)} (from {path or 'the environment'})") from error
     _check_values(settings)
+    settings = feedback_checks.checked(settings)
     return msgspec.structs.replace(settings, shaping=shaping_from(_shaping_file(settings, path)))
 
 

@@ -1,4 +1,5 @@
-"""How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys.
+"""How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys,
+and where what comes back goes.
 
 `outgoing_from` checks all of it and reads the secrets; a wrong entry is a `ConfigError` with the
 remedy. Workers call it at their start and on SIGHUP, `posthaste up` and `posthaste reload` before.
@@ -11,10 +12,12 @@ import msgspec
 from shared.direct import direct_from
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
+from shared.feedback.tokens import Tokens
 from shared.hops import ANY_SITE, DestinationLimit, route_key
 from shared.model.turns import turn_name
 from shared.relays import Relay, relays_from, sources_from
 from shared.routing import Routes
+from shared.secret_files import feedback_keys_of
 from shared.settings import Settings
 from shared.shaping.shaping import Shaping
 from shared.tls import client_context
@@ -37,6 +40,12 @@ class Outgoing(msgspec.Struct, frozen=True):
     """How sessions straight to MX hosts are, by the name of the route; empty: none."""
     weights: dict[str, int] = {}
     """Of applications, by the names by which they take turns."""
+    tokens: Tokens | None = None
+    """What signs references and unsubscribe links; None: there is no key."""
+    return_domains: tuple[str, ...] = ()
+    """Of return paths of our own; empty: there are none."""
+    unsubscribe_url: str = ""
+    """What unsubscribe links begin with; empty: there are none."""
 
     def limits(self) -> dict[str, DestinationLimit | None]:
         """Those of each relay and route, and of all sites that have none of their own; None where
@@ -82,6 +91,7 @@ def outgoing_from(settings: Settings) -> Outgoing:
 
 def unchecked(settings: Settings) -> Outgoing:
     """The same, each part right in itself, but not whether they go together."""
+    secrets = feedback_keys_of(settings.feedback)
     return Outgoing(
         relays_from(settings.relay),
         sources_from(settings),
@@ -90,4 +100,7 @@ def unchecked(settings: Settings) -> Outgoing:
         Shaping(settings),
         direct_from(settings),
         {turn_name(name): each.weight for name, each in settings.application.items()},
+        Tokens(secrets) if secrets else None,
+        settings.bounces.domains,
+        settings.unsubscribe.url,
     )

@@ -31,7 +31,7 @@ def portioned(
     apart: Mapping[int, str] | None = None,
 ) -> tuple[Leg, ...]:
     """The legs that replace one, by the hops of its open recipients, so many of a hop in each;
-    those whose domains are in `apart` with others of that domain only.
+    those in `apart` with others that have the same mark there, such as their domain, only.
 
     Who is not in `hops` stays with the first of these.
     """
@@ -60,11 +60,15 @@ def parted(leg: Leg, hops: Sequence[str]) -> tuple[Leg, ...]:
 
 
 def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
-    """The legs of a message: one a hop, of at most `MAX_RECIPIENTS` recipients each."""
+    """The legs of a message: one a hop, of at most `MAX_RECIPIENTS` recipients each, and one for
+    each recipient whose copy goes alone."""
     scheduled = head.send_at_ms is not None and head.send_at_ms > now_ms
     status = Status.SCHEDULED if scheduled else Status.QUEUED
     application = turn_name(head.application)
-    groups = grouped(range(len(head.recipients)), routes.hops_of(head, range(len(head.recipients))))
+    everybody = range(len(head.recipients))
+    hops = routes.hops_of(head, everybody)
+    alone = routes.alone(head, dict(enumerate(hops))) if len(hops) > 1 else {}
+    groups = grouped(everybody, hops, alone)
     return tuple(
         Leg(
             state=LegState.WAITING if scheduled else LegState.READY,
@@ -82,13 +86,16 @@ def legs_of(head: Head, now_ms: int, routes: Routes) -> tuple[Leg, ...]:
     )
 
 
-def grouped(indices: Sequence[int], hops: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """(hop, recipients) for each leg, in the order of their first recipients."""
-    by_hop: dict[str, list[int]] = {}
+def grouped(
+    indices: Sequence[int], hops: Sequence[str], apart: Mapping[int, str] | None = None
+) -> list[tuple[str, list[int]]]:
+    """(hop, recipients) for each leg, in the order of their first recipients; those in `apart`
+    with others that have the same mark there only."""
+    by_hop: dict[tuple[str, str], list[int]] = {}
     for index, hop in zip(indices, hops, strict=True):
-        by_hop.setdefault(hop, []).append(index)
+        by_hop.setdefault((hop, (apart or {}).get(index, "")), []).append(index)
     return [
         (hop, group[at : at + MAX_RECIPIENTS])
-        for hop, group in by_hop.items()
+        for (hop, _), group in by_hop.items()
         for at in range(0, len(group), MAX_RECIPIENTS)
     ]

@@ -119,7 +119,7 @@ def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
         "outcome": outcome.value if outcome else None,
         "code": reply.code if reply and reply.code else None,
         "enhanced_code": reply.enhanced if reply and reply.enhanced else None,
-        "reply": reply.text if reply and reply.code else None,
+        "reply": reply.text if reply and (reply.code or reply.text) else None,
         "note": attempt.note or None,
         "charged": attempt.charged,
     }

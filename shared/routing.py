@@ -2,7 +2,8 @@
 
 `Routes` is made of the settings once; everything else is pure. The first `[[route]]` that matches
 decides, for each recipient by itself; what none matches goes to the first relay. Where that depends
-on the recipient's site, the hop is `UNDECIDED_HOP` until a worker has asked DNS.
+on the recipient's site, the hop is `UNDECIDED_HOP` until a worker has asked DNS. They also say
+whose copy goes alone, in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ import msgspec
 
 from shared.domains import domain_of
 from shared.errors import ConfigError
-from shared.hops import LONGEST_DIRECT_NAME, POOL, UNDECIDED, MxHop, Path, PoolMembers
+from shared.hops import (
+    LONGEST_DIRECT_NAME,
+    POOL,
+    UNDECIDED,
+    MxHop,
+    Path,
+    PoolMembers,
+    queue_of,
+    unresolved,
+)
 from shared.hosts import address, is_greeting
 from shared.model.message import CLASSES, Head, Recipient
 from shared.outgoing_settings import RelaySettings, RouteSettings
@@ -83,6 +93,10 @@ class Routes:
         self._direct = frozenset(
             own_name(each, settings.shaping.route) for each in settings.route if each.direct
         )
+        self._return_paths = bool(settings.bounces.domains)
+        self._without_verp = frozenset(
+            each.name for each in settings.route if each.verp not in ("on", True)
+        )
         names = [each.name for each in self._routes]
         for name in names:
             if names.count(name) > 1:
@@ -128,6 +142,29 @@ class Routes:
             there = (each for each in candidates if each.hop == hop and each.takes(domain))
             found = next(there, None)
         return found.name if found is not None else ""
+
+    def has_own_path(self, head: Head, recipient: Recipient, hop: str) -> bool:
+        """Whether a recipient's copy at a hop has a return path of our own (VERP)."""
+        if not self._return_paths or head.return_path != head.sender.email:
+            return False  # There are none, or the message has said where bounces go.
+        if not self._without_verp:
+            return True
+        if hop == UNDECIDED_HOP:
+            candidates = self._candidates(head)
+            return not any(each.name in self._without_verp for each in candidates)
+        return self.route_at(head, recipient, unresolved(queue_of(hop))) not in self._without_verp
+
+    def alone(self, head: Head, hops: Mapping[int, str]) -> dict[int, str]:
+        """Of the recipients at these hops those whose copies differ, so that each goes in a
+        transaction of its own; each with a mark that no other has."""
+        if not head.list and (not self._return_paths or head.return_path != head.sender.email):
+            return {}
+        people = head.recipients
+        return {
+            index: f"#{index}"
+            for index, hop in hops.items()
+            if head.list or self.has_own_path(head, people[index], hop)
+        }
 
     @property
     def direct(self) -> frozenset[str]:

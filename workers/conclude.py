@@ -7,7 +7,7 @@ the store, for all workers; no recipient is charged for it.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -16,11 +16,13 @@ from shared.hops import member_of
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, pack_attempt, pack_history
 from shared.model.status import OPEN, Status
+from shared.routing import mail_domain
 from shared.settings import Settings
 from shared.shaping.rules import ASKED_FOR_LESS
 from shared.store.attempts import attempt_counter
+from shared.store.outcomes import What, outcome_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
-from workers import lines
+from workers import lines, suppressed
 from workers.classify import Verdict, category, outcomes, room_for, takes_one_domain
 from workers.engine import release
 from workers.resolve import Onward, Resolve, not_secure
@@ -62,15 +64,20 @@ class Conclude:
         leg = claimed.leg
         so_far = msgspec.structs.replace(so_far, trouble=ENDED_AT_DOT)
         verdict = outcomes(so_far, indices, direct=direct)
+        verdict = _with(verdict, suppressed.replies(claimed))
         bounced = {
             reply.recipient for reply in verdict.replies if reply.status == Status.BOUNCED.letter
         }
-        statuses = tuple(
+        statuses = tuple(  # Of who is suppressed it is that already.
             Status.BOUNCED if index in bounced else status
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
         )
         attempt = self._attempt(leg, verdict)
         return statuses, attempt
+
+    def suppressed(self, claimed: Claimed) -> Settlement:
+        """Nobody in it is sent to."""
+        return self.settle(claimed, Verdict((), False))
 
     def _attempt(self, leg: Leg, verdict: Verdict) -> Attempt:
         at_ms, hop = self._clock.now_ms(), member_of(leg.hop)
@@ -156,7 +163,10 @@ class Conclude:
     ) -> Settlement:
         leg = claimed.leg
         hold = LegFlag.HOLD in leg.flags
-        by_index = {reply.recipient: reply for reply in verdict.replies}
+        spared = suppressed.replies(claimed)
+        if spared:
+            verdict = _without(verdict, claimed.suppressed)
+        by_index = {reply.recipient: reply for reply in (*verdict.replies, *spared)}
         statuses = tuple(
             _status(by_index.get(index), status, hold)
             for index, status in zip(leg.indices(), leg.statuses, strict=True)
@@ -176,25 +186,54 @@ class Conclude:
         if verdict.denied:
             counted = (*counted, "relay_troubles")
             self.troubles.complain(member_of(leg.hop), "refuses to relay to some recipients")
-        attempts = leg.attempts + charged
+        attempts = leg.attempts + (charged and bool(verdict.replies))
         retry_ms = 0
         if waiting and not at_once:
             denied = not waiting.isdisjoint(verdict.denied)
             retry_ms = self._wait_ms(claimed, attempts, charged=charged, denied=denied)
         lines.attempt(claimed, verdict, attempts, retry_ms)
+        kept = self._kept(claimed, attempt, verdict, spared)
         return Settlement(
             claimed.leg_id,
             claimed.fence,
             Verb.SETTLE,
             statuses,
             attempts,
-            pack_history((*leg.history, *_parts(attempt, verdict)), leg.earlier),
-            pack_attempt(attempt),
+            pack_history((*leg.history, *kept), leg.earlier),
+            pack_attempt(msgspec.structs.replace(attempt, replies=attempt.replies + spared)),
             retry_ms,
-            counted + of_attempts,
+            counted + of_attempts + self._outcomes(claimed, by_index.values()),
             answered,
             uncertain,
             refusal=lines.refusal(claimed, verdict),
+        )
+
+    def _kept(
+        self,
+        claimed: Claimed,
+        attempt: Attempt,
+        verdict: Verdict,
+        spared: tuple[RecipientReply, ...],
+    ) -> tuple[Attempt, ...]:
+        """What the leg keeps of this: why some are sent nothing, and the attempt, if there was."""
+        kept = _parts(attempt, verdict) if verdict.replies else ()
+        if not spared:
+            return kept
+        note = suppressed.NOTE
+        none = Attempt(attempt.at_ms, attempt.hop, spared, note, charged=False)
+        return (none, *kept)
+
+    def _outcomes(self, claimed: Claimed, replies: Iterable[RecipientReply]) -> tuple[str, ...]:
+        """A counter for everybody whose outcome is known now."""
+        head, hop = claimed.head, claimed.leg.hop
+        return tuple(
+            outcome_counter(
+                head.application,
+                self._shapes.site(hop, mail_domain(head.recipients[reply.recipient])),
+                _OUTCOMES[reply.status],
+            )
+            for reply in replies
+            if reply.status in _OUTCOMES
         )
 
     def _wait_ms(self, claimed: Claimed, attempts: int, *, charged: bool, denied: bool) -> int:
@@ -222,7 +261,22 @@ def _parts(attempt: Attempt, verdict: Verdict) -> tuple[Attempt, ...]:
     )
 
 
+def _with(verdict: Verdict, replies: tuple[RecipientReply, ...]) -> Verdict:
+    return msgspec.structs.replace(verdict, replies=verdict.replies + replies)
+
+
+def _without(verdict: Verdict, indices: Container[int]) -> Verdict:
+    """For the others: DNS may have been asked for all."""
+    replies = tuple(each for each in verdict.replies if each.recipient not in indices)
+    return msgspec.structs.replace(verdict, replies=replies)
+
+
 _STATUS = {status.letter: status for status in Status}
+_OUTCOMES: dict[str, What] = {
+    Status.DELIVERED.letter: "delivered",
+    Status.BOUNCED.letter: "bounced",
+    Status.SUPPRESSED.letter: "suppressed",
+}
 
 
 def _status(reply: RecipientReply | None, before: Status, hold: bool) -> Status:

@@ -47,7 +47,11 @@ def about(leg_id: bytes, head: Head | None) -> dict[str, str]:
 
 
 def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> None:
-    """The line of an attempt that has come to something."""
+    """The line of an attempt that has come to something, and one of those who are sent nothing."""
+    if claimed.suppressed:
+        _suppressed(claimed)
+    if not verdict.replies:
+        return
     troubled = [reply for reply in verdict.replies if reply.status != _DELIVERED]
     tell = _log.info if troubled else _log.debug
     if not troubled and not _log.is_enabled_for(logging.DEBUG):
@@ -68,6 +72,16 @@ def attempt(claimed: Claimed, verdict: Verdict, number: int, retry_ms: int) -> N
         reply=Hostile(first.text, _private(claimed, [each.recipient for each in told])),
         note=verdict.note,
         **({"retry_seconds": round(retry_ms / 1000, 1)} if retry_ms else {}),
+    )
+
+
+def _suppressed(claimed: Claimed) -> None:
+    people = claimed.head.recipients
+    _log.info(
+        "recipients_suppressed",
+        **about(claimed.leg_id, claimed.head),
+        recipients=[people[index].email for index in list(claimed.suppressed)[:MOST_RECIPIENTS]],
+        outcomes=Counter(entry.reason for entry in claimed.suppressed.values()),
     )
 
 

@@ -39,6 +39,7 @@ from workers.hops import Hops
 from workers.permits import Permits
 from workers.pipeline import Pipeline
 from workers.pump import Pump
+from workers.references import References
 from workers.sign import Dkim
 from workers.vitals import Vitals, listen
 
@@ -117,6 +118,7 @@ class Worker:
         self._pipeline = Pipeline(
             settings, self.queue, self._clock, self.hops, signer, self.metrics,
             resolving(settings, self._clock, self.hops, self.metrics), self.hops.shapes,
+            References(outgoing, self.hops.shapes),
         )  # fmt: skip
         sessions = _sessions(settings, outgoing)
         self.engine = Engine(
@@ -173,6 +175,7 @@ class Worker:
         self._outgoing = outgoing
         self._apply(outgoing)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
+        self._pipeline.references = References(outgoing, self.hops.shapes)
         self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)
         waiting = at_start_only(self._started_with, settings)

@@ -1,9 +1,9 @@
 """The stages of a delivery, in order. Read this first.
 
-A claimed leg goes through expire -> route, or resolve where it is delivered directly -> content ->
-render -> sign -> transmit -> classify -> settle. Each stage is one file; this one only joins them.
-It gives a `Settlement` for every leg and raises only what is a fault of ours, which the engine's
-shell logs.
+A claimed leg goes through expire -> suppressed -> route, or resolve where it is delivered directly
+-> content -> what its copy has of its own -> render -> sign -> transmit -> classify -> settle. Each
+stage is one file; this one only joins them. It gives a `Settlement` for every leg and raises only
+what is a fault of ours, which the engine's shell logs.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from shared.parting import portioned
 from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement
 from shared.store.unreadable import REST_MS, dead
-from workers import lines
+from workers import lines, suppressed
 from workers.classify import Verdict
 from workers.conclude import Conclude
+from workers.copies import Copies
 from workers.engine import release
 from workers.leases import Lease
-from workers.render import needs_smtputf8, parts, render
+from workers.references import Copy, References
+from workers.render import needs_smtputf8, parts
 from workers.resolve import Onward, Resolve
 from workers.route import NextHop, NextHops
 from workers.shapes import Shapes
@@ -65,8 +67,10 @@ class Pipeline:
         metrics: WorkerMetrics | None = None,
         resolve: Resolve | None = None,
         shapes: Shapes | None = None,
+        references: References | None = None,
     ) -> None:
-        """Without `resolve` there is no direct delivery."""
+        """Without `resolve` there is no direct delivery, without `references` all copies of a
+        message are alike."""
         self._resolve = resolve
         self._metrics = metrics or WorkerMetrics()
         self._retry = settings.retry
@@ -76,23 +80,29 @@ class Pipeline:
         self._shapes = shapes or Shapes(clock)
         self._conclude = Conclude(settings, queue, clock, self._metrics, resolve, self._shapes)
         self.signer = signer
+        self.references = references or References()
+        self._copies = Copies(clock)
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""
-        if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
-            return release(claimed, OVERDUE_MS)
-        if self._conclude.troubles.has_stopped(member_of(claimed.leg.hop), lease.since):
-            return release(claimed)
+        early = self._early(claimed, lease)
+        if early is not None:
+            return early
         onward = await self._onward(claimed)
         if not isinstance(onward, Onward):
             return onward
-        next_hop, indices = onward.next_hop, claimed.leg.open_indices()
+        next_hop = onward.next_hop
         try:
             content = await self._content(claimed)
             legs = parts(claimed.leg, claimed.head, content)
             if legs:
                 return await self._split(claimed, legs)
-            signed = await self._build(claimed.head, content, next_hop)
+            claimed = suppressed.without(claimed)  # A split is of all: each part is asked again.
+            indices = claimed.leg.open_indices()
+            copy = self.references.copy(
+                message_of(claimed.leg_id), claimed.head, content, claimed.leg.hop, indices
+            )
+            signed = await self._build(claimed, content, next_hop, copy)
         except NewerFormat:
             return release(claimed, REST_MS)  # A worker of that release may take it.
         except UnknownFormat as error:
@@ -107,14 +117,24 @@ class Pipeline:
             return release(claimed)
         utf8 = needs_smtputf8(claimed.head, content, indices)
         began_ms = self._clock.now_ms()
-        transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
+        transaction = await self._transmit(claimed, lease, signed, next_hop, copy, utf8)
         if transaction.seven_bit_only:
-            signed = await self._build(claimed.head, content, next_hop, seven_bit=True)
-            transaction = await self._transmit(claimed, lease, signed, next_hop, indices, utf8)
+            signed = await self._build(claimed, content, next_hop, copy, seven_bit=True)
+            transaction = await self._transmit(claimed, lease, signed, next_hop, copy, utf8)
         if transaction.seven_bit_only:
             transaction = _no_seven_bit_form(indices)
         unsigned = next_hop.signed and not signed.signatures
         return await self._conclude.transaction(claimed, transaction, onward, unsigned, began_ms)
+
+    def _early(self, claimed: Claimed, lease: Lease) -> Settlement | None:
+        """What becomes of a leg of which nothing is to be sent, now or at all."""
+        if 0 < claimed.leg.give_up_ms <= self._clock.now_ms():
+            return release(claimed, OVERDUE_MS)
+        if suppressed.all_are(claimed):
+            return self._conclude.suppressed(claimed)
+        if self._conclude.troubles.has_stopped(member_of(claimed.leg.hop), lease.since):
+            return release(claimed)
+        return None
 
     async def _onward(self, claimed: Claimed) -> Onward | Settlement:
         """Where it goes; or what has become of it, when it does not go on."""
@@ -140,7 +160,7 @@ class Pipeline:
         if len(indices) == 1:
             return (leg,)
         hops = dict.fromkeys(indices, leg.hop)
-        apart = self._shapes.apart(hops, head)
+        apart = self._shapes.apart(hops, head) | self.references.alone(head, hops)
         if not apart and len(indices) <= self._shapes.most_recipients(leg.hop):
             return (leg,)
         return portioned(leg, hops, self._shapes.most_recipients, apart)
@@ -166,23 +186,38 @@ class Pipeline:
         return msgspec.structs.replace(release(claimed), replaced=replaced)
 
     async def _content(self, claimed: Claimed) -> Content:
+        kept = self._copies.content(claimed)
+        if kept is not None:
+            return kept
         packed = claimed.content
         if packed is None:
             packed = await self._queue.content(message_of(claimed.leg_id))
         if packed is None:
             raise UnknownFormat("the content is missing")
         if claimed.head.content_bytes > LEAVE_LOOP_BYTES:
-            return await asyncio.to_thread(unpack_content, packed)
-        return unpack_content(packed)
+            content = await asyncio.to_thread(unpack_content, packed)
+        else:
+            content = unpack_content(packed)
+        self._copies.keep(claimed, content)
+        return content
 
     async def _build(
-        self, head: Head, content: Content, next_hop: NextHop, *, seven_bit: bool = False
+        self,
+        claimed: Claimed,
+        content: Content,
+        next_hop: NextHop,
+        copy: Copy,
+        *,
+        seven_bit: bool = False,
     ) -> Signed:
         """Render and sign; beside the loop when that takes long."""
-        if head.content_bytes > (LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES):
-            built = await asyncio.to_thread(self._built, head, content, next_hop, seven_bit)
+        slow = LEAVE_LOOP_BYTES if content.text is not None else SLOW_HTML_BYTES
+        if claimed.head.content_bytes > slow:
+            built = await asyncio.to_thread(
+                self._built, claimed, content, next_hop, copy, seven_bit
+            )
         else:
-            built = self._built(head, content, next_hop, seven_bit)
+            built = self._built(claimed, content, next_hop, copy, seven_bit)
         signed, render_seconds, sign_seconds = built
         self._metrics.stage["render"].observe(render_seconds)
         if next_hop.signed:
@@ -190,16 +225,18 @@ class Pipeline:
         return signed
 
     def _built(
-        self, head: Head, content: Content, next_hop: NextHop, seven_bit: bool
+        self, claimed: Claimed, content: Content, next_hop: NextHop, copy: Copy, seven_bit: bool
     ) -> tuple[Signed, float, float]:
         """The message, and the seconds that rendering and signing took."""
         began = time.perf_counter()
-        data = render(head, content, seven_bit=seven_bit)
-        rendered = time.perf_counter()
+        rendered = self._copies.rendered(claimed, content, seven_bit=seven_bit)
+        data = b"\r\n".join((*copy.lines, rendered.message))
+        ready = time.perf_counter()
         if not next_hop.signed:
-            return Signed(data, 0), rendered - began, 0.0
-        signed = self.signer.sign(data, head.sender.domain, next_hop.unsigned_headers)
-        return signed, rendered - began, time.perf_counter() - rendered
+            return Signed(data, 0), ready - began, 0.0
+        domain, skip = claimed.head.sender.domain, next_hop.unsigned_headers
+        signed = self.signer.sign(data, domain, skip, rendered.body_hash)
+        return signed, ready - began, time.perf_counter() - ready
 
     async def _transmit(
         self,
@@ -207,12 +244,12 @@ class Pipeline:
         lease: Lease,
         signed: Signed,
         next_hop: NextHop,
-        indices: tuple[int, ...],
+        copy: Copy,
         utf8: bool,
     ) -> Transaction:
-        head = claimed.head
+        head, indices = claimed.head, claimed.leg.open_indices()
         envelope = Envelope(
-            head.return_path,
+            copy.return_path,
             tuple([(index, head.recipients[index].email) for index in indices]),
             utf8,
             not signed.message.isascii(),

@@ -113,7 +113,8 @@ class Resolve:
     def _legs(self, leg: Leg, head: Head, hops: Mapping[int, str]) -> tuple[Leg, ...]:
         """The leg by the hops of its open recipients, as many in each as the hop takes at once."""
         shapes = self._sites.shapes
-        return portioned(leg, hops, shapes.most_recipients, shapes.apart(hops, head))
+        apart = shapes.apart(hops, head) | self._routes().alone(head, hops)
+        return portioned(leg, hops, shapes.most_recipients, apart)
 
     async def _hosts(self, domains: Iterable[str]) -> dict[str, tuple[str, ...] | Deferral]:
         each = sorted(set(domains))

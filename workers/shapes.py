@@ -14,7 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from shared.clock import Clock
-from shared.hops import DestinationLimit, mx_hop, shared_part
+from shared.feedback.tokens import OTHER_SITES
+from shared.hops import MX, DestinationLimit, mx_hop, shared_part
 from shared.model.message import Head
 from shared.relays import Relay
 from shared.routing import MAX_RECIPIENTS, mail_domain
@@ -57,6 +58,12 @@ class Shapes:
         if found is None:
             return self._shaping.of_relay(shared_part(hop))
         return self._shaping.of_site(self._hosts.get(found.site, ()))
+
+    def site(self, hop: str, domain: str) -> str:
+        """The provider of mail for a domain's addresses that goes to a hop: by the MX hosts there,
+        else by the domain (lower case); `OTHER_SITES` where neither tells."""
+        provider = self.of(hop).provider if hop.startswith(MX) else ""
+        return provider or self._shaping.provider_of_domain(domain) or OTHER_SITES
 
     def most_recipients(self, hop: str) -> int:
         """Of one transaction: as configured, or fewer where the server has refused more."""

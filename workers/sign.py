@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from shared.clock import Clock
 from shared.dkim import Key, Keys, nearest
+from shared.feedback.tokens import REFERENCE_HEADER
 
 ALWAYS = (
     "from", "to", "cc", "subject", "date", "message-id", "reply-to", "mime-version",
@@ -29,7 +30,7 @@ ALWAYS = (
 IF_PRESENT = frozenset(
     {
         "auto-submitted", "feedback-id", "in-reply-to", "list-archive", "list-help", "list-id",
-        "list-owner", "list-post", "list-subscribe", "references",
+        "list-owner", "list-post", "list-subscribe", "references", REFERENCE_HEADER.lower(),
     }
 )  # fmt: skip
 _SIGNABLE = frozenset(ALWAYS) | IF_PRESENT
@@ -46,6 +47,13 @@ class Signed(msgspec.Struct, frozen=True):
     signatures: int
 
 
+class BodyHash(msgspec.Struct):
+    """The hash of a body, which messages share that differ in header lines only."""
+
+    value: bytes = b""
+    """As it stands in `bh=`; empty: nobody has asked yet."""
+
+
 class Dkim:
     """The signer of one worker: keys parsed once."""
 
@@ -53,20 +61,31 @@ class Dkim:
         self._keys = keys
         self._clock = clock
 
-    def sign(self, message: bytes, domain: str, skip: tuple[str, ...] = ()) -> Signed:
+    def sign(
+        self,
+        message: bytes,
+        domain: str,
+        skip: tuple[str, ...] = (),
+        body_hash: BodyHash | None = None,
+    ) -> Signed:
         """`message`, whose From is in `domain`, signed; as it is when there is no key.
 
-        `skip` has the headers, lower case, that the relay rewrites.
+        `skip` has the headers, lower case, that the relay rewrites; `body_hash` is that of the body
+        of `message`, which others may have, too.
         """
         found = nearest(self._keys, domain)
         if found is None:
             return Signed(message, 0)
         keys = self._keys[found]
-        header, _, body = message.partition(b"\r\n\r\n")
-        body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest())
+        ends = message.index(b"\r\n\r\n")
+        header = message[:ends]
+        body_hash = body_hash or BodyHash()
+        if not body_hash.value:
+            digest = hashlib.sha256(relaxed_body(message[ends + 4 :])).digest()
+            body_hash.value = base64.b64encode(digest)
         names, signed = _signed_headers(header, skip)
         at = self._clock.now_ms() // 1000
-        signatures = [_signature(key, names, signed, body_hash, at) for key in keys]
+        signatures = [_signature(key, names, signed, body_hash.value, at) for key in keys]
         return Signed(b"".join((*signatures, message)), len(signatures))
 
 

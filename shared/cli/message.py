@@ -93,7 +93,8 @@ def _way(each: dict[str, Any]) -> str:
 def print_attempts(attempts: Sequence[dict[str, Any]]) -> None:
     """One line each, the first one first."""
     for each in attempts:
-        parts = [each["outcome"], each["code"], each["enhanced_code"], each["reply"], each["note"]]
+        note = each["note"] if each["note"] != each["outcome"] else None
+        parts = [each["outcome"], each["code"], each["enhanced_code"], each["reply"], note]
         if each.get("last_reply"):
             parts.append(f"last reply {each['last_reply']}")
         if each.get("bytes_sent"):

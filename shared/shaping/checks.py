@@ -32,6 +32,7 @@ MEANT = {
     "per_day": _WHOLE,
     "weight": "a whole number from 1 to 1,000",
     "mx": 'a list of MX hosts, such as ["*.mx.example.com", "mail.example.net"]',
+    "domains": 'a list of domains of addresses, such as ["example.com"]',
     "codes": "a list of reply codes from 400 to 599, such as [421, 451]",
     "enhanced": 'a list of enhanced codes, such as ["4.7.28"] or ["4.7.*"]',
     "sites": 'a list of names of [site.NAME], such as ["google"]',
@@ -85,6 +86,9 @@ def check_site(name: str, site: SiteShape, known: Collection[str]) -> None:
         host = pattern.removeprefix("*.").lower()
         if not is_host_name(host) or "." not in host:
             raise ConfigError(f"mx must be {MEANT['mx']}; {pattern!r} is none")
+    for domain in site.domains:
+        if not is_host_name(domain.lower()) or "." not in domain:
+            raise ConfigError(f"domains must be {MEANT['domains']}; {domain!r} is none")
 
 
 def check_rule(rule: RuleSettings, sites: Collection[str]) -> None:

@@ -42,6 +42,8 @@ class SiteShape(TableShape, frozen=True):
 
     mx: tuple[str, ...] = ()
     """`*.example.com` for what is below it, or a host's full name. Every MX host must match one."""
+    domains: tuple[str, ...] = ()
+    """Domains of addresses there, by which figures of mail that goes to a relay are told apart."""
     enabled: bool = True
     """false: as if the entry were not there."""
 

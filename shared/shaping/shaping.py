@@ -2,7 +2,8 @@
 
 A site is known by its MX hosts: a provider's entry applies when each of them matches one of its
 patterns, so that a domain with a host elsewhere is not taken for it. What the entry does not say,
-`[default]` says. Relays and routes have what their own tables say and nothing else.
+`[default]` says. By the domains of addresses nothing is shaped: they only name a provider. Relays
+and routes have what their own tables say and nothing else.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class Shaping:
             (Shaped(name, _together(shaping.default, site)), _patterns(site.mx))
             for name, site in shaping.site.items()
         ]
+        self._providers: dict[str, str] = {}
+        for name, site in shaping.site.items():
+            for domain in site.domains:
+                self._providers.setdefault(domain.lower(), name)
         self._relays = {
             name: Shaped("", _together(Shape(per_second=entry.rate), shaping.relay.get(name)))
             for name, entry in zip(relays, settings.relay, strict=True)
@@ -74,6 +79,11 @@ class Shaping:
     def of_site(self, hosts: Iterable[str]) -> Shaped:
         """What applies to the site of these MX hosts; of none at all, the default."""
         return self._of_hosts(tuple(hosts))
+
+    def provider_of_domain(self, domain: str) -> str:
+        """The `[site.NAME]` that the addresses of a domain (lower case) are at; empty: none that
+        says so. Of several the one that is asked first."""
+        return self._providers.get(domain, "")
 
     def of_relay(self, name: str) -> Shaped:
         """What applies to a relay; to one that is not there, nothing."""

@@ -4,9 +4,10 @@
     python -m tests.bench.run --quick        # the first four, in two minutes
     python -m tests.bench.run batch drain    # some
 
-Prints the machine, then each figure as the median of its runs with lowest and highest, its bars
-and its peers; writes build/bench.json. The code is 0 however the bars are met, 1 when a benchmark
-broke, 2 for a wrong call.
+BENCH_FEEDBACK=1 in the environment turns on return paths of our own and a suppression list, in the
+figures whose installation signs. Prints the machine, then each figure as the median of its runs
+with lowest and highest, its bars and its peers; writes build/bench.json. The code is 0 however the
+bars are met, 1 when a benchmark broke, 2 for a wrong call.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""An installation that signs with RSA-2048 and sends to a sink, and mail to load it with."""
+"""An installation that signs with RSA-2048 and sends to a sink, and mail to load it with.
+
+With BENCH_FEEDBACK=1 in the environment each copy has a return path and a reference of its own, and
+the suppression list has 100,000 entries, none of which is for this mail.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +14,34 @@ from pathlib import Path
 from typing import Any
 
 from shared.dkim import generate, to_pem
+from shared.model.suppression import Suppression
+from shared.settings import Settings, StoreSettings
+from shared.store.redis_suppressions import RedisSuppressions
 from tests.bench.http_load import Load, message, request
 from tests.support.installation import installation
+
+ENTRIES = 100_000
+_FEEDBACK = """
+[feedback]
+key = "a key of 32 characters, or of more"
+[bounces]
+domains = ["bounces.shop.test"]
+"""
+
+
+def with_feedback() -> bool:
+    """Whether return paths and the suppression list take part."""
+    return bool(os.environ.get("BENCH_FEEDBACK"))
+
+
+def _suppress(up: dict[str, Any]) -> None:
+    store = StoreSettings(redis_url=up["redis"], timeout_seconds=10)
+    entries = RedisSuppressions(Settings(store=store))
+    try:
+        for at in range(0, ENTRIES, 1000):
+            entries.add([Suppression(f"gone{at + n}@example.test") for n in range(1000)])
+    finally:
+        entries.close()
 
 
 @contextmanager
@@ -22,8 +53,10 @@ def signing(port: int, *options: str, relay: str = "") -> Iterator[dict[str, Any
         settings = (
             f'[[relay]]\nhost = "127.0.0.1"\nport = {port}\n{relay}\n'
             f'[[dkim]]\ndomain = "shop.test"\nselector = "s1"\nkey_file = "{key}"\n'
-        )
+        ) + (_FEEDBACK if with_feedback() else "")
         with installation(*options, settings=settings) as up:
+            if with_feedback():
+                _suppress(up)
             yield up
 
 

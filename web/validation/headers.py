@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from shared.feedback.tokens import REFERENCE_HEADER
 from shared.headers import MAX_LINE, folds, is_structured
 from web.validation.report import Report, escape, line
 
@@ -13,7 +14,7 @@ _NAME = re.compile(r"[!-9;-~]{1,76}\Z")
 _RESERVED = frozenset(
     {
         "from", "to", "cc", "bcc", "subject", "date", "message-id", "sender", "return-path",
-        "received", "dkim-signature", "mime-version", "reply-to",
+        "received", "dkim-signature", "mime-version", "reply-to", REFERENCE_HEADER.lower(),
     }
 )  # fmt: skip
 _RESERVED_PREFIXES = ("resent-", "content-")

@@ -178,7 +178,7 @@ def test_b20_lone_surrogates_name_their_field() -> None:
     "name",
     ["From", "to", "CC", "Bcc", "subject", "Date", "Message-ID", "Sender", "Return-Path",
      "Received", "DKIM-Signature", "Resent-To", "Content-Type", "MIME-Version", "Reply-To",
-     "REPLY-TO", "a b", "a:b", "", "ü", "x" * 77],
+     "REPLY-TO", "x-posthaste-REFERENCE", "a b", "a:b", "", "ü", "x" * 77],
 )  # fmt: skip
 def test_b1_reserved_and_malformed_header_names(name: str) -> None:
     assert len(pointers(headers={name: "v"})) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.model.leg import LATE_BOUNCE
 from shared.report import REASONS
+from workers import suppressed
 from workers.smtp.gate import NO_SESSION
 from workers.smtp.types import LEASE_LOST
 
@@ -42,6 +43,8 @@ NEVER_ASIDE = {
     "the token is empty or not printable ASCII",
     # The leg goes back, its crash counted.
     "worker ended",
+    # It is before the attempt of the others; alone it is the end of the leg.
+    suppressed.NOTE,
     # What is set aside is not moved.
     "moved",
     # No attempt of ours: `Leg.cause` passes it over.

@@ -13,6 +13,7 @@ from shared.clock import ManualClock, SystemClock
 from shared.model.leg import Leg, LegState, RecipientReply
 from shared.model.message import Address, Attachment, Content, Head, Recipient
 from shared.model.status import BY_LETTER
+from shared.outgoing import outgoing_from
 from shared.parting import rerouted
 from shared.routing import Routes
 from shared.settings import Settings
@@ -20,8 +21,9 @@ from shared.store.ports import Accepted
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
 from tests.support.smtp_client import Held
 from tests.support.stores import MemoryTestStore, settings
-from workers import pipeline
+from workers import copies
 from workers.pipeline import SLOW_HTML_BYTES, Pipeline
+from workers.references import References
 from workers.render import needs_smtputf8, parts
 from workers.route import NextHop
 from workers.sign import Dkim
@@ -252,6 +254,27 @@ def test_a_leg_is_split_by_what_its_open_recipients_need() -> None:
     assert parts(_leg("qqq"), head(to("a@b.test", "b@b.test", "c@b.test")), Content()) == ()
 
 
+def test_a_leg_whose_copies_differ_is_split_before_anything_is_sent() -> None:
+    """One that was accepted before return paths were ours."""
+    values = {"feedback": {"key": "k" * 32}, "bounces": {"domains": ["b.shop.test"]}}
+    system = System()
+    system.pipeline.references = References(outgoing_from(msgspec.convert(values, Settings)))
+    identifier = system.accept(to("a@b.test", "b@b.test", "c@b.test"), Content("x"))
+    system.work()
+    assert system.store.statuses(identifier) == ["delivered"] * 3
+    sent = [(envelope.mail_from, envelope.recipients) for envelope, _ in system.server.taken]
+    assert sorted(recipients for _, recipients in sent) == [
+        ((0, "a@b.test"),), ((1, "b@b.test"),), ((2, "c@b.test"),),
+    ]  # fmt: skip
+    assert len({path for path, _ in sent}) == 3
+    for (path, _), (_, message) in zip(sent, system.server.taken, strict=True):
+        token = path.removeprefix("b-").removesuffix("@b.shop.test")
+        assert f"X-Posthaste-Reference: {token}\r\n".encode() in message
+        assert verifies(message, *system.keys) == [True, True]
+    assert system.store.ledger() == ["accepted", "rerouted", *["attempt"] * 3]
+    system.store.reconcile()
+
+
 def _leg(letters: str) -> Leg:
     statuses = tuple(BY_LETTER[letter] for letter in letters)
     return Leg(LegState.LEASED, "bulk", "relay", statuses)
@@ -286,7 +309,7 @@ def test_html_of_any_size_to_speak_of_is_read_beside_the_loop(
         threads.append(threading.current_thread() is not threading.main_thread())
         return b"Subject: x\r\n\r\nx\r\n"
 
-    monkeypatch.setattr(pipeline, "render", render)
+    monkeypatch.setattr(copies, "render", render)
     system = System()
     system.accept(to("a@b.test"), content)
     system.work()

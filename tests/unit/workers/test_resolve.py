@@ -64,14 +64,18 @@ def resolve(
     statuses: tuple[Status, ...] = (),
     router: Router | None = None,
     routes: tuple[dict[str, Any], ...] = (),
+    verp: bool = False,
 ) -> Resolved | None:
     people = tuple(Recipient("to", f"{number}@{domain}") for number, domain in enumerate(domains))
-    head = Head("shop", "transactional", "", Address("x@shop.test"), "", people, "", 0)
+    sender = "x@shop.test"
+    head = Head("shop", "transactional", "", Address(sender), sender, people, "", 0)
     leg = Leg(LegState.LEASED, "transactional", hop, statuses or (Q,) * len(people))
 
     named = [{"name": f"r{number}"} | each for number, each in enumerate(routes)]
     relays = [{"name": name, "host": "127.0.0.1"} for name in ("main", "eu")]
-    found = Routes(msgspec.convert({"relay": relays, "route": named}, Settings))
+    bounces = {"domains": ["b.shop.test"] if verp else []}
+    values = {"relay": relays, "route": named, "bounces": bounces}
+    found = Routes(msgspec.convert(values, Settings))
 
     async def work() -> Resolved | None:
         clock = ManualClock()
@@ -91,6 +95,15 @@ def parts(found: object) -> list[tuple[str, tuple[int, ...]]]:
 def test_recipients_part_by_site_and_those_without_a_way_stay_together() -> None:
     found = resolve("mx:?", "a.test", "b.test", "none.test", "also-a.test", "later.test")
     assert parts(found) == [("mx:a", (0, 3)), ("mx:b", (1,)), ("mx:?", (2, 4))]
+
+
+def test_where_return_paths_are_ours_each_recipient_goes_alone() -> None:
+    found = resolve("mx:?", "a.test", "none.test", "also-a.test", verp=True)
+    assert parts(found) == [("mx:a", (0,)), ("mx:?", (1,)), ("mx:a", (2,))]
+    assert isinstance(resolve("mx:a", "a.test", verp=True), Onward)
+    off = ({"direct": True, "verp": "off"},)
+    found = resolve("mx:a", "a.test", "also-a.test", verp=True, routes=off)
+    assert isinstance(found, Onward)
 
 
 def test_a_leg_of_its_site_goes_on_and_one_of_another_moves() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shared.config import load
+from shared.errors import ConfigError
 from shared.hops import DestinationLimit
 from shared.outgoing import outgoing_from
 from shared.routing import Routes
 from shared.settings import Settings
-from shared.shaping.settings import Shape
+from shared.shaping.checks import check_site
+from shared.shaping.file import shaping_from
+from shared.shaping.settings import Shape, SiteShape
 from shared.shaping.shaping import Shaping
 from tests.unit.shared.shaping.test_file import written
 
@@ -160,3 +164,29 @@ host = "127.0.0.1"
     assert "mx:?@straight" in found.routes.hops
     assert found.routes.direct == {"straight"}
     assert list(found.direct) == ["straight"]
+
+
+def test_a_provider_is_known_by_the_domains_of_its_addresses_and_shapes_nothing_by_them() -> None:
+    settings = msgspec.structs.replace(Settings(), shaping=shaping_from(None))
+    found = Shaping(settings)
+    for domain, provider in (
+        ("gmail.com", "google"), ("hotmail.com", "outlook"), ("yahoo.co.uk", "yahoo"),
+        ("icloud.com", "icloud"), ("web.de", "gmx"), ("shop.test", ""), ("", ""),
+        ("x.gmail.com", ""),
+    ):  # fmt: skip
+        assert found.provider_of_domain(domain) == provider
+    assert found.of_site(("gmail.com",)) == found.default
+
+
+def test_no_domain_is_shipped_for_two_providers() -> None:
+    sites = shaping_from(None).site.values()
+    domains = [domain for site in sites for domain in site.domains]
+    assert len(domains) == len(set(domains)) > 40
+
+
+def test_an_installation_names_its_own_domains() -> None:
+    site = {"island": {"mx": ["*.island.test"], "domains": ["Island.test", "gmail.com"]}}
+    found = Shaping(msgspec.convert({"shaping": {"site": site}}, Settings))
+    assert found.provider_of_domain("island.test") == "island"
+    with pytest.raises(ConfigError, match="domains must be a list of domains of addresses"):
+        check_site("island", SiteShape(mx=("*.island.test",), domains=("*.island.test",)), ())
