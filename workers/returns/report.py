@@ -82,7 +82,9 @@ class Report(msgspec.Struct, frozen=True):
     reported_domain: str = ""
     reporting_mta: str = ""
     """Without its type."""
+    form: str = ""
+    """Which text form it has (`workers.returns.forms`), where it was read as text."""
     returned: bool = False
     """Whether any of the original message came back with it."""
     trouble: tuple[str, ...] = ()
-    """What was malformed, in fixed words (`workers.returns.trouble`)."""
+    """What was malformed: fixed words (`workers.returns.trouble`), sorted."""

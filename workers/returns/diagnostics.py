@@ -1,0 +1,53 @@
+"""What a server said: enhanced code, reply code and words, wherever they stand in it."""
+
+from __future__ import annotations
+
+import re
+
+from workers.returns.report import MOST_TEXT
+
+_ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
+_AT_START = re.compile(r"[\s'\"#]*(?:smtp;)?\s*([45]\d\d)(?=[\s\-:,]|\Z)", re.IGNORECASE)
+_BEFORE_ENHANCED = re.compile(r"(?<![\d.])([45][0-5]\d)[\s-]+#?[45]\.\d{1,3}\.\d{1,3}")
+_AFTER_WORD = re.compile(
+    r"(?:said:|returned:?|failed with:?|responded:?|response:|replied:?|was:|reason:|error:?|code"
+    r"|error_code\s*:|smtp;|<<<|>>>|\]:|:|#)\s*[:'\"#<(]*\s*([45][0-5]\d)(?=[\s\-:.,'\")>]|\Z)",
+    re.IGNORECASE,
+)
+_SPACES = re.compile(r"\s+")
+_LOOKED_AT = 8000
+_GENERIC = frozenset({"5.0.0", "4.0.0"})
+
+
+def one_line(text: str) -> str:
+    """A text on one line, cut."""
+    return _SPACES.sub(" ", text[:_LOOKED_AT]).strip()[:MOST_TEXT]
+
+
+def enhanced(text: str) -> str:
+    """The first enhanced code of class 4 or 5 (RFC 3463), else of class 2; empty: there is none."""
+    positive = ""
+    for found in _ENHANCED.finditer(text[:_LOOKED_AT]):
+        code = f"{found[1]}.{int(found[2])}.{int(found[3])}"
+        if found[1] != "2":
+            return code
+        positive = positive or code
+    return positive
+
+
+def reply_code(text: str) -> int:
+    """The first SMTP code of a refusal; 0: there is none."""
+    text = text[:_LOOKED_AT]
+    for pattern in (_AT_START, _BEFORE_ENHANCED, _AFTER_WORD):
+        found = pattern.match(text) if pattern is _AT_START else pattern.search(text)
+        if found:
+            return int(found[1])
+    return 0
+
+
+def status(declared: str, diagnostic: str) -> str:
+    """The enhanced code: what is declared, unless it says nothing and the server's words do."""
+    own, said = enhanced(declared), enhanced(diagnostic)
+    if not own or (own in _GENERIC and said[:1] == own[:1]):
+        return said
+    return own
