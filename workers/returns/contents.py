@@ -71,7 +71,7 @@ class Contents:
             self._attached(part)
         elif part.media == "message/disposition-notification":
             self.receipt = True
-        elif len(self._declared) > 1 and not part.declared and looks_like_original(part.fields):
+        elif len(self._declared) > 1 and looks_like_original(part.fields):
             self._add_original(part.fields)  # Its header is where the part's should be.
         elif part.media.startswith("text/") or part.media == "application/octet-stream":
             self._text(part)

@@ -14,9 +14,14 @@ _AFTER_WORD = re.compile(
     r"|error_code\s*:|smtp;|<<<|>>>|\]:|:|#)\s*[:'\"#<(]*\s*([45][0-5]\d)(?=[\s\-:.,'\")>]|\Z)",
     re.IGNORECASE,
 )
+_BARE = re.compile(
+    r"(?<![\w.:/@$-])(421|45[0-5]|50[0-4]|521|523|53[045]|541|55[0-6])(?=[ -]+[#<'\"(]?[A-Za-z#<(])"
+    r"(?!\s+(?:[kmg]?b|bytes?|messages?|hours?|days?|minutes?|seconds?)\b)",
+    re.IGNORECASE,
+)
+"""A number that is a code by its value, and no quantity by the word behind it."""
 _SPACES = re.compile(r"\s+")
 _LOOKED_AT = 8000
-_GENERIC = frozenset({"5.0.0", "4.0.0"})
 
 
 def one_line(text: str) -> str:
@@ -38,7 +43,7 @@ def enhanced(text: str) -> str:
 def reply_code(text: str) -> int:
     """The first SMTP code of a refusal; 0: there is none."""
     text = text[:_LOOKED_AT]
-    for pattern in (_AT_START, _BEFORE_ENHANCED, _AFTER_WORD):
+    for pattern in (_AT_START, _BEFORE_ENHANCED, _AFTER_WORD, _BARE):
         found = pattern.match(text) if pattern is _AT_START else pattern.search(text)
         if found:
             return int(found[1])
@@ -46,8 +51,7 @@ def reply_code(text: str) -> int:
 
 
 def status(declared: str, diagnostic: str) -> str:
-    """The enhanced code: what is declared, unless it says nothing and the server's words do."""
+    """The enhanced code: what is declared, unless it is `other` and the server's words say more."""
     own, said = enhanced(declared), enhanced(diagnostic)
-    if not own or (own in _GENERIC and said[:1] == own[:1]):
-        return said
-    return own
+    more = said[:1] == own[:1] and own.endswith(".0") and not said.endswith(".0")
+    return said if more or not own else own

@@ -37,6 +37,7 @@ FAILED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "exim",
         (
+            "this message was created automatically by mail delivery software",
             "a message that you sent could not be delivered to",
             "the following address failed:",
             "a message that you have sent could not be delivered to",
@@ -54,6 +55,11 @@ FAILED: tuple[tuple[str, tuple[str, ...]], ...] = (
             "the following addresses had delivery errors",
             "the following addresses had delivery problems",
         ),
+    ),
+    ("mailenable", ("message could not be delivered to some recipients",)),
+    (
+        "masqmail",
+        ("delivery to the following recipients failed permanently and has been given up",),
     ),
     (
         "exchange",
@@ -129,7 +135,6 @@ FAILED: tuple[tuple[str, tuple[str, ...]], ...] = (
             "your message was not delivered to one or more recipients",
         ),
     ),
-    ("mailenable", ("message could not be delivered to some recipients",)),
     ("communigate", ("failed to deliver to '", "failed to deliver to <")),
     (
         "surgemail",
@@ -147,10 +152,6 @@ FAILED: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("xmail", ("[<00>] xmail bounce:", "[00] xmail bounce:")),
-    (
-        "masqmail",
-        ("delivery to the following recipients failed permanently and has been given up",),
-    ),
     (
         "opensmtpd",
         (
@@ -198,7 +199,6 @@ FAILED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("coremail", ("您的邮件被退回来了", "您的邮件被退回", "退信原因")),
     ("qq", ("无法发送到", "邮件无法送达")),
-    ("zoho", ("this message was created automatically by mail delivery software",)),
     ("facebook", ("this message could not be delivered to its recipient",)),
 )
 """Of mail that was not delivered: the form's name and its phrases."""

@@ -36,8 +36,6 @@ class Part(msgspec.Struct, frozen=True):
     fields: Fields
     start: int
     end: int
-    declared: bool
-    """Whether it had a Content-Type."""
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -79,9 +77,7 @@ class _Walk:
         media, parameters = content_type(fields.first("content-type"))
         boundary = self._boundary(media, parameters, start, end)
         if not boundary:
-            declared = "content-type" in fields
-            part = Part(media or "text/plain", parameters, fields, start, end, declared)
-            self._parts.append(part)
+            self._parts.append(Part(media or "text/plain", parameters, fields, start, end))
             return
         if depth >= MOST_DEPTH:
             self._troubles.add("too_deep")

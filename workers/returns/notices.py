@@ -35,9 +35,14 @@ _OF_SENDER = re.compile(
     r"|mts-id|envelope|e-?mail us|date|sent|received|generating|mta|url",
     re.IGNORECASE,
 )
+_OF_REASON = re.compile(r"unknown|invalid|full|exceed|no such|not found", re.IGNORECASE)
+"""A label that says why, too."""
 _TO = re.compile(r"to|an|cc|à|para|a", re.IGNORECASE)
 _TRANSCRIPT_RCPT = re.compile(r"rcpt\s+to\s*:", re.IGNORECASE)
-_ANSWER = re.compile(r"[\s\d:,\-]*(?:<<<|<--|received >>>|\[<02>\]|response:)\s*", re.IGNORECASE)
+_ANSWER = re.compile(
+    r"\s{0,8}(?:[A-Z][a-z]{2} )?[\s\d:,\-]*(?:<<<|<--|received >>>|\[<02>\]|response:)\s*",
+    re.IGNORECASE,
+)
 _REASON_LABEL = re.compile(
     r"(?:reason|because|error|diagnostic code|details?|grund|退信原因"
     r"|the reason for the problem|error message below|for the following reason|server message"
@@ -56,7 +61,7 @@ class Notice:
         self._sections: dict[str, list[str]] = {}
         self._weak: dict[str, None] = {}
         self._mentioned: dict[str, None] = {}
-        self._refusals: dict[str, list[str]] = {}
+        self._refusals: dict[str, str] = {}
         self._left = _MOST_ADDRESSES
         self._current = ""
         self._asked = ""
@@ -79,8 +84,8 @@ class Notice:
         """What it says of one recipient; empty: nothing of its own."""
         paragraphs = _paragraphs(self._sections.get(address, []))
         with_code = next((each for each in paragraphs if reply_code(each) or enhanced(each)), "")
-        refusal = " ".join(self._refusals.get(address, []))
-        return with_code or refusal or (paragraphs[0] if paragraphs else "")
+        refusal = self._refusals.get(address, "")
+        return refusal or with_code or (paragraphs[0] if paragraphs else "")
 
     def _told(self, address: str) -> Told:
         words = self.said_of(address)
@@ -124,13 +129,16 @@ class Notice:
         elif label and _TO.fullmatch(name):
             self._weak[address] = None
         elif label and _OF_RECIPIENT.search(name) and not _OF_SENDER.search(name):
-            self._open(address, suffix)
+            self._open(address, line if _OF_REASON.search(name) else suffix)
         elif label and _OF_SENDER.search(name):
             return
         else:
             self._mentioned[address] = None
             if _says(line):
-                self._refusals.setdefault(address, []).append(line.strip())
+                answer = _ANSWER.match(line)
+                self._refusals.setdefault(
+                    address, _without_label(line[answer.end() if answer else 0 :].strip())
+                )
                 if address != self._current and address in self._sections:
                     return
             self._answered(line)
@@ -160,7 +168,7 @@ class Notice:
         """A line of a transcript: it is about whom was asked for last."""
         found = _ANSWER.match(line)
         if found and self._asked and _says(line[found.end() :]):
-            self._refusals.setdefault(self._asked, []).append(line[found.end() :].strip())
+            self._refusals.setdefault(self._asked, line[found.end() :].strip())
 
 
 def _says(text: str) -> bool:

@@ -24,12 +24,22 @@ _KNOWN = _TRACES | {
     "content-transfer-encoding", "x-envelope-from", "x-envelope-to", "feedback-id", "in-reply-to",
 }  # fmt: skip
 _ENOUGH = 3
-_DECORATION = re.compile(r"[\s|]{0,8}")
+_OF_A_MESSAGE = frozenset({
+    "from", "to", "subject", "date", "received", "message-id", "return-path",
+    "x-posthaste-reference",
+})  # fmt: skip
+_MOST_LEAD_IN = 400
+_LEAD_IN = re.compile(
+    r"(?:^|\n)[^\n]{0,40}\b(?:original|returned|unsent|undelivered|copy of|header|message text)\b"
+    r"[^\n]{0,60}(?:\n[\s\-=_*|+]*)?\Z",
+    re.IGNORECASE,
+)
+"""`--- Below this line is a copy of the message.`"""
 
 
 def looks_like_original(fields: Fields) -> bool:
     """Whether these are the fields of a message, not of a part."""
-    return fields.has(_TRACES) > 0 and fields.has(_KNOWN) >= _ENOUGH
+    return fields.has(_OF_A_MESSAGE) >= _ENOUGH
 
 
 def split(text: str) -> tuple[str, str]:
@@ -42,7 +52,9 @@ def split(text: str) -> tuple[str, str]:
         at += len(line) + 1
     if not run.proven:
         return text, ""
-    return text[: run.start], text[run.start :]
+    notice = text[: run.start].rstrip()
+    lead_in = _LEAD_IN.search(notice, max(0, len(notice) - _MOST_LEAD_IN))
+    return notice[: lead_in.start()] if lead_in else notice, text[run.start :]
 
 
 class _Run:

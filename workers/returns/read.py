@@ -4,7 +4,7 @@ Takes any bytes; gives a `Report`; never raises; takes time linear in the size o
 order: line ends are made one; the parts are told apart (`mime`, `contents`); a feedback report
 makes it a complaint (`complaints`), a delivery status a DSN (`dsn`); else its text is compared with
 the known forms of bounces (`senders`, `forms`) and read (`notices`); else an autoresponder or a
-person wrote it. The header of the returned message (`originals`, `gathered`) says whose copy it was.
+person wrote it. Whose copy it was is in the returned message's header (`originals`, `gathered`).
 """
 
 from __future__ import annotations
