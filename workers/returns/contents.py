@@ -80,7 +80,7 @@ class Contents:
         if len(self.originals) >= _MOST_ORIGINALS:
             self._troubles.add("too_many_parts")
             return
-        raw = content(self._data, part, self._troubles).lstrip(b"\n")
+        raw = content(self._data, part, self._troubles, beginning=True).lstrip(b"\n")
         fields, _ = header_of(raw, 0, len(raw), self._troubles)
         self._add_original(fields)
         kind = fields.first("content-type").lower()

@@ -21,11 +21,12 @@ _BASE64_LINE = re.compile(rb"\s*[A-Za-z0-9+/]+={0,2}[ \t]*(?:\n|\Z)")
 _BEGIN = re.compile(rb"(?:\A|\n)begin [0-7]{3,4} [^\n]{0,200}\n")
 
 
-def content(data: bytes, part: Part, troubles: Troubles) -> bytes:
-    """A part's content, decoded."""
+def content(data: bytes, part: Part, troubles: Troubles, *, beginning: bool = False) -> bytes:
+    """A part's content, decoded. `beginning`: no more is asked for, so that it is not too long."""
     end = part.end
     if end - part.start > MOST_ENCODED:
-        troubles.add("part_too_long")
+        if not beginning:
+            troubles.add("part_too_long")
         end = part.start + MOST_ENCODED
     raw = data[part.start : end]
     encoding = part.fields.first("content-transfer-encoding").lower().strip(" \"';.")

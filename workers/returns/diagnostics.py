@@ -7,11 +7,11 @@ import re
 from workers.returns.report import MOST_TEXT
 
 _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_AT_START = re.compile(r"[\s'\"#]*(?:smtp;)?\s*([45]\d\d)(?=[\s\-:,]|\Z)", re.IGNORECASE)
-_BEFORE_ENHANCED = re.compile(r"(?<![\d.])([45][0-5]\d)[\s-]+#?[45]\.\d{1,3}\.\d{1,3}")
+_AT_START = re.compile(r"[ '\"#]{0,5}(?:smtp;)? ?([45]\d\d)(?=[\s\-:,]|\Z)", re.IGNORECASE)
+_BEFORE_ENHANCED = re.compile(r"(?<![\d.])([45][0-5]\d)[ -]{1,3}#?[45]\.\d{1,3}\.\d{1,3}")
 _AFTER_WORD = re.compile(
     r"(?:said:|returned:?|failed with:?|responded:?|response:|replied:?|was:|reason:|error:?|code"
-    r"|error_code\s*:|smtp;|<<<|>>>|\]:|:|#)\s*[:'\"#<(]*\s*([45][0-5]\d)(?=[\s\-:.,'\")>]|\Z)",
+    r"|error_code\s*:|smtp;|<<<|>>>|\]:|:|#) ?[:'\"#<(]{0,4} ?([45][0-5]\d)(?=[\s\-:.,'\")>]|\Z)",
     re.IGNORECASE,
 )
 _BARE = re.compile(
@@ -20,13 +20,17 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 """A number that is a code by its value, and no quantity by the word behind it."""
-_SPACES = re.compile(r"\s+")
-_LOOKED_AT = 8000
+_LOOKED_AT = 2000
 
 
 def one_line(text: str) -> str:
     """A text on one line, cut."""
-    return _SPACES.sub(" ", text[:_LOOKED_AT]).strip()[:MOST_TEXT]
+    return _flat(text)[:MOST_TEXT]
+
+
+def _flat(text: str) -> str:
+    """Without runs of white space, which the patterns here count on."""
+    return " ".join(text[:_LOOKED_AT].split())
 
 
 def enhanced(text: str) -> str:
@@ -42,7 +46,7 @@ def enhanced(text: str) -> str:
 
 def reply_code(text: str) -> int:
     """The first SMTP code of a refusal; 0: there is none."""
-    text = text[:_LOOKED_AT]
+    text = _flat(text)
     for pattern in (_AT_START, _BEFORE_ENHANCED, _AFTER_WORD, _BARE):
         found = pattern.match(text) if pattern is _AT_START else pattern.search(text)
         if found:

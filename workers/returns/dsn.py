@@ -97,12 +97,13 @@ def _groups(body: bytes, troubles: Troubles) -> list[Fields]:
 def _blocks(body: bytes) -> list[bytes]:
     blocks: list[bytes] = []
     for block in _BLANK.split(b"\n" + body.strip() + b"\n", _MOST_GROUPS + 1):
-        marks = [found.start() for found in _AGAIN.finditer(b"\n" + block)]
+        block = b"\n" + block
+        marks = [found.start() for found in _AGAIN.finditer(block)]
         if len(marks) < 2:
             blocks.append(block)
             continue
-        cuts = [0, *marks[1:], len(block) + 1]  # No blank line between recipients.
-        blocks += [(b"\n" + block)[a:b] for a, b in pairwise(cuts)]
+        cuts = [0, *marks[1:_MOST_GROUPS], len(block)]  # No blank line between recipients.
+        blocks += [block[a:b] for a, b in pairwise(cuts)]
         if len(blocks) > _MOST_GROUPS:
             break
     return blocks

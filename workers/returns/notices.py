@@ -17,11 +17,13 @@ from workers.returns.report import MOST_RECIPIENTS, Action, Told
 MOST_LINES = 2000
 MOST_LINE = 2000
 _MOST_ADDRESSES = 500
+_MOST_PREFIX = 100
+"""Characters before an address that can still be a label."""
 _MOST_DETAILS = 60
 """Lines that are kept of one recipient."""
 
 _DECORATION = re.compile(r"[\s>*•|\-–\"'<(\[:]*(?:smtp:|mailto:|rfc822;)?[\s<\"']*", re.IGNORECASE)
-_RULE = re.compile(r"\s*[|+*]?\s*[-=_*~]{3,}")
+_RULE = re.compile(r"[|+*]? ?[-=_*~]{3,}")
 _LABEL = re.compile(
     r"[\s>*•|\-]*([^\d\s:<@][^:<@]{0,60}?)\s*[:=]\s*[\s<\"'\[]*(?:smtp:|rfc822;)?[\s<\"']*", re.I
 )
@@ -40,7 +42,7 @@ _OF_REASON = re.compile(r"unknown|invalid|full|exceed|no such|not found", re.IGN
 _TO = re.compile(r"to|an|cc|à|para|a", re.IGNORECASE)
 _TRANSCRIPT_RCPT = re.compile(r"rcpt\s+to\s*:", re.IGNORECASE)
 _ANSWER = re.compile(
-    r"\s{0,8}(?:[A-Z][a-z]{2} )?[\s\d:,\-]*(?:<<<|<--|received >>>|\[<02>\]|response:)\s*",
+    r"(?:[A-Z][a-z]{2} )?[\s\d:,\-]*(?:<<<|<--|received >>>|\[<02>\]|response:)\s*",
     re.IGNORECASE,
 )
 _REASON_LABEL = re.compile(
@@ -60,12 +62,15 @@ class Notice:
         self._action = action
         self._sections: dict[str, list[str]] = {}
         self._weak: dict[str, None] = {}
-        self._mentioned: dict[str, None] = {}
+        self._mentioned: dict[str, list[str]] = {}
+        self._mention: list[str] = []
         self._refusals: dict[str, str] = {}
         self._left = _MOST_ADDRESSES
         self._current = ""
         self._asked = ""
-        lines = [line[:MOST_LINE] for line in text.split("\n", MOST_LINES)[:MOST_LINES]]
+        # Runs of white space become one space: patterns would try each of them in many ways.
+        split = text.split("\n", MOST_LINES)[:MOST_LINES]
+        lines = [" ".join(line[:MOST_LINE].split()) for line in split]
         for line in lines:
             self._line(line)
         self.reason = _reason(lines)
@@ -85,7 +90,8 @@ class Notice:
         paragraphs = _paragraphs(self._sections.get(address, []))
         with_code = next((each for each in paragraphs if reply_code(each) or enhanced(each)), "")
         refusal = self._refusals.get(address, "")
-        return refusal or with_code or (paragraphs[0] if paragraphs else "")
+        mention = " ".join(self._mentioned.get(address, []))
+        return refusal or with_code or (paragraphs[0] if paragraphs else mention)
 
     def _told(self, address: str) -> Told:
         words = self.said_of(address)
@@ -101,28 +107,29 @@ class Notice:
 
     def _line(self, line: str) -> None:
         if _RULE.match(line) and "@" not in line:
-            self._detail("")
-            return
+            line = ""
         found = self._addresses(line)
         if not found:
+            self._continue_mention(line)
             self._answered(line)
             self._detail(line)
             return
         address, start, end = found[0]
         if _TRANSCRIPT_RCPT.search(line[:start]):
             self._asked = address
-            self._mentioned[address] = None
+            self._mentioned.setdefault(address, [])
             if not self._current:
                 self._open(address, "")
             return
         self._place(line, address, start, end)
         for other, _, _ in found[1:]:
-            self._mentioned[other] = None
+            self._mentioned.setdefault(other, [])
 
     def _place(self, line: str, address: str, start: int, end: int) -> None:
-        prefix, suffix = line[:start], line[end:].lstrip(" \t\"'>:,;)]")
-        bare = _DECORATION.fullmatch(prefix) is not None
-        label = None if bare else _LABEL.fullmatch(prefix)
+        prefix, suffix = line[:start], line[end:].lstrip(" \"'>:,;)]")
+        short = len(prefix) <= _MOST_PREFIX
+        bare = short and _DECORATION.fullmatch(prefix) is not None
+        label = _LABEL.fullmatch(prefix) if short and not bare else None
         name = label[1].strip() if label else ""
         if bare:
             self._open(address, suffix)
@@ -133,7 +140,8 @@ class Notice:
         elif label and _OF_SENDER.search(name):
             return
         else:
-            self._mentioned[address] = None
+            self._mention = self._mentioned.setdefault(address, [])
+            self._mention.append(line)
             if _says(line):
                 answer = _ANSWER.match(line)
                 self._refusals.setdefault(
@@ -158,6 +166,13 @@ class Notice:
             self._detail(detail)
         else:
             self._current = ""
+
+    def _continue_mention(self, line: str) -> None:
+        """The rest of the paragraph in which somebody was named."""
+        if not line:
+            self._mention = []
+        elif self._mention and len(self._mention) < _MOST_DETAILS:
+            self._mention.append(line)
 
     def _detail(self, line: str) -> None:
         lines = self._sections.get(self._current)
@@ -216,7 +231,8 @@ def _reason(lines: Sequence[str]) -> str:
             after_label = paragraph.strip()[found.end() :]
         last = paragraph.rstrip().rpartition("\n")[2].strip()
         labelled = _REASON_LABEL.search(last) is not None and last.endswith((":", "："))
-    return one_line(after_label)
+    because = (each for each in _raw_paragraphs(lines) if "because" in each.lower())
+    return one_line(after_label or next(because, ""))
 
 
 def _raw_paragraphs(lines: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from workers.returns import complaints, forms
 from workers.returns.complaints import Complaint
 from workers.returns.contents import Contents
 from workers.returns.decoding import uudecoded
-from workers.returns.diagnostics import enhanced, one_line, reply_code
+from workers.returns.diagnostics import enhanced, one_line, reply_code, status
 from workers.returns.dsn import read_status
 from workers.returns.gathered import Gathered
 from workers.returns.mailboxes import in_header
@@ -29,6 +29,7 @@ from workers.returns.trouble import Troubles
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of a message; the rest is not looked at."""
+_LF = bytes.maketrans(b"\r", b"\n")
 _MOST_NOTICE = 64 * 1024
 """Characters of a notice that are searched for addresses."""
 
@@ -39,7 +40,7 @@ def read(message: bytes) -> Report:
     if len(message) > MOST_BYTES:
         troubles.add("too_long")
         message = message[:MOST_BYTES]
-    data = b"\n" + message.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = b"\n" + message.replace(b"\r\n", b"\n").translate(_LF)
     return _Reading(data, troubles).report(may_go_in=True)
 
 
@@ -135,7 +136,7 @@ class _Reading:
                     action=each.action or action,
                     diagnostic=one_line(words),
                     code=each.code or reply_code(words),
-                    status=each.status or enhanced(words),
+                    status=status(each.status, words),
                 )
             )
         return tuple(completed)

@@ -1,0 +1,66 @@
+"""Every form is read as it was meant, whatever its line ends; and nobody's letter is a bounce."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.workers.returns.expected import EXPECTED, TOKEN
+from tests.unit.workers.returns.samples import FORMS, NAMES, sample
+from workers.returns.read import read
+from workers.returns.report import Report
+
+LETTERS = {name for name, expected in EXPECTED.items() if expected.kind in ("other", "auto_reply")}
+
+
+def _told(report: Report) -> tuple[tuple[str, str, str, int], ...]:
+    return tuple((" ".join(t.addresses), t.action, t.status, t.code) for t in report.recipients)
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_form_says_what_it_says(name: str, line_end: bytes) -> None:
+    found = read(sample(name).replace(b"\n", line_end))
+    expected = EXPECTED[name]
+    assert (found.kind, found.form, found.feedback_type) == (
+        expected.kind,
+        expected.form,
+        expected.feedback,
+    )
+    assert _told(found) == expected.told
+    words = found.recipients[0] if found.recipients else found.text
+    assert (words.diagnostic if words else "").startswith(expected.said)
+    assert found.candidates[:1] == ((expected.candidate,) if expected.candidate else ())
+    assert found.references == ((TOKEN,) if expected.returned else ())
+    assert found.return_paths == ((f"b-{TOKEN}",) if expected.returned else ())
+
+
+def test_there_are_sixty_forms_of_bounces_and_complaints_and_each_is_documented() -> None:
+    assert set(NAMES) == set(EXPECTED)
+    assert len(set(NAMES) - LETTERS) >= 60
+    lines = (FORMS / "SOURCES").read_text(encoding="utf-8").splitlines()
+    sources = dict(line.split(": ", 1) for line in lines if not line.startswith("#"))
+    assert set(sources) == set(NAMES)
+    assert all(sources.values())
+
+
+@pytest.mark.parametrize("name", sorted(LETTERS))
+def test_what_is_no_bounce_names_nobody(name: str) -> None:
+    found = read(sample(name))
+    assert found.recipients == ()
+    if not found.feedback_type:
+        assert found.references == found.return_paths == found.candidates == ()
+
+
+def test_a_bounce_in_words_from_a_person_is_none() -> None:
+    """The words alone are not enough: a person may send them on."""
+    from_a_person = sample("qmail").replace(b"MAILER-DAEMON@mx.example.com", b"ben@example.com")
+    from_a_person = from_a_person.replace(b"Return-Path: <>", b"Return-Path: <ben@example.com>", 1)
+    assert read(from_a_person).kind == "other"
+
+
+def test_a_bounce_in_words_keeps_its_original_apart() -> None:
+    """Addresses of the returned message are candidates, but were not refused."""
+    with_others = sample("qmail").replace(b"To: anna@example.com", b"To: ben@example.com")
+    found = read(with_others)
+    assert _told(found) == (("anna@example.com", "failed", "5.1.1", 550),)
+    assert set(found.candidates) == {"anna@example.com", "ben@example.com"}
