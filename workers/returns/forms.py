@@ -268,6 +268,5 @@ def recognised(text: str, subject: str) -> Form | None:
 
 
 def unquoted(text: str) -> str:
-    """Without the lines that quote; a transcript's (`>>> RCPT TO`) stay."""
-    lines = text.split("\n")
-    return "\n".join(each for each in lines if not each.startswith(">") or each.startswith(">>>"))
+    """Without the lines that quote."""
+    return "\n".join(each for each in text.split("\n") if not each.startswith(">"))

@@ -155,8 +155,26 @@ def test_a_header_that_is_too_long_keeps_its_beginning() -> None:
     long = b"X-Filler: " + b"y" * 1_000_000 + b"\n"
     found = read(report(FAILED, top=long))
     assert "header_too_long" in found.trouble
-    original = b"X-Posthaste-Reference: " + TOKEN.encode() + b"\nFrom: a@b.example\n" + long
+    reference = b"X-Posthaste-Reference: " + TOKEN.encode() + b"\n"
+    original = reference + b"From: a@b.example\n" + long
     assert read(report(FAILED, original=original)).references == (TOKEN,)
+    assert read(report(FAILED, original=long + reference)).references == ()
+    assert read(report(FAILED, original=b"X: y\n" * 6000 + reference)).references == ()
+
+
+def test_of_a_part_a_megabyte_is_read() -> None:
+    late = b"X-Filler: y\n" * 100_000 + FAILED
+    found = read(report(late))
+    assert found.recipients == ()
+    assert "part_too_long" in found.trouble
+
+
+def test_candidates_are_a_hundred() -> None:
+    everybody = b", ".join(b"u%d@example.com" % number for number in range(300))
+    found = read(report(FAILED, original=b"From: a@b.example\nTo: " + everybody + b"\n"))
+    assert len(found.candidates) == 100
+    assert found.candidates[0] == "anna@example.com"
+    assert "too_many_addresses" in found.trouble
 
 
 def test_a_uuencoded_original_in_a_bounce_in_words_is_read() -> None:

@@ -55,10 +55,10 @@ def test_a_bounce_of_a_bounce_is_about_nobody_of_ours() -> None:
 
 def test_a_bounce_in_words_of_a_bounce_is_about_nobody_of_ours() -> None:
     before, _, _ = sample("qmail").partition(b"--- Below this line")
-    inner = sample("exim")
-    found = read(before + b"--- Below this line is a copy of the message.\n\n" + inner)
-    assert found.kind == "dsn"
-    assert found.references == ()
+    for inner in (sample("exim"), sample("postfix_dsn")):
+        found = read(before + b"--- Below this line is a copy of the message.\n\n" + inner)
+        assert (found.kind, found.form) == ("dsn", "qmail")
+        assert found.references == ()
 
 
 def test_a_forwarded_report_counts_only_from_a_mail_system() -> None:
@@ -73,6 +73,16 @@ def test_a_forwarded_report_counts_only_from_a_mail_system() -> None:
 def test_references_are_few() -> None:
     many = b"".join(b"X-Posthaste-Reference: %061d\n" % number for number in range(1000))
     assert len(read(report(FAILED, original=ORIGINAL + many)).references) == 10
+    parts = b"".join(
+        b"\n--=b\nContent-Type: message/rfc822\n\nX-Posthaste-Reference: %061d\n" % number
+        for number in range(30)
+    )
+    assert len(read(report(FAILED, original=ORIGINAL + parts)).references) == 9
+
+
+def test_what_stands_behind_the_end_is_nothing() -> None:
+    behind = b"--=b\nContent-Type: message/rfc822\n\n" + REFERENCE + ORIGINAL
+    assert read(report(FAILED) + behind).references == ()
 
 
 def test_a_return_path_that_was_rewritten_on_the_way_is_found() -> None:

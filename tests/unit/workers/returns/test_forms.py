@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.workers.returns.expected import EXPECTED, TOKEN
 from tests.unit.workers.returns.samples import FORMS, NAMES, sample
+from workers.returns.originals import split
 from workers.returns.read import read
 from workers.returns.report import Report
 
@@ -56,6 +57,44 @@ def test_a_bounce_in_words_from_a_person_is_none() -> None:
     from_a_person = sample("qmail").replace(b"MAILER-DAEMON@mx.example.com", b"ben@example.com")
     from_a_person = from_a_person.replace(b"Return-Path: <>", b"Return-Path: <ben@example.com>", 1)
     assert read(from_a_person).kind == "other"
+
+
+def test_a_bounce_that_is_only_quoted_is_none_from_whomever() -> None:
+    quoted = sample("reply_quoting_bounce").replace(b"From: Anna <anna@", b"From: <postmaster@")
+    assert b"From: <postmaster@" in quoted
+    assert read(quoted).kind == "other"
+
+
+def test_a_permanent_failure_is_one_though_others_are_retried() -> None:
+    both = sample("sendmail_old").replace(b"<<< 550", b"Will keep trying for the others\n<<< 550")
+    assert read(both).kind == "dsn"
+    assert read(sample("sendmail_warning")).kind == "delayed"
+
+
+def test_a_receipt_is_no_bounce_whatever_it_says() -> None:
+    receipt = sample("read_receipt").replace(b"From: Anna <anna@", b"From: <postmaster@")
+    assert b"From: <postmaster@" in receipt
+    assert read(receipt).kind == "other"
+
+
+def test_who_writes_and_who_is_written_to_were_not_refused() -> None:
+    text = (
+        b"Your message wasn't delivered. Ask postmaster@mx.example.com, b-x@bounces.example.test."
+    )
+    found = read(
+        b"From: postmaster@mx.example.com\nTo: b-x@bounces.example.test\nSubject: Failed mail\n\n"
+        + text.replace(b"delivered.", b"delivered to you because of the weather.")
+    )
+    assert found.kind == "dsn"
+    assert found.recipients == ()
+
+
+def test_a_notice_ends_before_the_line_that_leads_over() -> None:
+    notice, original = split(
+        "No such user\n\n--- Original message follows ---\n\nReceived: x\nFrom: y\nTo: z\n"
+    )
+    assert notice == "No such user\n"
+    assert original.startswith("Received: x")
 
 
 def test_a_bounce_in_words_keeps_its_original_apart() -> None:

@@ -40,6 +40,7 @@ def _one(status: bytes) -> Told:
         ("rfc822; a@b@c", ""),
         ("", ""),
         ("utf-8; \\x{D800}@example.com", ""),
+        ("utf-8; \\x{110000}@example.com", ""),
     ],
 )
 def test_an_address_is_what_was_written_to(value: str, address: str) -> None:
@@ -141,7 +142,7 @@ def test_what_says_that_it_is_encoded_and_is_not_is_read() -> None:
 def test_of_many_recipients_a_hundred_are_kept() -> None:
     groups = b"".join(
         b"Final-Recipient: rfc822; u%d@example.com\nAction: failed\nStatus: 5.1.1\n\n" % number
-        for number in range(5000)
+        for number in range(300)
     )
     found = read(report(b"Reporting-MTA: dns; mx.example.com\n\n" + groups))
     assert len(found.recipients) == len(found.candidates) == 100
