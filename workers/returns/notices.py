@@ -39,6 +39,10 @@ _OF_SENDER = re.compile(
 )
 _OF_REASON = re.compile(r"unknown|invalid|full|exceed|no such|not found", re.IGNORECASE)
 """A label that says why, too."""
+_NOT_WRITTEN_TO = re.compile(
+    r"(?:\bfrom|\bsender|\bcontact|\bwrite to|\bmail to|\bask|\bhelp)\W{0,5}\Z", re.IGNORECASE
+)
+"""Before an address in a sentence: it is the sender's, or of somebody who can help."""
 _TO = re.compile(r"to|an|cc|à|para|a", re.IGNORECASE)
 _TRANSCRIPT_RCPT = re.compile(r"rcpt\s+to\s*:", re.IGNORECASE)
 _ANSWER = re.compile(
@@ -137,8 +141,8 @@ class Notice:
             self._weak[address] = None
         elif label and _OF_RECIPIENT.search(name) and not _OF_SENDER.search(name):
             self._open(address, line if _OF_REASON.search(name) else suffix)
-        elif label and _OF_SENDER.search(name):
-            return
+        elif (label and _OF_SENDER.search(name)) or _NOT_WRITTEN_TO.search(prefix[-30:]):
+            self._detail(line)
         else:
             self._mention = self._mentioned.setdefault(address, [])
             self._mention.append(line)

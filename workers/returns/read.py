@@ -67,7 +67,10 @@ class _Reading:
             return _Reading(b"\n" + inner, self._troubles).report(may_go_in=False)
         if bounce is not None:
             return bounce
-        kind: Kind = "auto_reply" if is_automatic(self._header) else "other"
+        # A bounce in words that nobody knows yet is for people to look at, though it is automatic.
+        unknown = is_system(self._header) and is_about_failure(self._header)
+        automatic = is_automatic(self._header) and not unknown
+        kind: Kind = "auto_reply" if automatic else "other"
         return Report(kind=kind, trouble=self._troubles.told())
 
     # Complaints

@@ -65,6 +65,14 @@ def test_a_bounce_that_is_only_quoted_is_none_from_whomever() -> None:
     assert read(quoted).kind == "other"
 
 
+def test_a_bounce_in_words_that_nobody_knows_is_for_a_look_not_an_automatic_answer() -> None:
+    unknown = (
+        sample("exim_old").partition(b"\n\n")[0] + b"\nAuto-Submitted: auto-replied\n\nNo luck.\n"
+    )
+    assert read(unknown).kind == "other"
+    assert read(unknown.replace(b"Mail delivery failed", b"Hello")).kind == "auto_reply"
+
+
 def test_a_permanent_failure_is_one_though_others_are_retried() -> None:
     both = sample("sendmail_old").replace(b"<<< 550", b"Will keep trying for the others\n<<< 550")
     assert read(both).kind == "dsn"
