@@ -1,4 +1,5 @@
-"""How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys.
+"""How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys,
+and what replies mean.
 
 `outgoing_from` checks all of it and reads the secrets; a wrong entry is a `ConfigError` with the
 remedy. Workers call it at their start and on SIGHUP, `posthaste up` and `posthaste reload` before.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.classification.classification import Classification
 from shared.direct import direct_from
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
@@ -33,6 +35,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     keys: Keys
     shaping: Shaping
     """How much sites, relays and routes are given at once, and which replies ask for less."""
+    classification: Classification
+    """What replies mean."""
     direct: dict[str, Relay] = {}
     """How sessions straight to MX hosts are, by the name of the route; empty: none."""
     weights: dict[str, int] = {}
@@ -88,6 +92,7 @@ def unchecked(settings: Settings) -> Outgoing:
         Routes(settings),
         keys_from(settings.dkim),
         Shaping(settings),
+        Classification(settings),
         direct_from(settings),
         {turn_name(name): each.weight for name, each in settings.application.items()},
     )

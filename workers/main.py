@@ -173,6 +173,7 @@ class Worker:
         self._outgoing = outgoing
         self._apply(outgoing)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
+        self._pipeline.classify_by(outgoing.classification)
         self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)
         waiting = at_start_only(self._started_with, settings)

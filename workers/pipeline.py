@@ -14,6 +14,7 @@ import time
 import msgspec
 import structlog
 
+from shared.classification.classification import Classification
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
@@ -76,6 +77,10 @@ class Pipeline:
         self._shapes = shapes or Shapes(clock)
         self._conclude = Conclude(settings, queue, clock, self._metrics, resolve, self._shapes)
         self.signer = signer
+
+    def classify_by(self, classification: Classification) -> None:
+        """What replies mean, from now on."""
+        self._conclude.classification = classification
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""

@@ -86,7 +86,7 @@ def _supervisor(place: Home) -> int:
 @click.command()
 @_home
 def reload(home: Path) -> None:
-    """Read relays, routes, [direct], keys, applications and shaping.toml anew, without stopping.
+    """Read relays, routes, keys, applications, shaping.toml and classification.toml anew.
 
     Wrong settings change nothing. Other sections take a restart; the workers' log names those that
     have changed (settings_wait_for_restart).
