@@ -16,6 +16,7 @@ from typing import Any, get_origin
 import msgspec
 
 from shared import feedback_checks
+from shared.classification.file import classification_from
 from shared.errors import ConfigError
 from shared.hosts import address, network
 from shared.model.message import CLASSES
@@ -35,9 +36,12 @@ _LOG_CHOICES = {
 }
 _LONGEST_WAIT = 7 * 86_400
 _LONGEST_QUESTION = 60.0
+_LONGEST_SUPPRESSION = 36_500
 MOST_WEIGHT = 100
 """Of an application: one that has more than a hundred times the share of another starves it."""
 _QUOTAS = ("quota_per_minute", "quota_per_day", "quota_per_month")
+_OWN_FILES = frozenset({"shaping", "classification"})
+"""Fields of the settings that stand in a file of their own."""
 _REPEATED = ("relay", "route", "dkim")
 """Sections that are lists of tables."""
 _FILES = frozenset(
@@ -65,8 +69,8 @@ def load(
     for name in _REPEATED:
         if isinstance(values.get(name), dict):  # `[relay]` is a list of one.
             values[name] = [values[name]]
-    if "shaping" in values:
-        raise ConfigError(f"shaping stands in a file of its own: name it in shaping_file ({path})")
+    for name in _OWN_FILES & values.keys():
+        raise ConfigError(f"{name} stands in a file of its own: name it in {name}_file ({path})")
     check_names(values, Settings, str(path), "")
     if path is not None:
         _anchor_files(values, path.absolute().parent)
@@ -77,14 +81,17 @@ def load(
         raise ConfigError(f"{_where(error)} (from {path or 'the environment'})") from error
     _check_values(settings)
     settings = feedback_checks.checked(settings)
-    return msgspec.structs.replace(settings, shaping=shaping_from(_shaping_file(settings, path)))
+    shaping = shaping_from(_own_file("shaping", settings.shaping_file, path))
+    file = _own_file("classification", settings.classification_file, path)
+    classification = classification_from(file, shaping.site.keys())
+    return msgspec.structs.replace(settings, shaping=shaping, classification=classification)
 
 
-def _shaping_file(settings: Settings, path: Path | None) -> Path | None:
-    """The file with the installation's shaping; None: only what is shipped applies."""
-    if settings.shaping_file:
-        return Path(settings.shaping_file)
-    beside = path.with_name("shaping.toml") if path is not None else None
+def _own_file(name: str, named: str, path: Path | None) -> Path | None:
+    """The installation's file of that name; None: only what is shipped applies."""
+    if named:
+        return Path(named)
+    beside = path.with_name(f"{name}.toml") if path is not None else None
     if beside is None or beside.is_char_device():  # /dev/null, where a mount must name something.
         return None
     # What is there but cannot be read is told, instead of every limit being gone with it.
@@ -121,6 +128,10 @@ def _check_values(settings: Settings) -> None:
     if not 0 <= settings.retry.jitter <= 1:
         raise ConfigError("retry.jitter is a share from 0 to 1")
     _check_dns(settings.dns)
+    if settings.bounces.suppress not in ("on", "off"):
+        raise ConfigError('bounces.suppress must be "on" or "off"')
+    if not 0 <= settings.bounces.suppress_days <= _LONGEST_SUPPRESSION:
+        raise ConfigError("bounces.suppress_days must be 0 (for good) to 36,500")
 
 
 def _check_dns(dns: DnsSettings) -> None:
@@ -174,8 +185,8 @@ def _variables() -> dict[str, tuple[str, ...]]:
     """Environment variable -> path of the setting it sets."""
     names: dict[str, tuple[str, ...]] = {}
     for field in msgspec.structs.fields(Settings):
-        if field.name == "shaping":
-            continue  # It stands in a file of its own.
+        if field.name in _OWN_FILES:
+            continue
         section = section_of(field.type)
         if section is None:
             names[f"{ENVIRONMENT_PREFIX}{field.name}".upper()] = (field.name,)

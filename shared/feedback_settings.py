@@ -40,6 +40,10 @@ class BounceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_message_bytes: int = 10 * 1024 * 1024
     max_sessions: int = 100
     """Open at once; more are told to come back."""
+    suppress: str = "on"
+    """`on`: an address that a server calls dead goes on the suppression list; or `off`."""
+    suppress_days: int = 0
+    """For how long; 0: for good."""
     keep_messages: int = 500
     """What could not be matched, or was for postmaster or abuse, is kept for a look: the last so
     many, of each at most 64 KiB."""

@@ -1,5 +1,5 @@
 """How mail leaves, as far as it can be changed while workers run: relays, routes, shaping, keys,
-and where what comes back goes.
+what replies mean, and where what comes back goes.
 
 `outgoing_from` checks all of it and reads the secrets; a wrong entry is a `ConfigError` with the
 remedy. Workers call it at their start and on SIGHUP, `posthaste up` and `posthaste reload` before.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.classification.classification import Classification
 from shared.direct import direct_from
 from shared.dkim import Keys, keys_from
 from shared.errors import ConfigError
@@ -36,6 +37,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     keys: Keys
     shaping: Shaping
     """How much sites, relays and routes are given at once, and which replies ask for less."""
+    classification: Classification
+    """What replies mean."""
     direct: dict[str, Relay] = {}
     """How sessions straight to MX hosts are, by the name of the route; empty: none."""
     weights: dict[str, int] = {}
@@ -98,6 +101,7 @@ def unchecked(settings: Settings) -> Outgoing:
         Routes(settings),
         keys_from(settings.dkim),
         Shaping(settings),
+        Classification(settings),
         direct_from(settings),
         {turn_name(name): each.weight for name, each in settings.application.items()},
         Tokens(secrets) if secrets else None,

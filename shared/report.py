@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from shared.classification.told import Told
 from shared.flushing import Flushed
 from shared.hops import UNRESOLVED, member_of, mx_hop, queue_of, unresolved
 from shared.ids import external
@@ -40,8 +41,9 @@ REASONS = {
 """Causes, in words for whoever has to decide."""
 
 
-def message(stored: Stored, routes: Routes) -> dict[str, Any]:
-    """The whole message; its recipients' routes are those that they would take now."""
+def message(stored: Stored, routes: Routes, told: Told) -> dict[str, Any]:
+    """The whole message; its recipients' routes are those that they would take now, and replies
+    mean what they mean now."""
     head = stored.head
     return {
         "id": external(stored.id),
@@ -57,7 +59,7 @@ def message(stored: Stored, routes: Routes) -> dict[str, Any]:
         "deliver_by": shown(head.deliver_by_ms),
         "gives_up_at": shown(max(leg.give_up_ms for leg in stored.legs)),
         "on_uncertain": head.on_uncertain,
-        "recipients": _recipients(stored, routes),
+        "recipients": _recipients(stored, routes, told),
     }
 
 
@@ -70,7 +72,7 @@ def statuses(stored: Stored) -> list[dict[str, Any]]:
     ]
 
 
-def _recipients(stored: Stored, routes: Routes) -> list[dict[str, Any]]:
+def _recipients(stored: Stored, routes: Routes, told: Told) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for leg in stored.legs:
         attempts = leg.all_attempts()
@@ -88,7 +90,7 @@ def _recipients(stored: Stored, routes: Routes) -> list[dict[str, Any]]:
                 "site": _site(leg.hop),
                 "via": member_of(leg.hop) if leg.state is LegState.LEASED else None,
                 "attempt_count": max(leg.attempts - others, _charged(his)),
-                "attempts": [_attempt(each, index) for each in his],
+                "attempts": [_attempt(each, index, told) for each in his],
                 **_waiting(leg, status, stored),
             }
     return [found[index] for index in sorted(found)]
@@ -110,7 +112,7 @@ def _concerns(attempt: Attempt, index: int) -> bool:
     return not attempt.replies or any(each.recipient == index for each in attempt.replies)
 
 
-def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
+def _attempt(attempt: Attempt, index: int, meanings: Told) -> dict[str, Any]:
     reply = next((each for each in attempt.replies if each.recipient == index), None)
     outcome = BY_LETTER.get(reply.status) if reply else None
     told: dict[str, Any] = {
@@ -120,6 +122,7 @@ def _attempt(attempt: Attempt, index: int) -> dict[str, Any]:
         "code": reply.code if reply and reply.code else None,
         "enhanced_code": reply.enhanced if reply and reply.enhanced else None,
         "reply": reply.text if reply and (reply.code or reply.text) else None,
+        **meanings.of(attempt.hop, reply),
         "note": attempt.note or None,
         "charged": attempt.charged,
     }
@@ -214,8 +217,9 @@ def moved(came_of: Moved, to: str) -> dict[str, Any]:
     return told
 
 
-def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
-    """A leg that is a dead letter, or held as uncertain; with `attempts` every one of them."""
+def set_aside(each: SetAside, attempts: Told | None = None) -> dict[str, Any]:
+    """A leg that is a dead letter, or held as uncertain; with `attempts` every one of them, with
+    what their replies mean."""
     cause = each.leg.cause() or "unknown"
     told: dict[str, Any] = {
         "id": external(each.leg_id[:16]),
@@ -232,19 +236,19 @@ def set_aside(each: SetAside, *, attempts: bool = False) -> dict[str, Any]:
         "attempt_count": each.leg.attempts,
         "deliver_by": shown(each.head.deliver_by_ms),
     }
-    if attempts:
+    if attempts is not None:
         told["attempts"] = [
-            row for attempt in each.leg.all_attempts() for row in _for_each(attempt, each)
+            row for attempt in each.leg.all_attempts() for row in _for_each(attempt, each, attempts)
         ]
     return told
 
 
-def _for_each(attempt: Attempt, each: SetAside) -> list[dict[str, Any]]:
+def _for_each(attempt: Attempt, each: SetAside, meanings: Told) -> list[dict[str, Any]]:
     """An attempt for everybody whose mail is set aside; one without replies once, for all."""
     if not attempt.replies:
-        return [{"address": None, **_attempt(attempt, -1)}]
+        return [{"address": None, **_attempt(attempt, -1, meanings)}]
     return [
-        {"address": each.head.recipients[index].email, **_attempt(attempt, index)}
+        {"address": each.head.recipients[index].email, **_attempt(attempt, index, meanings)}
         for index in each.indices()
         if _concerns(attempt, index)
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.classification.settings import ClassificationSettings
 from shared.feedback_settings import BounceSettings, FeedbackSettings, UnsubscribeSettings
 from shared.model.message import MessageClass
 from shared.outgoing_settings import (
@@ -216,6 +217,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_class: MessageClass = "transactional"
     classification_file: str = ""
     """Empty: `classification.toml` beside posthaste.toml, where there is one."""
+    classification: ClassificationSettings = ClassificationSettings()
+    """What stands in that file and in the shipped one; `load` fills it, nothing else sets it."""
     shaping_file: str = ""
     """Empty: `shaping.toml` beside posthaste.toml, where there is one."""
     shaping: ShapingSettings = ShapingSettings()

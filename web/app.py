@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 from flask import Flask, Response, g, request
 
+from shared.classification.told import Told
 from shared.routing import Routes
 from shared.services import Services
 from shared.settings import Settings
@@ -47,6 +48,7 @@ def create_context(services: Services, meter: Meter | None = None) -> Context:
         Admission(services.spool),
         meter or lone_meter(),
         Routes(services.settings),
+        Told(services.settings),
     )
 
 

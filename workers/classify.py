@@ -1,17 +1,23 @@
-"""From a transaction to what became of each recipient. The only file that reads reply codes.
+"""From a transaction to what became of each recipient.
 
-Decides by the first digit of the replies to MAIL, RCPT and the message (RFC 5321 section 4.2.1).
-Trouble before the server has answered MAIL is the relay's: no recipient is charged for it.
+A reply of 2yz to MAIL, RCPT and the message is taken by its digit (RFC 5321 section 4.2.1); what a
+refusal means `shared.classification` says. Trouble before the server has answered MAIL is the
+relay's: no recipient is charged for it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
+from shared.classification.classification import Classification
+from shared.classification.meaning import Meaning
 from shared.model.leg import RecipientReply
 from shared.model.status import Status
+from shared.settings import Settings
 from workers.smtp.types import Reply, Transaction
 
 _DELIVERED = Status.DELIVERED.letter
@@ -19,7 +25,6 @@ _DEFERRED = Status.DEFERRED.letter
 _BOUNCED = Status.BOUNCED.letter
 _UNCERTAIN = Status.UNCERTAIN.letter
 
-_BAD_SEQUENCE = 503
 _SIGN_IN_REFUSED = frozenset({530, 535})
 _NOT_FOR_US = re.compile(
     r"""
@@ -36,7 +41,6 @@ _NOT_FOR_US = re.compile(
 know, or that has not signed in."""
 KEPT_TEXT = 200
 """Characters of a reply that are kept as evidence."""
-_FULL = frozenset({"5.2.2", "5.3.4"})
 _DOMAINS = re.compile(r"\bmultiple destination domains\b", re.IGNORECASE)
 """Google takes the recipients of one domain in a transaction."""
 _MANY = re.compile(
@@ -65,14 +69,43 @@ class Verdict(msgspec.Struct, frozen=True):
     """Recipients that were too many for this transaction: they go on in the next one."""
     throttled: frozenset[int] = frozenset()
     """Recipients whom the server would take later, whoever they are: it stands still for that."""
+    meanings: dict[int, Meaning] = {}
+    """What the refusals mean that recipients have met, by recipient."""
+    dead: frozenset[int] = frozenset()
+    """Recipients whose address does not exist, by a reply that was theirs alone."""
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Who says what refusals mean, and whose they are."""
+
+    classification: Classification
+    provider: str = ""
+    """The name of shaping's `[site.NAME]`; empty: another site, or a relay."""
+
+    def of(self, reply: Reply | RecipientReply, *, at_rcpt: bool = False) -> Meaning:
+        """What a reply means."""
+        return self.classification.of(
+            reply.code, reply.enhanced, reply.text, provider=self.provider, at_rcpt=at_rcpt
+        )
+
+
+@lru_cache(maxsize=1)
+def by_codes() -> Reader:
+    """One that knows no texts: codes only."""
+    return Reader(Classification(Settings()))
 
 
 def outcomes(
-    transaction: Transaction, indices: tuple[int, ...], *, direct: bool = False
+    transaction: Transaction,
+    indices: tuple[int, ...],
+    *,
+    direct: bool = False,
+    reader: Callable[[], Reader] = by_codes,
 ) -> Verdict:
     """The outcome of each recipient in `indices`, with the reply it rests on.
 
     `direct`: it was one of the domain's own hosts, where "relaying denied" is about the recipient.
+    `reader` is asked for where something was refused; without one, codes alone decide.
     """
     if transaction.trouble_reply is not None or (transaction.trouble and transaction.mail is None):
         note = _session_trouble(transaction)
@@ -86,9 +119,10 @@ def outcomes(
     by = f"by {transaction.place}" if transaction.place else ""
     note = "; ".join(filter(None, (transaction.trouble, transaction.protection, by)))
     unknown = transaction.dot_sent and transaction.data is None
-    replies = tuple([_outcome(transaction, index, direct) for index in indices])
+    meanings = _meanings(transaction, indices, reader()) if _refuses(transaction) else {}
+    replies = tuple([_outcome(transaction, index, direct, meanings) for index in indices])
     bytes_sent = transaction.bytes_sent if unknown else 0
-    if not _refuses_somebody(transaction):  # As a rule.
+    if not meanings:  # As a rule.
         return Verdict(replies, False, note, bytes_sent)
     told = () if direct else transaction.recipients.items()
     return Verdict(
@@ -98,7 +132,54 @@ def outcomes(
         bytes_sent,
         denied=frozenset(index for index, reply in told if _refuses_to_relay(reply)),
         left_over=_left_over(transaction),
+        meanings=meanings,
+        dead=_dead(transaction, replies, meanings),
     )
+
+
+def _refuses(transaction: Transaction) -> bool:
+    """Whether MAIL, a recipient or the message was refused."""
+    mail, data = transaction.mail, transaction.data
+    if (mail is not None and mail.code // 100 != 2) or (
+        data is not None and (data.code // 100 != 2 or not transaction.dot_sent)
+    ):
+        return True
+    return _refuses_somebody(transaction)
+
+
+def _meanings(
+    transaction: Transaction, indices: tuple[int, ...], reader: Reader
+) -> dict[int, Meaning]:
+    """Of the refusal that decides for each recipient, where one does."""
+    found = {}
+    for index in indices:
+        recipient, mail = transaction.recipients.get(index), transaction.mail
+        if recipient is not None and recipient.code // 100 != 2:
+            found[index] = reader.of(recipient, at_rcpt=True)
+        elif mail is not None and mail.code // 100 != 2:
+            found[index] = reader.of(mail)
+        elif transaction.data is not None and not (
+            transaction.data.code // 100 == 2 and transaction.dot_sent
+        ):
+            found[index] = reader.of(transaction.data)
+    return found
+
+
+def _dead(
+    transaction: Transaction, replies: tuple[RecipientReply, ...], meanings: dict[int, Meaning]
+) -> frozenset[int]:
+    """Recipients that bounced for good, each by a reply to its own RCPT, or to the message where
+    nobody else was to get it: what is said to MAIL or of several is nobody's."""
+    taken = sum(reply.code // 100 == 2 for reply in transaction.recipients.values())
+    found = []
+    for each in replies:
+        index = each.recipient
+        meaning, own = meanings.get(index), transaction.recipients.get(index)
+        if each.status != _BOUNCED or meaning is None or not meaning.suppresses or own is None:
+            continue
+        if own.code // 100 != 2 or (transaction.data is not None and taken == 1):
+            found.append(index)
+    return frozenset(found)
 
 
 def _refuses_somebody(transaction: Transaction) -> bool:
@@ -168,18 +249,23 @@ def _refuses_to_relay(reply: Reply) -> bool:
     return reply.code // 100 in (4, 5) and _NOT_FOR_US.search(reply.text) is not None
 
 
-def _outcome(transaction: Transaction, index: int, direct: bool) -> RecipientReply:
+def _outcome(
+    transaction: Transaction, index: int, direct: bool, meanings: dict[int, Meaning]
+) -> RecipientReply:
     recipient = transaction.recipients.get(index)
     if recipient is not None and recipient.code // 100 != 2:
-        return _evidence(index, _refused_recipient(recipient, direct), recipient)
+        # That the relay does not know us says nothing about the recipient, where it took others.
+        spared = not direct and _refuses_to_relay(recipient)
+        return _evidence(index, _DEFERRED if spared else _letter(meanings[index]), recipient)
     mail = transaction.mail
     if mail is not None and mail.code // 100 != 2:
         # Where the session broke after it, it may have been the answer to something else.
-        return _evidence(index, _DEFERRED if transaction.trouble else _by_digit(mail), mail)
+        letter = _DEFERRED if transaction.trouble else _letter(meanings[index])
+        return _evidence(index, letter, mail)
     if transaction.data is not None:
         if transaction.data.code // 100 == 2 and transaction.dot_sent:
             return _evidence(index, _DELIVERED, transaction.data)
-        return _evidence(index, _by_digit(transaction.data), transaction.data)
+        return _evidence(index, _letter(meanings[index]), transaction.data)
     if not transaction.dot_sent:
         return RecipientReply(index, _DEFERRED)
     if recipient is None:
@@ -187,46 +273,21 @@ def _outcome(transaction: Transaction, index: int, direct: bool) -> RecipientRep
     return _evidence(index, _UNCERTAIN, recipient)  # The last that was heard of it.
 
 
-def _by_digit(reply: Reply) -> str:
-    """5yz is for good; everything else, what nobody knows too, may change.
-
-    503 is about the sequence of commands: it says nothing about the message or a recipient.
-    """
-    return _BOUNCED if reply.code // 100 == 5 and reply.code != _BAD_SEQUENCE else _DEFERRED
-
-
-def _refused_recipient(reply: Reply, direct: bool) -> str:
-    # That the relay does not know us says nothing about the recipient, where it has taken others.
-    if not direct and _refuses_to_relay(reply):
-        return _DEFERRED
-    # RFC 5321 section 4.5.3.1.10: 552 to RCPT has long meant "too many", which is temporary.
-    if reply.code == 552 and reply.enhanced not in _FULL:
-        return _DEFERRED
-    return _by_digit(reply)
+def _letter(meaning: Meaning) -> str:
+    return _BOUNCED if meaning.outcome == "bounce" else _DEFERRED
 
 
 def _evidence(index: int, status: str, reply: Reply) -> RecipientReply:
     return RecipientReply(index, status, reply.code, reply.enhanced, reply.text[:KEPT_TEXT])
 
 
-_SUBJECTS = {
-    "1": "addressing",
-    "2": "mailbox",
-    "3": "system",
-    "4": "network",
-    "5": "protocol",
-    "6": "content",
-    "7": "security",
-}
-
-
-def category(reply: RecipientReply) -> str:
-    """What a refusal is about: the subject of its enhanced code (RFC 3463 section 3).
+def category(reply: RecipientReply, meaning: Meaning | None) -> str:
+    """What a refusal is about: the category of its meaning.
 
     `none` for what was delivered, `connection` where there was no reply.
     """
     if reply.status == _DELIVERED:
         return "none"
-    if not reply.code:
+    if not reply.code or meaning is None:
         return "connection"
-    return _SUBJECTS.get(reply.enhanced[2:3], "other")
+    return meaning.category

@@ -10,12 +10,17 @@ import random
 from collections.abc import Container, Iterable, Sequence
 
 import msgspec
+import structlog
 
+from shared.addresses import canonical
+from shared.classification.classification import Classification
 from shared.clock import Clock
+from shared.errors import StoreError
 from shared.hops import member_of
 from shared.metrics.worker import WorkerMetrics
 from shared.model.leg import Attempt, Leg, LegFlag, RecipientReply, pack_attempt, pack_history
 from shared.model.status import OPEN, Status
+from shared.model.suppression import Suppression
 from shared.routing import mail_domain
 from shared.settings import Settings
 from shared.shaping.rules import ASKED_FOR_LESS
@@ -23,7 +28,7 @@ from shared.store.attempts import attempt_counter
 from shared.store.outcomes import What, outcome_counter
 from shared.store.ports import Claimed, Queue, Settlement, Verb
 from workers import lines, suppressed
-from workers.classify import Verdict, category, outcomes, room_for, takes_one_domain
+from workers.classify import Reader, Verdict, category, outcomes, room_for, takes_one_domain
 from workers.engine import release
 from workers.resolve import Onward, Resolve, not_secure
 from workers.retry import next_wait_ms
@@ -36,6 +41,9 @@ from workers.trouble import FIRST_MS, Troubles
 
 ENDED_AT_DOT = "worker ended at the final dot"
 LEFT_OVER = "too many recipients for one transaction"
+_DAY_MS = 86_400_000
+
+_log = structlog.get_logger(__name__)
 
 
 class Conclude:
@@ -51,11 +59,14 @@ class Conclude:
         shapes: Shapes,
     ) -> None:
         self._retry = settings.retry
+        self._bounces = settings.bounces
+        self._queue = queue
         self._clock = clock
         self._metrics = metrics
         self._resolve = resolve
         self._shapes = shapes
         self.troubles = Troubles(queue, clock, metrics)
+        self.classification = Classification(settings)
 
     def at_dot(
         self, claimed: Claimed, indices: tuple[int, ...], so_far: Transaction, direct: bool
@@ -63,7 +74,8 @@ class Conclude:
         """What is known of a leg to be held in case this process dies at the final dot."""
         leg = claimed.leg
         so_far = msgspec.structs.replace(so_far, trouble=ENDED_AT_DOT)
-        verdict = outcomes(so_far, indices, direct=direct)
+        hop = member_of(claimed.leg.hop)
+        verdict = outcomes(so_far, indices, direct=direct, reader=lambda: self._reader(hop))
         verdict = _with(verdict, suppressed.replies(claimed))
         bounced = {
             reply.recipient for reply in verdict.replies if reply.status == Status.BOUNCED.letter
@@ -94,7 +106,12 @@ class Conclude:
         if transaction.trouble in (LEASE_LOST, NO_SESSION) and not transaction.dot_sent:
             return release(claimed)
         indices, hop = claimed.leg.open_indices(), member_of(claimed.leg.hop)
-        verdict = outcomes(transaction, indices, direct=onward.next_hop.direct)
+        verdict = outcomes(
+            transaction,
+            indices,
+            direct=onward.next_hop.direct,
+            reader=lambda: self._reader(hop),
+        )
         if verdict.relay_trouble and onward.must_be_secure and transaction.stage is Stage.TLS:
             return await self._not_secure(claimed, transaction, onward, verdict.note)
         refused = refusals(transaction)  # As a rule nothing: then there is nothing more to ask.
@@ -108,6 +125,7 @@ class Conclude:
             await self.troubles.asked_for_less(hop, throttle, words)
         if refused:
             self._learn(transaction, hop)
+            await self._suppress(claimed, verdict)
         if onward.note:
             noted = "; ".join(filter(None, (verdict.note, onward.note)))
             verdict = msgspec.structs.replace(verdict, note=noted)
@@ -118,6 +136,35 @@ class Conclude:
         if transaction.dot_sent and "plain text" in transaction.protection:
             counted.append("without_tls")
         return self.settle(claimed, verdict, tuple(counted), answered=throttle is None)
+
+    def _reader(self, hop: str) -> Reader:
+        return Reader(self.classification, self._shapes.of(hop).provider)
+
+    async def _suppress(self, claimed: Claimed, verdict: Verdict) -> None:
+        """Put dead addresses on the list of the application, before anybody hears that they have
+        bounced. A store that does not answer holds up no outcome: the next message finds out."""
+        if not verdict.dead or self._bounces.suppress == "off":
+            return
+        now, days = self._clock.now_ms(), self._bounces.suppress_days
+        head = claimed.head
+        entries = [
+            Suppression(
+                canonical(head.recipients[reply.recipient].email),
+                application=head.application,
+                reason="bounce",
+                source="smtp",
+                at_ms=now,
+                expires_ms=now + days * _DAY_MS if days else None,
+                detail=f"{reply.code} {reply.enhanced}".rstrip(),
+            )
+            for reply in verdict.replies
+            if reply.recipient in verdict.dead
+        ]
+        try:
+            await self._queue.suppress(entries)
+        except StoreError as error:
+            about = lines.about(claimed.leg_id, head)
+            _log.warning("addresses_not_suppressed", count=len(entries), reason=error, **about)
 
     def _throttle(self, refused: Sequence[Refusal], hop: str) -> Throttle | None:
         provider = self._shapes.of(hop).provider
@@ -173,7 +220,7 @@ class Conclude:
         )
         attempt = self._attempt(leg, verdict)
         of_attempts = tuple(
-            attempt_counter(leg.message_class, reply.status, category(reply))
+            attempt_counter(leg.message_class, reply.status, self._category(reply, verdict, leg))
             for reply in verdict.replies
         )
         waiting = {
@@ -235,6 +282,12 @@ class Conclude:
             for reply in replies
             if reply.status in _OUTCOMES
         )
+
+    def _category(self, reply: RecipientReply, verdict: Verdict, leg: Leg) -> str:
+        meaning = verdict.meanings.get(reply.recipient)
+        if meaning is None and reply.code // 100 in (4, 5):  # What we say ourselves, of DNS.
+            meaning = self._reader(member_of(leg.hop)).of(reply)
+        return category(reply, meaning)
 
     def _wait_ms(self, claimed: Claimed, attempts: int, *, charged: bool, denied: bool) -> int:
         """Until the next attempt: by the schedule, what the relay's trouble costs, or the time

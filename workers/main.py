@@ -176,6 +176,7 @@ class Worker:
         self._apply(outgoing)
         self._pipeline.signer = Dkim(outgoing.keys, self._clock)
         self._pipeline.references = References(outgoing, self.hops.shapes)
+        self._pipeline.classify_by(outgoing.classification)
         self.engine.resize(_sessions(settings, outgoing))
         _warn(outgoing)
         waiting = at_start_only(self._started_with, settings)

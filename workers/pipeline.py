@@ -14,6 +14,7 @@ import time
 import msgspec
 import structlog
 
+from shared.classification.classification import Classification
 from shared.clock import Clock
 from shared.compression import unpack_content
 from shared.errors import StoreError
@@ -82,6 +83,10 @@ class Pipeline:
         self.signer = signer
         self.references = references or References()
         self._copies = Copies(clock)
+
+    def classify_by(self, classification: Classification) -> None:
+        """What replies mean, from now on."""
+        self._conclude.classification = classification
 
     async def deliver(self, claimed: Claimed, lease: Lease) -> Settlement:
         """Work one claimed leg; the engine settles the answer."""

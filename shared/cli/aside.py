@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from shared import report
+from shared.classification.told import Told
 from shared.cli.message import print_attempts
 from shared.cli.operate import (
     EXIT_CODES,
@@ -95,7 +96,8 @@ def _show(kind: Aside, identifier: str, as_json: bool, home: Path | None) -> Non
     with opened(home) as store:
         legs = [each for each in store.redrive.of_message(message_id(identifier))
                 if each.kind == kind]  # fmt: skip
-    rows = [report.set_aside(each, attempts=True) for each in legs]
+        told = Told(store.settings)
+    rows = [report.set_aside(each, told) for each in legs]
     if as_json:
         print_json({"data": rows})
     for row in [] if as_json else rows:

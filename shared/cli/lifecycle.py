@@ -86,7 +86,8 @@ def _supervisor(place: Home) -> int:
 @click.command()
 @_home
 def reload(home: Path) -> None:
-    """Read relays, routes, [direct], keys, applications, return paths and shaping.toml anew.
+    """Read relays, routes, [direct], keys, applications, return paths, shaping.toml and
+    classification.toml anew.
 
     Nothing stops for it.
 

@@ -18,6 +18,7 @@ from importlib.metadata import version
 import click
 
 from shared.cli.aside import dead, uncertain
+from shared.cli.classify import classify
 from shared.cli.destination_table import destinations
 from shared.cli.destinations import flush, queue, resume, suspend
 from shared.cli.dkim import dkim
@@ -86,7 +87,7 @@ def cli() -> None:
 for command in (
     up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, destinations,
     message,
-    dead, uncertain, suspend, resume, flush, move, limit, route, shaping, quota,
+    dead, uncertain, suspend, resume, flush, move, limit, route, shaping, classify, quota,
     suppression,
     log_hash,
 ):  # fmt: skip

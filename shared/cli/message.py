@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from shared import report
+from shared.classification.told import Told
 from shared.cli.operate import (
     EXIT_CODES,
     NOT_FOUND,
@@ -51,10 +52,11 @@ def show(identifier: str, as_json: bool, home: Path | None) -> None:
     """
     with opened(home) as store:
         stored, routes = store.spool.get(message_id(identifier)), Routes(store.settings)
+        told = Told(store.settings)
     if stored is None:
         click.echo(f"there is no message {identifier}, or not any more", err=True)
         raise SystemExit(NOT_FOUND)
-    body = report.message(stored, routes)
+    body = report.message(stored, routes, told)
     if as_json:
         print_json(body)
     else:

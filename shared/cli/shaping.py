@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,15 @@ from shared.cli.operate import (
     printable,
     table,
 )
+from shared.cli.replies import known, parsed_reply
 from shared.cli.store import config_for
 from shared.errors import ConfigError
 from shared.hosts import host as host_of
 from shared.routing import relay_names
-from shared.setting_names import nearest
 from shared.settings import Settings
 from shared.shaping.rules import Rule, about_recipient
 from shared.shaping.settings import FIGURES, Shape, ShapingSettings
 from shared.shaping.shaping import Shaped, Shaping
-
-_REPLY = re.compile(r"([2-5][0-9]{2})(?:[ -]|\Z)(?:([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z))?(.*)")
 
 _WIDTH = 50
 """Characters of an expression in the table; --json has all of it."""
@@ -62,10 +58,10 @@ def show(
     settings = config_for(home)
     found = Shaping(settings)
     if relay is not None:
-        _known("relay", relay, relay_names(settings.relay))
+        known("relay", relay, relay_names(settings.relay))
         shaped, tables = found.of_relay(relay), [("relay", relay)]
     elif route is not None:
-        _known("route", route, [each.name for each in settings.route])
+        known("route", route, [each.name for each in settings.route])
         shaped, tables = found.of_route(route) or Shaped("", Shape()), [("route", route)]
     else:
         shaped = found.of_site(host_of(each) for each in hosts)
@@ -122,9 +118,9 @@ def try_reply(reply: str, site: str | None, rcpt: bool, as_json: bool, home: Pat
     Example: posthaste shaping try "421 4.7.0 Too many connections" --site google
     """
     settings = config_for(home)
-    code, enhanced, text = _parsed(reply)
+    code, enhanced, text = parsed_reply(reply)
     if site is not None:
-        _known("site", site, list(settings.shaping.site))
+        known("site", site, list(settings.shaping.site))
     found = Shaping(settings).rules.find(code, enhanced, text, at_rcpt=rcpt, provider=site or "")
     row = _rule(found, settings.shaping) if found else None
     about = about_recipient(code, enhanced, text, at_rcpt=rcpt)
@@ -137,13 +133,6 @@ def try_reply(reply: str, site: str | None, rcpt: bool, as_json: bool, home: Pat
         click.echo("no rule: " + (f"it is {about}" if about else "nothing is suspended or slowed"))
     if not found:
         raise SystemExit(NOT_FOUND)
-
-
-def _known(kind: str, name: str, names: Sequence[str]) -> None:
-    """Raise `ConfigError` when there is none of that name."""
-    if name not in names:
-        there = nearest(name, list(names)) if names else "; there is none at all"
-        raise ConfigError(f"there is no {kind} {printable(name)}{there}")
 
 
 def _figures(
@@ -215,23 +204,6 @@ def _does(rule: Rule) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
-
-
-def _parsed(reply: str) -> tuple[int, str, str]:
-    """Code, enhanced code and text of a reply of one line or more. Raises `ConfigError`."""
-    code, enhanced, texts = 0, "", []
-    for line in reply.splitlines():
-        match = _REPLY.match(line.strip())
-        if match is None or (code and int(match[1]) != code):
-            raise ConfigError(
-                f"{printable(reply)!r} is no reply of a server, such as"
-                ' "421 4.7.0 Too many connections"'
-            )
-        code, enhanced = int(match[1]), enhanced or match[2] or ""
-        texts.append(match[3].strip())
-    if not code:
-        raise ConfigError("the reply is empty")
-    return code, enhanced, " ".join(texts)
 
 
 def _heading(table_name: str, name: str) -> str:

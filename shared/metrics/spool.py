@@ -110,7 +110,7 @@ def _recipients(depth: Depth) -> Iterator[Metric]:
 def _attempts(depth: Depth) -> Iterator[Metric]:
     attempts = CounterMetricFamily(
         "posthaste_attempts",
-        "Recipients by what an attempt came to, and by the subject of the reply (RFC 3463).",
+        "Recipients by what an attempt came to, and by what the reply was about.",
         labels=["class", "outcome", "category"],
     )
     found = {(name, "d", "none"): 0 for name in CLASSES} | depth.attempts

@@ -31,10 +31,10 @@ def compiled(text: str) -> re.Pattern[str]:
         raise ConfigError(f"an expression has {LONGEST_PATTERN} characters at most")
     try:
         pattern = re.compile(text, re.IGNORECASE)
-        ways = _ways(_parser.parse(text, re.IGNORECASE))
+        most = ways(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(f"is no regular expression: {error}") from error
-    if ways > MOST_WAYS:
+    if most > MOST_WAYS:
         raise ConfigError(
             "could take very long on some replies: say how often something may repeat, such as"
             r" .{0,40} for .* and \d{1,3} for \d+, and put no repeat inside a repeat"
@@ -42,12 +42,17 @@ def compiled(text: str) -> re.Pattern[str]:
     return pattern
 
 
+def ways(text: str) -> int:
+    """In how many ways an expression can be matched from one place; counted up to a bound."""
+    return _ways(_parser.parse(text, re.IGNORECASE))
+
+
 def _ways(items: Iterable[tuple[Any, Any]]) -> int:
-    """How many ways a sequence can be matched from one place."""
-    ways = 1
+    """The same of a sequence."""
+    found = 1
     for kind, argument in items:
-        ways = min(ways * _ways_of(str(kind), argument), MOST_WAYS + 1)
-    return ways
+        found = min(found * _ways_of(str(kind), argument), MOST_WAYS + 1)
+    return found
 
 
 def _ways_of(kind: str, argument: Any) -> int:

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from shared.classification.checks import CATEGORIES
+from shared.classification.settings import ReplySettings
 from shared.cli.main import cli
 from shared.settings import Settings
 from shared.shaping.settings import RelayShape, RouteShape, RuleSettings, SiteShape
@@ -20,7 +22,9 @@ SECTIONS = {
     field.name: kind
     for field in msgspec.structs.fields(Settings)
     for kind in (field.type, *get_args(field.type))
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and field.name != "shaping"
+    if isinstance(kind, type)
+    and issubclass(kind, msgspec.Struct)
+    and field.name not in ("shaping", "classification")
 }
 SHAPING = sorted(
     {
@@ -30,6 +34,8 @@ SHAPING = sorted(
     }
 )
 """What stands in shaping.toml, a file of its own."""
+REPLIES = sorted(field.name for field in msgspec.structs.fields(ReplySettings))
+"""The same of classification.toml."""
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -41,9 +47,22 @@ def test_every_setting_is_in_the_readme(section: str) -> None:
 
 @pytest.mark.parametrize("name", SHAPING)
 def test_every_field_of_shaping_is_in_the_readme(name: str) -> None:
+    assert f"| `{name}` |" in _section("Shaping")
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_every_field_of_classification_is_in_the_readme(name: str) -> None:
+    assert f"| `{name}` |" in _section("What replies mean")
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_every_category_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in _section("What replies mean")
+
+
+def _section(title: str) -> str:
     text = (ROOT / "README.md").read_text()
-    section = text[text.index("\n## Shaping\n") :].partition("\n## ")[2].partition("\n## ")[0]
-    assert f"| `{name}` |" in section
+    return text[text.index(f"\n## {title}\n") :].partition("\n## ")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
@@ -55,7 +74,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 OPERATOR_MODULES = {
     "shared.cli.aside", "shared.cli.destinations", "shared.cli.message", "shared.cli.quota",
-    "shared.cli.shaping", "shared.cli.move", "shared.cli.limit",
+    "shared.cli.shaping", "shared.cli.classify", "shared.cli.move", "shared.cli.limit",
     "shared.cli.destination_table",
 }  # fmt: skip
 
@@ -76,7 +95,7 @@ def test_operators_have_these_commands() -> None:
     names = {words[0] for words in OPERATOR_COMMANDS}
     assert names == {
         "queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota", "shaping",
-        "move", "limit", "destinations",
+        "move", "limit", "destinations", "classify",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from shared import report
+from shared.classification.told import Told
 from shared.clock import ManualClock
 from shared.model.leg import LegState, leg_id, pack_leg, unpack_leg
 from shared.model.message import pack_head
@@ -56,7 +57,7 @@ def test_a_damaged_head_makes_a_dead_letter_and_the_others_go(
     (aside,) = store.operations.aside("dead", 10)
     assert (aside.leg_id[:16], aside.leg.cause()) == (ids[1], "unreadable")
     assert len(aside.addresses()) == 2
-    assert report.set_aside(aside, attempts=True)["cause"] == "unreadable"
+    assert report.set_aside(aside, Told(Settings()))["cause"] == "unreadable"
     redrive = Redrive(store.spool, store.operations, RetrySettings(), store.clock)
     choice = Choice(("dead",), cause="unreadable")
     assert (redrive.requeue(choice).done, store.claim().damaged) == (1, 1)
@@ -107,7 +108,7 @@ def test_views_show_a_stand_in(store: Store, packed: bytes | None) -> None:
         store.put_head(each, packed)
         stored = store.spool.get(each)
         assert stored is not None
-        shown = report.message(stored, Routes(Settings()))
+        shown = report.message(stored, Routes(Settings()), Told(Settings()))
         assert shown["subject"] == "(unreadable)"
         assert len(report.statuses(stored)) == len(shown["recipients"]) == len(stored.statuses())
     (dead,) = store.operations.aside("dead", 10)
@@ -332,9 +333,9 @@ def test_no_damage_stops_a_script(
     real.pump_for(8)
     stored = real.spool.get(message)
     assert stored is not None
-    report.message(stored, Routes(Settings()))
+    report.message(stored, Routes(Settings()), Told(Settings()))
     for each in real.operations.aside("dead", 100):
-        report.set_aside(each, attempts=True)
+        report.set_aside(each, Told(Settings()))
     more = True
     while more:  # What seems to have crashed a worker comes alone.
         claim = real.claim(start=False)

@@ -46,8 +46,8 @@ def test_each_way_is_counted_once() -> None:
         system.wait_status(system.send(), "bounced")
         assert system.ask("POST", "/v1/messages", {})[0] == 422
         assert attempts(system, "critical", "delivered", "none") == 4
-        assert attempts(system, "transactional", "deferred", "mailbox") == 1
-        assert attempts(system, "transactional", "bounced", "addressing") == 1
+        assert attempts(system, "transactional", "deferred", "mailbox_full") == 1
+        assert attempts(system, "transactional", "bounced", "mailbox_unknown") == 1
         assert attempts(system, "transactional", "delivered", "none") == 1
         (worker,) = (system.samples(url) for url in system.workers)
         assert worker['posthaste_first_attempt_seconds_count{class="transactional"}'] == 2

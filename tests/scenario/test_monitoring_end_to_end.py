@@ -61,6 +61,7 @@ def watched(directory: Path, dns: DnsServer) -> Iterator[Watched]:
     shaping.write_text("[relay.relay]\nper_day = 1000000\n")
     settings = (
         f"shaping_file = '{shaping}'\n"
+        "[bounces]\nsuppress = 'off'\n"  # The same address bounces and is delivered to.
         f"[dns]\nservers = ['127.0.0.1']\nport = {dns.port}\n"
         "[[route]]\nname = 'straight'\ndirect = true\nrecipient_domains = ['*.nowhere.test']\n"
         f"{QUICK}\n[[relay]]\nca_file = '{authority.ca_file}'\n"

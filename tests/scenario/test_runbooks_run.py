@@ -93,7 +93,7 @@ def troubles(system: System) -> tuple[str, str]:
     system.wait_status(held, "uncertain")
     for reply, status in (("452 4.2.2 full", "deferred"), ("550 5.1.1 unknown", "bounced")):
         system.server.answers["RCPT"] = [reply]
-        system.wait_status(system.send(), status)
+        system.wait_status(system.send(to=f"{status}@example.test"), status)
     for _ in range(3):
         system.wait_status(system.send(**{"class": "critical"}), "delivered")
     return dead, held

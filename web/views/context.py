@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from flask import Request, g
 
+from shared.classification.told import Told
 from shared.model.message import CLASSES
 from shared.routing import Routes
 from shared.services import Services
@@ -28,6 +29,8 @@ class Context(msgspec.Struct, frozen=True):
     admission: Admission
     meter: Meter
     routes: Routes
+    told: Told
+    """What kept replies mean."""
 
     def key(self, request: Request, scope: Scope = "send") -> ApiKey:
         """The request's API key. Raises `Problem` 401, or 403 when it lacks the scope."""

@@ -72,7 +72,7 @@ class _Views:
         legs = list(self._redrive.of_message(message_id)) if message_id else []
         if not legs:
             raise Problem(404, "not_found", "There is no such dead letter, or not any more.")
-        return answer({"data": [report.set_aside(each, attempts=True) for each in legs]})
+        return answer({"data": [report.set_aside(each, self._context.told) for each in legs]})
 
     def requeue(self) -> Response:
         """POST /v1/dead-letters/requeue: try again; what is uncertain may arrive twice."""

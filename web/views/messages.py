@@ -78,7 +78,7 @@ class _Views:
         """GET /v1/messages/{id}."""
         key = self._context.authenticator.key(request)
         stored = self._find(identifier, key, others="operate" in key.scopes)
-        return answer(report.message(stored, self._context.routes))
+        return answer(report.message(stored, self._context.routes, self._context.told))
 
     def _own(self, key: ApiKey, identifier: str) -> Stored:
         """The message, if it is this application's; 404 otherwise, whoever else's it may be."""

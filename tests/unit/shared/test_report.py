@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from shared import report
+from shared.classification.told import Told
 from shared.cli.message import print_attempts
 from shared.clock import ManualClock
 from shared.model.leg import Attempt, pack_history
@@ -40,7 +41,9 @@ def recipients(store: MemoryTestStore, message_id: bytes) -> list[dict[str, Any]
     """As the API tells them."""
     stored = store.spool.get(message_id)
     assert stored is not None
-    found: list[dict[str, Any]] = report.message(stored, Routes(Settings()))["recipients"]
+    found: list[dict[str, Any]] = report.message(stored, Routes(Settings()), Told(Settings()))[
+        "recipients"
+    ]
     return found
 
 
@@ -85,7 +88,7 @@ def test_what_is_set_aside_keeps_its_cause(store: MemoryTestStore) -> None:
     store.settle(settlement(claimed, Status.DELIVERED, Status.DEAD, note="poison"))
     bounce(store, identifier, 0)
     (aside,) = store.operations.aside("dead", 9)
-    told = report.set_aside(aside, attempts=True)
+    told = report.set_aside(aside, Told(Settings()))
     assert told["cause"] == "poison"
     assert told["recipients"] == ["r1@example.test"]
     assert [each["note"] for each in told["attempts"]] == ["poison"]

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from shared import report
+from shared.classification.told import Told
 from shared.clock import ManualClock
 from shared.errors import StoreUnavailable
 from shared.model.leg import Leg, LegState
@@ -146,7 +147,7 @@ class System:
         assert stored is not None
         return [
             each["attempt_count"]
-            for each in report.message(stored, Routes(Settings()))["recipients"]
+            for each in report.message(stored, Routes(Settings()), Told(Settings()))["recipients"]
         ]
 
     def pause(self) -> tuple[str, int]:

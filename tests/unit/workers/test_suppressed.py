@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from shared import report
+from shared.classification.told import Told
 from shared.model.leg import LegFlag, RecipientReply
 from shared.model.message import Content, Recipient
 from shared.model.status import Status
@@ -60,7 +61,9 @@ class Listed(System):
         """What is shown of the recipients."""
         stored = self.store.spool.get(identifier)
         assert stored is not None
-        shown: list[dict[str, Any]] = report.message(stored, Routes(Settings()))["recipients"]
+        shown: list[dict[str, Any]] = report.message(stored, Routes(Settings()), Told(Settings()))[
+            "recipients"
+        ]
         return shown
 
 
