@@ -50,6 +50,7 @@ def message(stored: Stored, routes: Routes, told: Told) -> dict[str, Any]:
         "message_id": head.message_id,
         "request_id": head.request_id or None,
         "class": head.message_class,
+        "list": head.list or None,
         "from": head.sender.email,
         "subject": head.subject,
         "tags": list(head.tags),

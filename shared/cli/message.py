@@ -66,6 +66,8 @@ def show(identifier: str, as_json: bool, home: Path | None) -> None:
 def _print(body: dict[str, Any]) -> None:
     click.echo(f"{body['id']}  class {body['class']}, accepted {body['created_at']}")
     click.echo(f"  from {printable(body['from'])}: {printable(body['subject'])}")
+    if body["list"]:
+        click.echo(f"  to the list {printable(body['list'])}")
     for name, label in (("send_at", "to be sent"), ("deliver_by", "of no use after")):
         if body[name]:
             click.echo(f"  {label} {body[name]}")

@@ -24,35 +24,24 @@ from shared.model.message import (
     Recipient,
     RecipientKind,
 )
-from shared.routing import Routes
-from shared.settings import Settings
 from web.errors import FieldError
+from web.validation import labels
 from web.validation.addresses import address, addresses
 from web.validation.attachments import attachments
 from web.validation.head import check_head
 from web.validation.headers import headers
+from web.validation.mailing_list import mailing_list
+from web.validation.policy import Policy
 from web.validation.quota import check_quota
 from web.validation.report import Report, escape, line, text
 from web.validation.times import moment
 
 FIELDS = (
     "from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "headers", "attachments",
-    "return_path", "tags", "metadata", "class", "send_at", "deliver_by", "on_uncertain",
+    "return_path", "tags", "metadata", "list", "class", "send_at", "deliver_by", "on_uncertain",
 )  # fmt: skip
 BATCH_FIELDS = (*FIELDS, "idempotency_key")
 _KINDS: tuple[RecipientKind, ...] = ("to", "cc", "bcc")
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """What applies to one request: who asks, under which limits, and when."""
-
-    settings: Settings
-    application: str
-    from_domains: tuple[str, ...]
-    classes: tuple[MessageClass, ...]
-    now_ms: int
-    routes: Routes
-    request_id: str = ""
 
 
 class Validated(msgspec.Struct, frozen=True):
@@ -93,8 +82,13 @@ class _Validation:
         check_head(sender, recipients, subject, content, report, limit_bytes=limit)
         klass = self._class()
         send_at, deliver_by, give_up = self._times(klass)
-        tags, metadata = self._tags(), self._metadata()
+        tags = labels.tags(self._fields.get("tags"), report, limit=self._limits.max_tags)
+        metadata = labels.metadata(
+            self._fields.get("metadata"), report, limit=self._limits.max_metadata_keys
+        )
         on_uncertain = self._on_uncertain()
+        value, custom = self._fields.get("list"), content.headers
+        list_name = mailing_list(value, klass, recipients, custom, self._policy, report)
         if report.errors or report.forbidden or report.too_large or sender is None:
             return Validated(None, tuple(report.errors), tuple(report.forbidden), report.too_large)
         head = Head(
@@ -113,6 +107,7 @@ class _Validation:
             tags=tags,
             metadata=metadata,
             request_id=self._policy.request_id,
+            list=list_name,
         )
         return Validated(Message(message_id, head, content))
 
@@ -259,41 +254,6 @@ class _Validation:
             deliver_by,
             give_up_ms(start, deliver_by, self._policy.settings.retry.give_up_of(klass)),
         )
-
-    def _tags(self) -> tuple[str, ...]:
-        value = self._fields.get("tags")
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            self._report.add("/tags", "wrong_type", "Must be a list of strings.")
-            return ()
-        if len(value) > self._limits.max_tags:
-            self._report.add("/tags", "too_many", f"At most {self._limits.max_tags} tags.")
-            return ()
-        each = (
-            line(tag, f"/tags/{index}", self._report, limit=128) for index, tag in enumerate(value)
-        )
-        return tuple(tag for tag in each if tag is not None)
-
-    def _metadata(self) -> dict[str, str]:
-        value = self._fields.get("metadata")
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self._report.add("/metadata", "wrong_type", "Must be an object of strings.")
-            return {}
-        if len(value) > self._limits.max_metadata_keys:
-            most = self._limits.max_metadata_keys
-            self._report.add("/metadata", "too_many", f"At most {most} keys.")
-            return {}
-        found = {}
-        for key, content in value.items():
-            pointer = f"/metadata/{escape(key)}"
-            name = line(key, pointer, self._report, limit=64)
-            item = line(content, pointer, self._report, limit=512)
-            if name is not None and item is not None:
-                found[name] = item
-        return found
 
 
 def give_up_ms(start_ms: int, deliver_by_ms: int | None, give_up_seconds: int) -> int:
