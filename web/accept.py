@@ -1,7 +1,8 @@
 """From validated messages to receipts: idempotency, legs, quota, spool.
 
-A receipt is a function of the request, the stored id and whether it was scheduled, so a replay
-answers exactly what the first request was answered.
+A receipt is a function of the request, the stored id, whether it was scheduled and who was
+suppressed, so a replay answers exactly what the first request was answered. Its own status says how
+it was accepted: `queued` or `scheduled`, also when everybody is suppressed.
 """
 
 from __future__ import annotations
@@ -92,7 +93,11 @@ def _receipt(
         "status": status,
         "message_id": message_id_header(answer.message_id, message.head.sender.domain),
         "recipients": [
-            {"address": recipient.email, "status": status} for recipient in message.head.recipients
+            {
+                "address": recipient.email,
+                "status": "suppressed" if index in answer.suppressed else status,
+            }
+            for index, recipient in enumerate(message.head.recipients)
         ],
     }
     return Receipt(body, answer.kind is AcceptKind.REPLAYED)

@@ -11,6 +11,7 @@ from shared.feedback_settings import FeedbackSettings, UnsubscribeSettings
 from shared.headers import MAX_LINE
 from shared.ids import new_message_id
 from shared.model.message import CLASSES, Message
+from shared.parting import legs_of
 from shared.routing import Routes
 from shared.settings import Settings
 from tests.support.system import message
@@ -97,6 +98,13 @@ def test_one_reader_sees_his_own_link(fields: dict[str, Any]) -> None:
 def test_an_address_that_stands_twice_is_one_reader() -> None:
     head = good(to=["a@b.test", "a@b.test"], cc="a@b.test").head
     assert [each.email for each in head.recipients] == ["a@b.test"]
+
+
+def test_each_blind_copy_is_a_leg_of_its_own() -> None:
+    head = good(to="a@b.test", bcc=["c@b.test", "d@b.test"]).head
+    assert [tuple(leg.indices()) for leg in legs_of(head, NOW, Routes(READY))] == [(0,), (1,), (2,)]
+    plain = good(list=None, to="a@b.test", bcc=["c@b.test", "d@b.test"]).head
+    assert [tuple(leg.indices()) for leg in legs_of(plain, NOW, Routes(READY))] == [(0, 1, 2)]
 
 
 @pytest.mark.parametrize("name", ["List-Unsubscribe", "LIST-UNSUBSCRIBE-POST"])
