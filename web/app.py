@@ -13,9 +13,12 @@ import structlog
 from flask import Flask, Response, g, request
 
 from shared.classification.told import Told
+from shared.feedback.tokens import Tokens
 from shared.routing import Routes
+from shared.secret_files import feedback_keys_of
 from shared.services import Services
 from shared.settings import Settings
+from shared.shaping.shaping import Shaping
 from web import access, errors
 from web.admission import Admission
 from web.auth import Authenticator
@@ -29,26 +32,33 @@ from web.views import (
     limits,
     messages,
     quota,
+    stats,
     suppression_files,
     suppressions,
+    unsubscribe,
 )
 from web.views.context import Context
 
 DRAINED_BYTES = 128 * 1024 * 1024
 """Of an oversized body this much is read and dropped; what sends more is cut off."""
+MOST_BYTES: dict[str | None, int] = {unsubscribe.ENDPOINT: unsubscribe.MAX_BODY_BYTES}
+"""Of a body, where it is not `web.max_request_bytes`; by endpoint."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 def create_context(services: Services, meter: Meter | None = None) -> Context:
     """What the views of both applications share."""
-    seconds = services.settings.web.key_cache_seconds
+    settings = services.settings
+    secrets = feedback_keys_of(settings.feedback)
     return Context(
         services,
-        Authenticator(services.keys, services.clock, seconds),
+        Authenticator(services.keys, services.clock, settings.web.key_cache_seconds),
         Admission(services.spool),
         meter or lone_meter(),
-        Routes(services.settings),
-        Told(services.settings),
+        Routes(settings),
+        Tokens(secrets) if secrets else None,
+        Shaping(settings),
+        Told(settings),
     )
 
 
@@ -64,7 +74,9 @@ def create_app(settings: Settings, services: Services, context: Context | None =
     app.register_blueprint(quota.blueprint(context))
     app.register_blueprint(suppressions.blueprint(context))
     app.register_blueprint(suppression_files.blueprint(context))
+    app.register_blueprint(stats.blueprint(context))
     app.register_blueprint(health.blueprint(context))
+    app.register_blueprint(unsubscribe.blueprint(context))
     return app
 
 
@@ -93,6 +105,8 @@ def _flask(name: str, settings: Settings, meter: Meter) -> Flask:
 def _refuse_oversized() -> None:
     """413 by the announced length; the body is read first, so that the answer reaches a client
     that reads nothing before it has sent everything."""
+    if request.endpoint in MOST_BYTES:
+        request.max_content_length = MOST_BYTES[request.endpoint]
     length, limit = request.content_length or 0, request.max_content_length or 0
     if length <= limit:
         return

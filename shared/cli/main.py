@@ -34,6 +34,7 @@ from shared.cli.quota import quota
 from shared.cli.roles import exporter, inbox, web, worker
 from shared.cli.route import route
 from shared.cli.shaping import shaping
+from shared.cli.stats import stats
 from shared.cli.suppression import suppression
 from shared.cli.up import up
 from shared.errors import ConfigError, StoreError
@@ -88,6 +89,7 @@ for command in (
     up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, destinations,
     message,
     dead, uncertain, suspend, resume, flush, move, limit, route, shaping, classify, quota,
+    stats,
     suppression,
     log_hash,
 ):  # fmt: skip

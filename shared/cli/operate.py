@@ -25,6 +25,7 @@ from shared.routing import Routes
 from shared.settings import Settings
 from shared.store.operations import Destination
 from shared.store.redis_operations import RedisOperations
+from shared.store.redis_returns import RedisReturns
 from shared.store.redis_spool import RedisSpool
 from shared.store.redis_suppressions import RedisSuppressions
 from shared.times import duration_seconds, parsed
@@ -51,6 +52,7 @@ class Store(msgspec.Struct, frozen=True):
     spool: RedisSpool
     operations: RedisOperations
     suppressions: RedisSuppressions
+    returns: RedisReturns
 
     @property
     def redrive(self) -> Redrive:
@@ -91,10 +93,11 @@ def opened(home: Path | None) -> Iterator[Store]:
     """The store of an installation, or the configured one."""
     settings = settings_for(home)
     spool, operations = RedisSpool(settings, connections=2), RedisOperations(settings)
-    suppressions = RedisSuppressions(settings)
+    suppressions, returns = RedisSuppressions(settings), RedisReturns(settings)
     try:
-        yield Store(settings, SystemClock(), spool, operations, suppressions)
+        yield Store(settings, SystemClock(), spool, operations, suppressions, returns)
     finally:
+        returns.close()
         spool.close()
         operations.close()
         suppressions.close()

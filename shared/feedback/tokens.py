@@ -182,7 +182,7 @@ class Tokens:
         """The token of an unsubscribe link, of URL-safe characters."""
         held = msgspec.msgpack.encode(Unsubscription(application, list_name, address))
         sealed = self._keys[0].siv.encrypt(held, None)
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+        return _url_safe(sealed)
 
     def read_unsubscribe(self, token: str) -> Unsubscription | None:
         """What an unsubscribe token holds; None when we have not made it."""
@@ -192,6 +192,8 @@ class Tokens:
             sealed = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
+        if _url_safe(sealed) != token:  # Padding, or bits behind the last octet.
+            return None
         for key in self._keys:
             try:
                 held = key.siv.decrypt(sealed, None)
@@ -199,6 +201,11 @@ class Tokens:
             except (InvalidTag, ValueError, msgspec.MsgspecError):
                 continue
         return None
+
+
+def _url_safe(data: bytes) -> str:
+    """Base64 of URLs, without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def return_path(token: str, domain: str) -> str:

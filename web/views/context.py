@@ -8,9 +8,11 @@ import msgspec
 from flask import Request, g
 
 from shared.classification.told import Told
+from shared.feedback.tokens import Tokens
 from shared.model.message import CLASSES
 from shared.routing import Routes
 from shared.services import Services
+from shared.shaping.shaping import Shaping
 from shared.store.keys import ApiKey, Scope
 from web.admission import Admission
 from web.auth import Authenticator
@@ -29,6 +31,9 @@ class Context(msgspec.Struct, frozen=True):
     admission: Admission
     meter: Meter
     routes: Routes
+    tokens: Tokens | None
+    """None: there is no key, so there are no links."""
+    shaping: Shaping
     told: Told
     """What kept replies mean."""
 

@@ -25,7 +25,7 @@ def routes(api: Api) -> list[tuple[str, str]]:
 
 
 def test_b29_every_route_wants_a_key(api: Api) -> None:
-    assert len(routes(api)) == 25
+    assert len(routes(api)) == 26
     for method, rule in routes(api):
         path = rule.replace("<identifier>", "msg_" + "0" * 32).replace("<name>", "relay")
         path = path.replace("<address:address>", "bob@example.com")
@@ -33,6 +33,18 @@ def test_b29_every_route_wants_a_key(api: Api) -> None:
             answer = api.ask(method, path, key=key)
             assert answer.status_code == 401, (method, path)
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+WITHOUT_A_KEY = {
+    "/livez": "says alive, and nothing else",
+    "/readyz": "a load balancer asks it",
+    "/u/<path:token>": "mail programs have no key (RFC 8058); the link allows one thing",
+}
+
+
+def test_b29_nothing_else_is_served(api: Api) -> None:
+    found = {rule.rule for rule in api.app.url_map.iter_rules()}
+    assert {rule for rule in found if not rule.startswith("/v1/")} == set(WITHOUT_A_KEY)
 
 
 def test_a_receipt(api: Api) -> None:
