@@ -133,6 +133,18 @@ def test_one_click_leaves_one_list(place: Place) -> None:
     place.system.reconcile()
 
 
+def test_who_comes_back_can_leave_again(place: Place) -> None:
+    token = Tokens([KEY.encode()]).unsubscribe("default", "back", READER)
+    key = {"Authorization": f"Bearer {place.system.key}"}
+    for _ in range(2):
+        assert place.ask("POST", f"/u/{token}", CLICK, FORM)[0] == 200
+        place.send("back", "suppressed")
+        assert place.ask("DELETE", f"/v1/suppressions/{READER}?list=back", None, key)[0] == 204
+        place.send("back")
+    told = ("suppressed", "unsubscribed", "unsuppressed")
+    assert place.events("back") == sorted(told * 2)
+
+
 def test_both_headers_are_signed(place: Place) -> None:
     place.send("signed", to="signed@example.test")
     mail = next(
