@@ -48,7 +48,7 @@ _FILES = frozenset(
     {
         "key_file", "password_file", "token_file", "ca_file", "client_certificate", "client_key",
         "redis_password_file", "dsn_file", "address_key_file", "shaping_file",
-        "classification_file", "previous_key_file",
+        "classification_file", "previous_key_file", "certificate_file",
     }
 )  # fmt: skip
 

@@ -1,10 +1,11 @@
-"""What `[bounces]` and `[unsubscribe]` must be: domains as A-labels, a URL for links to begin with.
+"""What `[bounces]` and `[unsubscribe]` must be: domains as A-labels, a URL for links, a server.
 
 `checked` gives the settings as they are used. A wrong entry is a `ConfigError` with the remedy.
 """
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -19,6 +20,8 @@ LONGEST_RETURN_DOMAIN = 190
 """Octets: with a local part of 63 and the `@` they are the 254 of RFC 5321 section 4.5.3.1.3."""
 LONGEST_URL = 200
 """Characters: with a token behind it, it stands on one line (RFC 5322 section 2.1.1)."""
+_COUNTS = ("max_message_bytes", "max_sessions", "max_sessions_per_address")
+_LOCAL_PART = re.compile(r"(?!b-)[a-z0-9](?:[a-z0-9._+-]{0,62}[a-z0-9])?\Z", re.IGNORECASE)
 _REMEDY = (
     "write 32 random characters into a file (`openssl rand -hex 32`), and name it in"
     " feedback.key_file"
@@ -29,6 +32,7 @@ def checked(settings: Settings) -> Settings:
     """The same, with domains as A-labels and the URL without a slash at its end. Raises
     `ConfigError`."""
     bounces, unsubscribe = settings.bounces, settings.unsubscribe
+    _check_server(bounces)
     if bounces.domains:
         _check_key(settings, "bounces.domains")
         bounces = _domains(bounces)
@@ -41,6 +45,21 @@ def checked(settings: Settings) -> Settings:
 def _check_key(settings: Settings, setting: str) -> None:
     if not (settings.feedback.key or settings.feedback.key_file):
         raise ConfigError(f"{setting} needs a key to sign with: {_REMEDY}")
+
+
+def _check_server(bounces: BounceSettings) -> None:
+    for name in _COUNTS:
+        if getattr(bounces, name) < 1:
+            raise ConfigError(f"bounces.{name} must be 1 or more")
+    if bounces.keep_messages < 0:
+        raise ConfigError("bounces.keep_messages must be 0 or more")
+    if bounces.key_file and not bounces.certificate_file:
+        raise ConfigError("bounces.key_file needs the certificate in bounces.certificate_file")
+    if not _LOCAL_PART.match(bounces.complaints):
+        raise ConfigError(
+            "bounces.complaints is the part before the @ only, such as complaints, and not as a"
+            " return path begins (b-)"
+        )
 
 
 def _domains(bounces: BounceSettings) -> BounceSettings:

@@ -44,6 +44,13 @@ class BounceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`on`: an address that a server calls dead goes on the suppression list; or `off`."""
     suppress_days: int = 0
     """For how long; 0: for good."""
+    max_sessions_per_address: int = 20
+    """Of these for one client address (IPv6: its /64); as many as there are places where a load
+    balancer or a container's network hides the clients' addresses."""
+    certificate_file: str = ""
+    """PEM file with the certificate and its chain; empty: STARTTLS is not offered."""
+    key_file: str = ""
+    """PEM file with its key; empty: it stands in the same file."""
     keep_messages: int = 500
     """What could not be matched, or was for postmaster or abuse, is kept for a look: the last so
     many, of each at most 64 KiB."""

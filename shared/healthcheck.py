@@ -20,6 +20,7 @@ TIMEOUT_SECONDS = 4.0
 MARKS = {
     "web.wsgi:application": "web",
     "workers.main": "worker",
+    "workers.returns.main": "bounces",
     "shared.exporter": "exporter",
     "web.inbox": "inbox",
 }
@@ -38,9 +39,9 @@ def role_of(command: list[str]) -> str:
 
 def listener(settings: Settings, role: str) -> str:
     """Where a role answers /livez, as host:port; empty when nowhere."""
-    if role == "web":
-        return settings.web.operator_listen
     section = getattr(settings, role)
+    if role in ("web", "bounces"):  # What they listen on is for others.
+        return str(section.operator_listen)
     return str(getattr(section, "listen", ""))
 
 

@@ -1,4 +1,5 @@
-"""TLS contexts of our clients, built once for each set of files. TLS 1.2 is the least spoken."""
+"""TLS contexts: of our clients, built once for each set of files, and of our servers. TLS 1.2 is
+the least spoken."""
 
 from __future__ import annotations
 
@@ -41,3 +42,14 @@ def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"not usable as PEM ({error.reason or 'no certificate or key in it'})"
     return error.strerror or "not readable"
+
+
+def server_context(certificate: str, key: str) -> ssl.SSLContext:
+    """A context of ours that others connect to, with PEM files. Raises `ConfigError`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key or None, password=_no_pass_phrase)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"certificate {certificate}: {_why(error)}") from error
+    return context

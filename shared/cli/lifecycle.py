@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from shared.cli.store import DEFAULT_HOME
-from shared.config import load
 from shared.errors import ConfigError
 from shared.outgoing import outgoing_from
 from shared.supervisor.home import Home
@@ -99,7 +98,7 @@ def reload(home: Path) -> None:
     place = Home(home)
     if not running(place):
         raise ConfigError(f"nothing runs in {home}: `posthaste up --home {home}` starts it")
-    outgoing_from(load(place.settings))
+    outgoing_from(place.load())
     os.kill(_supervisor(place), signal.SIGHUP)
     click.echo("reloading; what comes of it is in the log of `posthaste up` and of the workers")
 

@@ -31,7 +31,8 @@ from shared.cli.message import message
 from shared.cli.move import move
 from shared.cli.operate import printable
 from shared.cli.quota import quota
-from shared.cli.roles import exporter, inbox, web, worker
+from shared.cli.returns import returns
+from shared.cli.roles import bounces, exporter, inbox, web, worker
 from shared.cli.route import route
 from shared.cli.shaping import shaping
 from shared.cli.stats import stats
@@ -86,12 +87,12 @@ def cli() -> None:
 
 
 for command in (
-    up, status, reload, down, doctor, web, worker, exporter, inbox, key, dkim, queue, destinations,
-    message,
+    up, status, reload, down, doctor, web, worker, bounces, exporter, inbox, key, dkim, queue,
+    destinations, message,
     dead, uncertain, suspend, resume, flush, move, limit, route, shaping, classify, quota,
     stats,
     suppression,
-    log_hash,
+    returns, log_hash,
 ):  # fmt: skip
     cli.add_command(command)
 

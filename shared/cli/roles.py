@@ -1,4 +1,4 @@
-"""`posthaste web|worker|exporter|inbox`: one role alone, in the foreground, from the settings."""
+"""`posthaste web|worker|bounces|exporter|inbox`: one role alone, in the foreground."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def worker() -> None:
     Example: POSTHASTE_RELAY_URL=smtp://127.0.0.1:2526 posthaste worker
     """
     _become(module_command("workers.main"))
+
+
+@click.command()
+def bounces() -> None:
+    """Run the SMTP server that bounces and complaints come to.
+
+    Example: POSTHASTE_BOUNCES_LISTEN=0.0.0.0:2530 posthaste bounces
+    """
+    _become(module_command("workers.returns.main"))
 
 
 @click.command()

@@ -17,10 +17,11 @@ DEFAULT_HOME = Path(".posthaste")
 def config_for(home: Path | None) -> Settings:
     """The settings of an installation's home, or the configured ones; contacts nothing."""
     if home is not None:
-        return load(Home(home).settings)
+        return Home(home).load()
     settings = load()
-    default = Home(DEFAULT_HOME).settings
-    return load(default) if settings == load(environment={}) and default.is_file() else settings
+    default = Home(DEFAULT_HOME)
+    unset = settings == load(environment={})
+    return default.load() if unset and default.settings.is_file() else settings
 
 
 def settings_for(home: Path | None) -> Settings:
@@ -38,7 +39,7 @@ def settings_for(home: Path | None) -> Settings:
             f"nothing runs in {home}: start it with `posthaste up --home {home}`, or leave --home"
             " out to use store.redis_url"
         )
-    settings = load(Home(home).settings)
+    settings = Home(home).load()
     store = msgspec.structs.replace(
         settings.store, redis_url=facts["redis"], redis_password_file=""
     )

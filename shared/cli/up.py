@@ -32,6 +32,7 @@ def _port(flag: str, text: str) -> Callable[[_Command], _Command]:
 @_port("--http", "Port of the API; 0 for a free one. With it the other ports default to free ones.")
 @_port("--operator", "Port of the API's metrics and health.")
 @_port("--exporter", "Port of the store's metrics.")
+@_port("--bounces", "Port of the SMTP server that bounces come to.")
 @_port("--inbox", "Port of the inbox's pages.")
 @_port("--inbox-smtp", "Port of the inbox's SMTP server.")
 @click.option("--smtp-relay", help="smtp://host:port to send to, instead of the inbox.")
@@ -44,6 +45,7 @@ def up(
     http: int | None,
     operator: int | None,
     exporter: int | None,
+    bounces: int | None,
     inbox: int | None,
     inbox_smtp: int | None,
     smtp_relay: str | None,
@@ -56,7 +58,9 @@ def up(
 
     Example: posthaste up --home /tmp/trial --http 8080 --workers 2 --detach
     """
-    options = Options(http, operator, inbox, inbox_smtp, exporter, smtp_relay, workers, web)
+    options = Options(
+        http, operator, inbox, inbox_smtp, exporter, bounces, smtp_relay, workers, web
+    )  # fmt: skip
     if detach:
         _detach()
         return

@@ -141,7 +141,7 @@ class Event(msgspec.Struct, frozen=True):
     leg: bytes
     """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
     payload: bytes
-    """msgpack; for `attempt` an `Attempt`."""
+    """msgpack; `attempt`: an `Attempt`; `bounced`, `complained`: a `CameBack`."""
 
 
 class Spool(Protocol):

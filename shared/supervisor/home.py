@@ -1,7 +1,7 @@
 """The home directory of `posthaste up`: where everything of one installation stands.
 
-posthaste.toml (settings), key (the first API key), log-key (of addresses in logs), up.json (what
-runs), lock, log/, redis/, inbox/.
+posthaste.toml (settings), key (the first API key), log-key (of addresses in logs),
+feedback-key (of return paths and links), up.json (what runs), lock, log/, redis/, inbox/.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ import fcntl
 import json
 import os
 import secrets
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from shared.config import load, variable
 from shared.errors import ConfigError
+from shared.settings import Settings
 
+_KEY_FILE = "POSTHASTE_FEEDBACK_KEY_FILE"
 _LOG_BYTES = 10 * 1024 * 1024
 
 _TOML = """\
@@ -45,6 +50,7 @@ class Home:
         self.settings = self.directory / "posthaste.toml"
         self.key = self.directory / "key"
         self.log_key = self.directory / "log-key"
+        self.feedback_key = self.directory / "feedback-key"
         self.up = self.directory / "up.json"
         self.logs = self.directory / "log"
         self.redis = self.directory / "redis"
@@ -58,12 +64,30 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.settings.exists():
                 self.settings.write_text(_TOML, encoding="utf-8")
-            if not self.log_key.exists():
-                self.write_private(self.log_key, secrets.token_urlsafe(32) + "\n")
+            for key in (self.log_key, self.feedback_key):
+                if not key.exists():
+                    self.write_private(key, secrets.token_urlsafe(32) + "\n")
         except OSError as error:
             raise ConfigError(
                 f"cannot write to {self.directory}: {error.strerror}; choose another --home"
             ) from error
+
+    def load(self, overrides: Mapping[str, str] | None = None) -> Settings:
+        """The settings, with this home's key where they name none. Raises `ConfigError`."""
+        return load(self.settings, overrides={**self.own_key(), **(overrides or {})})
+
+    def own_key(self) -> dict[str, str]:
+        """The variable that names this home's feedback key; empty: there is another, or none."""
+        try:
+            found = tomllib.loads(self.settings.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        section = found.get("feedback", {})
+        named = isinstance(section, dict) and (section.get("key") or section.get("key_file"))
+        set_outside = any(map(variable, ("POSTHASTE_FEEDBACK_KEY", _KEY_FILE)))
+        if named or set_outside or not self.feedback_key.exists():
+            return {}
+        return {_KEY_FILE: str(self.feedback_key)}
 
     def lock(self) -> None:
         """Keep others out for as long as this process lives. Raises `ConfigError`."""

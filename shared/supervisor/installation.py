@@ -16,7 +16,6 @@ import click
 
 from shared.api_keys import generate, parse
 from shared.clock import SystemClock
-from shared.config import load
 from shared.model.message import CLASSES
 from shared.outgoing import outgoing_from
 from shared.store.keys import SCOPES
@@ -100,7 +99,7 @@ class Installation:
 
     def _check(self) -> None:
         """Raise `ConfigError` when the settings are wrong now."""
-        outgoing_from(load(self._home.settings, overrides=self._plan.environment))
+        outgoing_from(self._home.load(self._plan.environment))
 
     def _log_to_file(self) -> None:
         """Once nobody waits for the screen, what is said goes to a log."""
@@ -119,6 +118,9 @@ class Installation:
         self._supervisor.start("web", lambda: http_ok(self._plan.http, "/livez"))
         if not http_ok(self._plan.http, "/readyz"):
             self._say(f"no mail is accepted for now: {self._plan.http}/readyz tells why")
+        bounces = self._plan.bounces
+        if bounces is not None:
+            self._supervisor.start("bounces", lambda: smtp_greets(bounces))
         self._supervisor.start("exporter", lambda: http_ok(self._plan.exporter, "/livez"))
         wanted = self._options.workers
         self._supervisor.start("worker", lambda: live_workers(spool) >= wanted)
@@ -162,6 +164,8 @@ class Installation:
                 "operator": self._plan.operator,
                 "exporter": self._plan.exporter,
                 "workers": list(self._plan.workers),
+                "bounces": self._plan.bounces,
+                "bounces_operator": self._plan.bounces_operator,
                 "inbox": self._plan.inbox,
                 "inbox_smtp": self._plan.inbox_smtp,
                 "relay": self._plan.environment.get("POSTHASTE_RELAY_URL", ""),

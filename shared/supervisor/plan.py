@@ -25,6 +25,9 @@ _PYTHON = (sys.executable, "-P", "-m")
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path fits 108 bytes on Linux, 104 elsewhere."""
 
+TRIAL_DOMAIN = "bounces.posthaste.test"
+"""Of return paths of mail that is for the inbox."""
+
 _ANY_RELAY = Settings().relay
 
 
@@ -36,6 +39,7 @@ class Options(msgspec.Struct, frozen=True):
     inbox: int | None = None
     inbox_smtp: int | None = None
     exporter: int | None = None
+    bounces: int | None = None
     smtp_relay: str | None = None
     workers: int = 2
     web: int | None = None
@@ -56,6 +60,9 @@ class Plan(msgspec.Struct, frozen=True):
     """Where each worker tells its metrics."""
     inbox: str | None
     inbox_smtp: str | None
+    bounces: str | None
+    """Where mail that comes back is taken, as smtp://host:port; None: nowhere."""
+    bounces_operator: str | None
     listeners: tuple[Reserved, ...]
     """Addresses that this installation keeps for its children."""
     specs: tuple[ChildSpec, ...]
@@ -92,7 +99,7 @@ def _relay_is_set(home: Home) -> bool:
 
 def make(home: Home, options: Options, redis_socket: str) -> Plan:
     """The plan. Raises `ConfigError` naming the port and the flag when one is taken."""
-    settings = load(home.settings)
+    settings = home.load()
     fixed = options.http is None  # With --http the other ports are free ones of the system.
     http = _choose(options.http, settings.web.listen, fixed, "--http")
     operator = _choose(options.operator, settings.web.operator_listen, fixed, "--operator")
@@ -121,14 +128,16 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         environment["POSTHASTE_INBOX_LISTEN"] = _join(inbox)
         environment["POSTHASTE_INBOX_SMTP_LISTEN"] = _join(smtp)
         environment["POSTHASTE_INBOX_DIRECTORY"] = str(home.inbox)
-    if len({(each.host, each.port) for each in listeners}) < len(listeners):
-        raise ConfigError(
-            "two of --http, --operator, --exporter, --inbox and --inbox-smtp are the same port"
-        )
+    to_inbox = False
     if options.smtp_relay is not None:
         environment["POSTHASTE_RELAY_URL"] = options.smtp_relay
     elif smtp is not None and not (_relay_is_set(home) or settings.relay != _ANY_RELAY):
+        to_inbox = True
         environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(smtp)}"
+    environment |= home.own_key()
+    back = _bounces(home, options, environment, fixed=fixed, to_inbox=to_inbox)
+    listeners += back
+    _check_ports(listeners)
     found = load(home.settings, overrides=environment)
     relay = outgoing_from(found).relays[0]
     return Plan(
@@ -141,9 +150,41 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         workers=tuple(f"http://{_join(each)}" for each in workers),
         inbox=f"http://{_join(inbox)}" if inbox else None,
         inbox_smtp=f"smtp://{_join(smtp)}" if smtp else None,
+        bounces=f"smtp://{_join(back[0])}" if back else None,
+        bounces_operator=f"http://{_join(back[1])}" if back else None,
         listeners=tuple(listeners),
-        specs=_specs(home, workers, environment, redis_socket, with_inbox),
+        specs=_specs(home, workers, environment, redis_socket, with_inbox, bool(back)),
     )
+
+
+def _check_ports(listeners: Sequence[Reserved]) -> None:
+    if len({(each.host, each.port) for each in listeners}) < len(listeners):
+        raise ConfigError(
+            "two of --http, --operator, --exporter, --bounces, --inbox and --inbox-smtp are the"
+            " same port"
+        )
+
+
+def _bounces(
+    home: Home, options: Options, environment: dict[str, str], *, fixed: bool, to_inbox: bool
+) -> list[Reserved]:
+    """Where mail that comes back is taken, and where that role tells its health; empty: nowhere.
+
+    Mail for the inbox has return paths in a domain of its own, so that this can be tried. Mail that
+    leaves has those of the settings only: nobody could write to others.
+    """
+    bounces = home.load(environment).bounces
+    if to_inbox and not bounces.domains:
+        environment["POSTHASTE_BOUNCES_DOMAINS"] = TRIAL_DOMAIN
+    elif not bounces.domains and options.bounces is None:
+        return []
+    found = [
+        _choose(options.bounces, bounces.listen, fixed, "--bounces"),
+        _choose(None, bounces.operator_listen or "127.0.0.1:0", fixed, "--bounces"),
+    ]
+    environment["POSTHASTE_BOUNCES_LISTEN"] = _join(found[0])
+    environment["POSTHASTE_BOUNCES_OPERATOR_LISTEN"] = _join(found[1])
+    return found
 
 
 def _join(at: Reserved) -> str:
@@ -166,6 +207,7 @@ def _specs(
     environment: dict[str, str],
     redis_socket: str,
     inbox: bool,
+    bounces: bool,
 ) -> tuple[ChildSpec, ...]:
     config = home.redis / "server.conf"
     text = server_config(home.redis, socket=Path(redis_socket), maxmemory_bytes=memory_bytes() // 2)
@@ -174,6 +216,8 @@ def _specs(
     if inbox:
         specs.append(ChildSpec("inbox", 1, module_command("web.inbox"), environment, 10.0))
     specs.append(ChildSpec("web", 1, web_command(), environment))
+    if bounces:
+        specs.append(ChildSpec("bounces", 1, module_command("workers.returns.main"), environment))
     specs.append(ChildSpec("exporter", 1, module_command("shared.exporter"), environment, 10.0))
     for number, listen in enumerate(workers, start=1):
         own = environment | {"POSTHASTE_WORKER_LISTEN": _join(listen)}

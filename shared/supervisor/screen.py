@@ -32,6 +32,7 @@ def screen(plan: Plan, home: Home, key: str) -> str:
         "",
         f"  API       {plan.http}",
         f"  Inbox     {plan.inbox or 'not running: mail goes to ' + plan.relay}",
+        f"  Bounces   {plan.bounces or 'not taken: bounces.domains is empty'}",
         f"  Metrics   {plan.exporter}/metrics",
         f"  API key   {key}",
         f"  Home      {home.directory}",

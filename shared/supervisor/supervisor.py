@@ -17,8 +17,8 @@ from shared.errors import ConfigError
 from shared.supervisor.child import Child
 from shared.supervisor.processes import adopt_orphans, end_group
 
-STOP_ORDER = ("web", "worker", "exporter", "inbox", "redis")
-RELOADING_ROLES = ("web", "worker")
+STOP_ORDER = ("web", "worker", "bounces", "exporter", "inbox", "redis")
+RELOADING_ROLES = ("web", "worker", "bounces")
 GROUP_END_SECONDS = 10.0
 START_SECONDS = 60.0
 RETRY_SECONDS = 1.0

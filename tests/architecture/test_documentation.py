@@ -75,7 +75,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 OPERATOR_MODULES = {
     "shared.cli.aside", "shared.cli.destinations", "shared.cli.message", "shared.cli.quota",
     "shared.cli.shaping", "shared.cli.classify", "shared.cli.move", "shared.cli.limit",
-    "shared.cli.destination_table", "shared.cli.stats",
+    "shared.cli.destination_table", "shared.cli.stats", "shared.cli.returns",
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_operators_have_these_commands() -> None:
     names = {words[0] for words in OPERATOR_COMMANDS}
     assert names == {
         "queue", "message", "suspend", "resume", "flush", "dead", "uncertain", "quota", "shaping",
-        "move", "limit", "destinations", "classify", "stats",
+        "move", "limit", "destinations", "classify", "stats", "returns",
     }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def all_pids(found: dict[str, Any]) -> list[int]:
     return [pid for group in found["pids"].values() for pid in group]
 
 
-@pytest.mark.parametrize("flag", ["--http", "--operator", "--inbox", "--inbox-smtp"])
+@pytest.mark.parametrize("flag", ["--http", "--operator", "--bounces", "--inbox", "--inbox-smtp"])
 def test_a_busy_port_names_the_port_and_the_flag(tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -61,10 +61,10 @@ def test_the_whole_life_of_an_installation() -> None:
     with installation("--inbox", "0", "--workers", "1", "--web", "1") as up:
         home = up["home"]
         assert set(up["pids"]) == {
-            "supervisor", "redis", "inbox", "web", "exporter", "worker",
+            "supervisor", "redis", "inbox", "web", "bounces", "exporter", "worker",
         }  # fmt: skip
         assert (home / "up.json").stat().st_mode & 0o077 == 0
-        assert (home / "key").stat().st_mode & 0o077 == 0
+        assert all((home / each).stat().st_mode & 0o077 == 0 for each in ("key", "feedback-key"))
         again = posthaste("up", "--home", str(home), "--http", "0")
         assert again.returncode == 2
         assert "already runs" in again.stderr
@@ -83,7 +83,7 @@ def test_the_whole_life_of_an_installation() -> None:
     assert not any(started_at(pid) for pid in pids)
 
 
-@pytest.mark.parametrize("role", ["redis", "inbox", "web", "exporter", "worker"])
+@pytest.mark.parametrize("role", ["redis", "inbox", "web", "bounces", "exporter", "worker"])
 def test_a_killed_process_is_replaced_once_all_of_it_is_gone(role: str) -> None:
     with installation("--inbox", "0", "--workers", "1", "--web", "1") as up:
         home = up["home"]

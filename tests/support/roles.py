@@ -15,6 +15,7 @@ from tests.support.system import poll
 LISTENERS = {
     "web": ("POSTHASTE_WEB_LISTEN", "POSTHASTE_WEB_OPERATOR_LISTEN"),
     "worker": ("POSTHASTE_WORKER_LISTEN",),
+    "bounces": ("POSTHASTE_BOUNCES_OPERATOR_LISTEN", "POSTHASTE_BOUNCES_LISTEN"),
     "exporter": ("POSTHASTE_EXPORTER_LISTEN",),
     "inbox": ("POSTHASTE_INBOX_LISTEN", "POSTHASTE_INBOX_SMTP_LISTEN"),
 }
@@ -22,7 +23,7 @@ LISTENERS = {
 
 
 class Role:
-    """One `posthaste web`, `worker`, `exporter` or `inbox`."""
+    """One `posthaste web`, `worker`, `bounces`, `exporter` or `inbox`."""
 
     def __init__(self, name: str, store_url: str, log: Path, **settings: str) -> None:
         self.name = name

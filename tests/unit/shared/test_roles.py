@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from shared.cli.roles import web, worker
+from shared.cli.roles import bounces, web, worker
 from shared.errors import ConfigError
 
 
-@pytest.mark.parametrize("role", [web, worker])
+@pytest.mark.parametrize("role", [web, worker, bounces])
 @pytest.mark.parametrize(
     ("text", "words"),
     [
