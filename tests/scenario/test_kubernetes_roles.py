@@ -23,7 +23,10 @@ from tests.support.kubernetes import containers, named, of_kind, pods
 from tests.support.redis_server import RedisServer
 from tests.support.system import poll
 
-ROLES = ("posthaste-inbox", "posthaste-web", "posthaste-worker", "posthaste-exporter")
+ROLES = (
+    "posthaste-inbox", "posthaste-web", "posthaste-worker", "posthaste-bounces",
+    "posthaste-exporter",
+)  # fmt: skip
 POSTHASTE = Path(sys.executable).with_name("posthaste")
 
 

@@ -70,7 +70,7 @@ def watched(directory: Path, dns: DnsServer) -> Iterator[Watched]:
     server = SmtpServer(context=authority.server())
     server.answers["EHLO"] = "250-test.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME"
     with (
-        running("--workers", "2", server=server, settings=settings) as system,
+        running("--workers", "2", "--bounces", "0", server=server, settings=settings) as system,
         nginx(directory, system.http) as (front, nginx_exporter),
         webhook() as hook,
         alertmanager(directory, hook.url) as manager,
@@ -79,6 +79,7 @@ def watched(directory: Path, dns: DnsServer) -> Iterator[Watched]:
             {
                 "posthaste-web": [address(system.operator)],
                 "posthaste-worker": [address(each) for each in system.workers],
+                "posthaste-bounces": [address(system.facts()["bounces_operator"])],
                 "posthaste-exporter": [address(system.exporter)],
                 "nginx": [nginx_exporter],
             },
@@ -157,8 +158,8 @@ def test_dashboards_show_and_alerts_reach_somebody(
     with DnsServer({}) as dns, watched(tmp_path, dns) as place:
         system, found = place.system, place.prometheus
         assert {job for job, _ in poll(found.health)} == {
-            "posthaste-web", "posthaste-worker", "posthaste-exporter", "nginx", "prometheus",
-            "alertmanager",
+            "posthaste-web", "posthaste-worker", "posthaste-bounces", "posthaste-exporter", "nginx",
+            "prometheus", "alertmanager",
         }  # fmt: skip
         poisoned(system)
         poll(lambda: set(found.health().values()) == {"up"}, 60)

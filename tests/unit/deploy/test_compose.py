@@ -22,7 +22,7 @@ each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
 def test_every_part_is_there() -> None:
-    assert set(OURS) == {"web", "worker", "exporter", "inbox"}
+    assert set(OURS) == {"web", "worker", "bounces", "exporter", "inbox"}
     assert SERVICES.keys() - OURS == {
         "nginx", "redis", "prometheus", "alertmanager", "grafana", "nginx-exporter",
     }  # fmt: skip
@@ -75,9 +75,11 @@ def test_our_roles_are_one_image_with_the_role_as_its_argument(name: str) -> Non
     assert re.search(r"^USER (?!0|root)", DOCKERFILE, re.MULTILINE)
 
 
-def test_nginx_alone_is_public() -> None:
+def test_nginx_alone_is_public_unless_bounces_are_to_come_from_the_world() -> None:
     for name, service in SERVICES.items():
-        for port in service.get("ports", ()):
+        for each in service.get("ports", ()):
+            port = each.replace("${BOUNCES_ADDRESS:-127.0.0.1}", "127.0.0.1")
+            assert (port != each) == (name == "bounces")
             assert (name == "nginx") != port.startswith("127.0.0.1:"), f"{name}: {port}"
     assert {port.rpartition(":")[2] for port in SERVICES["nginx"]["ports"]} == {"8080", "8443"}
 
@@ -86,7 +88,7 @@ def test_the_store_has_no_way_out_and_few_neighbours() -> None:
     assert COMPOSE["networks"]["store"]["internal"] is True
     assert SERVICES["redis"]["networks"] == ["store"]
     beside = {name for name, each in SERVICES.items() if "store" in each["networks"]}
-    assert beside == {"redis", "web", "worker", "exporter"}
+    assert beside == {"redis", "web", "worker", "bounces", "exporter"}
 
 
 def test_secrets_are_files_and_nothing_else_holds_one() -> None:
@@ -103,7 +105,7 @@ def test_whoever_speaks_to_the_store_has_its_password_and_the_store_demands_it()
     assert COMPOSE["secrets"]["redis_password"]["file"] == "${REDIS_PASSWORD_SECRET:-/dev/null}"
     for name, each in SERVICES.items():
         assert ("redis_password" in each.get("secrets", ())) == ("store" in each["networks"]), name
-    for name in ("web", "worker", "exporter"):
+    for name in ("web", "worker", "bounces", "exporter"):
         told = SERVICES[name]["environment"]["POSTHASTE_STORE_REDIS_PASSWORD_FILE"]
         assert told == "${REDIS_PASSWORD_SECRET:+/run/secrets/redis_password}"
     redis = SERVICES["redis"]
@@ -124,7 +126,7 @@ def test_the_stores_memory_fits_into_its_container_with_room_for_a_rewrite() -> 
 
 
 def test_settings_and_shaping_lie_side_by_side_where_every_role_reads_them() -> None:
-    for name in ("web", "worker", "exporter"):
+    for name in ("web", "worker", "bounces", "exporter"):
         mounts = [each for each in SERVICES[name]["volumes"] if each["type"] == "bind"]
         targets = {each["target"]: each["source"] for each in mounts}
         assert targets == {

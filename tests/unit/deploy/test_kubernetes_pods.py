@@ -20,12 +20,16 @@ from tests.support.kubernetes import (
     selects,
 )
 
-ROLES = ("posthaste-web", "posthaste-worker", "posthaste-exporter", "posthaste-inbox")
+ROLES = (
+    "posthaste-web", "posthaste-worker", "posthaste-bounces", "posthaste-exporter",
+    "posthaste-inbox",
+)  # fmt: skip
 """Who runs our image."""
 IMAGE_USER = 10001
 SECRETS = {
     "posthaste-web": {"posthaste-common"},
     "posthaste-worker": {"posthaste-common", "posthaste-relay", "posthaste-dkim"},
+    "posthaste-bounces": {"posthaste-common", "posthaste-bounces-tls"},
 }
 """What each role may read, besides the store's URL."""
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)

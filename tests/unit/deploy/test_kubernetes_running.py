@@ -18,8 +18,11 @@ from tests.support.kubernetes import (
     pods,
     settings_of,
 )
+from workers.returns.main import STOP_SECONDS
 
 ROOT = DIRECTORY.parents[1]
+MANY = ("posthaste-web", "posthaste-worker", "posthaste-bounces")
+"""Roles of which there are several."""
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
@@ -51,6 +54,7 @@ def test_the_grace_period_holds_a_whole_stop(overlay: str) -> None:
     drain = settings["web"]["drain_seconds"]
     assert drain == 5
     assert grace["posthaste-web"] >= drain + int(graceful[1]) + 5
+    assert grace["posthaste-bounces"] >= STOP_SECONDS + 5
     assert grace["posthaste-worker"] >= settings["worker"]["stop_seconds"] + 8 + 5
 
 
@@ -80,7 +84,7 @@ def _least(overlay: str) -> dict[str, int]:
 @each_overlay
 def test_a_node_can_be_drained(overlay: str) -> None:
     budgets = of_kind(overlay, "PodDisruptionBudget")
-    assert {each["metadata"]["name"] for each in budgets} == {"posthaste-web", "posthaste-worker"}
+    assert {each["metadata"]["name"] for each in budgets} == set(MANY)
     for budget in budgets:
         assert budget["spec"]["maxUnavailable"] == 1
         assert "minAvailable" not in budget["spec"]
@@ -92,7 +96,7 @@ def test_a_node_can_be_drained(overlay: str) -> None:
 
 @each_overlay
 def test_a_rollout_takes_nothing_away(overlay: str) -> None:
-    for name in ("posthaste-web", "posthaste-worker"):
+    for name in MANY:
         strategy = named(overlay, "Deployment", name)["spec"]["strategy"]
         assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     exporter = named(overlay, "Deployment", "posthaste-exporter")["spec"]
@@ -150,6 +154,4 @@ def test_a_shaping_file_in_the_config_map_stands_beside_the_settings(tmp_path: P
     name, keys, mounts = made("posthaste.toml", "shaping.toml")
     assert keys == {"posthaste.toml", "shaping.toml"}
     assert name != without
-    assert mounts == dict.fromkeys(
-        ("posthaste-web", "posthaste-worker", "posthaste-exporter"), name
-    )
+    assert mounts == dict.fromkeys((*MANY, "posthaste-exporter"), name)
