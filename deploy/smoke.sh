@@ -90,10 +90,11 @@ docker compose version >/dev/null 2>&1 || {
 }
 mapfile -t PORTS < <(python3 -c '
 import socket
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(7)]
 print(*(each.getsockname()[1] for each in held), sep="\n")')
 NGINX_HTTP_PORT=${PORTS[0]} NGINX_HTTPS_PORT=${PORTS[1]} PROMETHEUS_PORT=${PORTS[2]}
 ALERTMANAGER_PORT=${PORTS[3]} GRAFANA_PORT=${PORTS[4]} INBOX_PORT=${PORTS[5]}
+BOUNCES_PORT=${PORTS[6]}
 for name in relay grafana; do
     python3 -c 'import secrets; print(secrets.token_urlsafe(24))' >"$DIRECTORY/$name-password"
     chmod 444 "$DIRECTORY/$name-password"
@@ -106,6 +107,7 @@ PROMETHEUS_PORT=$PROMETHEUS_PORT
 ALERTMANAGER_PORT=$ALERTMANAGER_PORT
 GRAFANA_PORT=$GRAFANA_PORT
 INBOX_PORT=$INBOX_PORT
+BOUNCES_PORT=$BOUNCES_PORT
 RELAY_PASSWORD_SECRET=$DIRECTORY/relay-password
 GRAFANA_PASSWORD_SECRET=$DIRECTORY/grafana-password
 ENV
@@ -165,7 +167,7 @@ for name in ("pip", "ensurepip", "setuptools", "wheel", "hatchling"):
 echo looked
 INSIDE
 }
-for service in web worker exporter; do
+for service in web worker bounces exporter; do
     found=$(hardened "$service" 2>&1)
     [ "$found" = looked ] || fail "the container of $service: $found"
 done
@@ -191,7 +193,7 @@ say "mail went through nginx over TLS and is in the inbox"
 
 # -- Metrics
 
-EXPECTED="{'alertmanager': 1, 'nginx': 1, 'posthaste-exporter': 1, 'posthaste-web': 2, 'posthaste-worker': 3, 'prometheus': 1}"
+EXPECTED="{'alertmanager': 1, 'nginx': 1, 'posthaste-bounces': 1, 'posthaste-exporter': 1, 'posthaste-web': 2, 'posthaste-worker': 3, 'prometheus': 1}"
 all_up() {
     is "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/targets?state=active" \
         '(lambda up: {j: up.count(j) for j in sorted(set(up))})([t["labels"]["job"] for t in d["data"]["activeTargets"] if t["health"] == "up"])' \
