@@ -6,6 +6,8 @@ Its MAIL FROM is the return path that a worker made, its DSN is Postfix's own, o
 from __future__ import annotations
 
 import json
+import os
+import signal
 import smtplib
 import subprocess
 import sys
@@ -192,3 +194,32 @@ def test_a_key_that_is_not_ours_is_refused_at_rcpt(system: System) -> None:
         with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
             client.sendmail("", [f"b-{'a' * 61}@{DOMAIN}"], dsn("nobody@late.test"))
         assert [code for code, _ in refused.value.recipients.values()] == [550]
+
+
+def test_reload_takes_changed_settings_and_wrong_ones_change_nothing(system: System) -> None:
+    port = int(system.facts()["bounces"].rpartition(":")[2])
+    path = system.home / "posthaste.toml"
+    before = path.read_text()
+
+    def takes(address: str) -> bool:
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            client.ehlo("there.test")
+            client.mail("")
+            return client.rcpt(f"{address}@{DOMAIN}")[0] == 250
+
+    def log() -> str:
+        return (system.home / "log" / "bounces-1.log").read_text()
+
+    pid = system.pids("bounces")[0]
+    path.write_text(before.replace("[bounces]", "[bounces]\ncomplaints = 'fbl'"))
+    assert not takes("fbl")
+    os.kill(pid, signal.SIGHUP)
+    poll(lambda: takes("fbl"))
+    assert not takes("complaints")
+    path.write_text(before.replace('certificate_file = "', 'certificate_file = "/nowhere'))
+    os.kill(pid, signal.SIGHUP)
+    poll(lambda: "settings_not_reloaded" in log())
+    assert takes("fbl")
+    path.write_text(before)
+    os.kill(pid, signal.SIGHUP)
+    poll(lambda: takes("complaints"))

@@ -120,6 +120,7 @@ class Role:
         self.server: Server | None = None
         self.vitals = Vitals(self._services.spool, self._closed)
         self._reloading: asyncio.Task[None] | None = None
+        self._reload_wanted = False
 
     def _closed(self) -> str:
         """Why it takes no sessions; empty when it does."""
@@ -160,21 +161,26 @@ class Role:
         self.server = server
 
     def reload(self) -> None:
-        """Read keys, domains and tables again; wrong ones change nothing (SIGHUP)."""
+        """Read settings, keys and tables again; wrong ones change nothing (SIGHUP).
+
+        Where it listens, its name and the store's place wait for a restart.
+        """
+        self._reload_wanted = True
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
-        try:
-            settings = await asyncio.to_thread(load)
-            reception = self._received_by(settings)
-        except ConfigError as error:
-            _log.error("settings_not_reloaded", reason=str(error))
-            return
-        if self.server is not None:
-            self.server.reception = reception
-            self.server.certificate.look()
-        _log.info("settings_reloaded", domains=len(settings.bounces.domains))
+        while self._reload_wanted:  # Meanwhile a file may have been changed that was read.
+            self._reload_wanted = False
+            try:
+                settings = await asyncio.to_thread(load)
+                reception = self._received_by(settings)
+                if self.server is not None:
+                    self.server.apply(settings.bounces, reception)
+            except ConfigError as error:
+                _log.error("settings_not_reloaded", reason=str(error))
+            else:
+                _log.info("settings_reloaded", domains=len(settings.bounces.domains))
 
 
 async def serve(settings: Settings) -> None:

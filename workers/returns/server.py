@@ -14,6 +14,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+import msgspec
 import structlog
 
 from shared.errors import StoreError
@@ -71,6 +72,12 @@ class Server:
             lambda: Wire(self._connected), host, port, backlog=BACKLOG
         )
         return int(self._server.sockets[0].getsockname()[1])
+
+    def apply(self, settings: BounceSettings, reception: Reception) -> None:
+        """Take changed settings, but for addresses. Raises `ConfigError`, and changes nothing."""
+        self.certificate = Certificate(settings)
+        self._settings, self.reception = settings, reception
+        self.limits = msgspec.structs.replace(self.limits, message_bytes=settings.max_message_bytes)
 
     async def stop(self, seconds: float) -> None:
         """Take no new sessions, let transactions end in so many seconds, then end all."""
