@@ -26,6 +26,7 @@ from shared.store.suppression_records import (
     Adding,
     checked_cursor,
     identity_of,
+    part_of,
     place_of,
     position_of,
     unpack_entries,
@@ -38,7 +39,7 @@ _FEWEST, _FEW = 16, 256
 """Fields of a hash that are read at once; one that has no more than the latter is read whole."""
 _AT_ONCE = 32
 """Hashes whose lengths are asked together."""
-_MOST_READS = 256
+_MOST_READS = 64
 """For one page: whoever asks for an application's few entries among millions gets a short one."""
 
 
@@ -100,7 +101,7 @@ class RedisSuppressions:
                 return Page(tuple(found), f"{number:02x}{field:04x}")
             if number not in lengths:
                 lengths = self._lengths(number)
-            most = max(_FEWEST, min(_FEW, limit))
+            most = _FEW if application is not None else max(_FEWEST, min(_FEW, limit))
             values, number, field = self._read(number, field, lengths[number], most)
             reads += bool(values)
             for position, entry in self._in_order(values, application):
@@ -116,8 +117,9 @@ class RedisSuppressions:
         self, values: list[bytes], application: str | None
     ) -> Iterator[tuple[str, Suppression]]:
         """The entries of some places, which are in order, with their positions."""
+        named = b"" if application is None else part_of(application)
         for packed in values:
-            entries = self._live(packed)
+            entries = self._live(packed) if named in packed else []
             if application is not None:
                 entries = [each for each in entries if each.application == application]
             yield from sorted(((position_of(each), each) for each in entries), key=itemgetter(0))

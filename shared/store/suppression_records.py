@@ -62,6 +62,12 @@ def _short(text: str, what: str) -> bytes:
     return bytes((len(data),)) + data
 
 
+def part_of(application: str) -> bytes:
+    """What the entries of an application have in them, among others. Empty: nothing is sure."""
+    data = application.encode()
+    return bytes((len(data),)) + data if 0 < len(data) < 256 else b""
+
+
 def identity_of(address: str, application: str, list_name: str) -> bytes:
     """What two entries of which one replaces the other have in common."""
     data = address.encode()
