@@ -247,7 +247,7 @@ class Conclude:
             statuses,
             attempts,
             pack_history((*leg.history, *kept), leg.earlier),
-            pack_attempt(msgspec.structs.replace(attempt, replies=attempt.replies + spared)),
+            pack_attempt(_told(attempt, spared)),
             retry_ms,
             counted + of_attempts + self._outcomes(claimed, by_index.values()),
             answered,
@@ -272,16 +272,14 @@ class Conclude:
 
     def _outcomes(self, claimed: Claimed, replies: Iterable[RecipientReply]) -> tuple[str, ...]:
         """A counter for everybody whose outcome is known now."""
-        head, hop = claimed.head, claimed.leg.hop
-        return tuple(
-            outcome_counter(
-                head.application,
-                self._shapes.site(hop, mail_domain(head.recipients[reply.recipient])),
-                _OUTCOMES[reply.status],
-            )
-            for reply in replies
-            if reply.status in _OUTCOMES
-        )
+        head, hop, names = claimed.head, claimed.leg.hop, []
+        for reply in replies:
+            what = _OUTCOMES.get(reply.status)
+            if what is not None:
+                domain = mail_domain(head.recipients[reply.recipient])
+                site = self._shapes.site(hop, domain)
+                names.append(outcome_counter(head.application, site, what))
+        return tuple(names)
 
     def _category(self, reply: RecipientReply, verdict: Verdict, leg: Leg) -> str:
         meaning = verdict.meanings.get(reply.recipient)
@@ -312,6 +310,13 @@ def _parts(attempt: Attempt, verdict: Verdict) -> tuple[Attempt, ...]:
         msgspec.structs.replace(attempt, replies=tried),
         msgspec.structs.replace(attempt, replies=others, note=note, charged=False),
     )
+
+
+def _told(attempt: Attempt, spared: tuple[RecipientReply, ...]) -> Attempt:
+    """What the event tells: of all."""
+    if not spared:
+        return attempt
+    return msgspec.structs.replace(attempt, replies=attempt.replies + spared)
 
 
 def _with(verdict: Verdict, replies: tuple[RecipientReply, ...]) -> Verdict:

@@ -71,7 +71,7 @@ class References:
             self._site(head, hop, indices), first.email if alone else None,
         )  # fmt: skip
         lines = [b"%s: %s" % (_REFERENCE, token.encode())]
-        given = {name.lower() for name, _ in content.headers}
+        given = {name.lower() for name, _ in content.headers} if content.headers else ()
         if "feedback-id" not in given:
             tag = head.tags[0] if head.tags else ""
             lines.append(
@@ -91,6 +91,8 @@ class References:
         """The one that all of these recipients are at, else `OTHER_SITES`."""
         if self._shapes is None:
             return OTHER_SITES
+        if len(indices) == 1:
+            return self._shapes.site(hop, mail_domain(head.recipients[indices[0]]))
         sites = {self._shapes.site(hop, mail_domain(head.recipients[each])) for each in indices}
         return sites.pop() if len(sites) == 1 else OTHER_SITES
 

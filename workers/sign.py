@@ -113,13 +113,20 @@ def _signed_headers(header: bytes, skip: tuple[str, ...]) -> tuple[bytes, bytes]
     found: dict[str, list[bytes]] = {}
     for line in unfolded.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        lower = name.strip().lower().decode("ascii")
+        lower, begins = _named(name)
         if lower in _SIGNABLE and lower not in skip:
-            found.setdefault(lower, []).append(relaxed_header(name, value))
+            found.setdefault(lower, []).append(begins + b" ".join(value.split()))
     counts = tuple((name, len(lines)) for name, lines in found.items())
     # Of several with one name the last is signed first (RFC 6376 section 5.4.2).
     signed = b"".join(line + b"\r\n" for lines in found.values() for line in reversed(lines))
     return _names(counts, skip), signed
+
+
+@lru_cache(maxsize=1024)
+def _named(name: bytes) -> tuple[str, bytes]:
+    """A header's name in lower case, and what its relaxed form begins with."""
+    lower = name.strip().lower()
+    return lower.decode("ascii"), lower + b":"
 
 
 @lru_cache(maxsize=1024)

@@ -40,6 +40,8 @@ def without(claimed: Claimed) -> Claimed:
 
 def replies(claimed: Claimed) -> tuple[RecipientReply, ...]:
     """What is told of them, in place of a server's reply."""
+    if not claimed.suppressed:  # As a rule.
+        return ()
     return tuple(
         RecipientReply(index, Status.SUPPRESSED.letter, text=told(entry))
         for index, entry in claimed.suppressed.items()

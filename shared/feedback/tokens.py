@@ -221,12 +221,27 @@ def token_in(local_part: str) -> str | None:
     return lower.removeprefix(RETURN_PATH_PREFIX)
 
 
-_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
-_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
+_DIGITS = b"abcdefghijklmnopqrstuvwxyz234567"
+
+
+def _spreading() -> tuple[tuple[int, int, int], ...]:
+    """For halves of 32 digits, of 16, ... of 1: masks of the lower and of the upper ones, and how
+    far the upper ones move, so that a digit of 5 bits comes to have 8."""
+    steps = []
+    for digits in (32, 16, 8, 4, 2, 1):
+        pairs = range(0, 8 * 64, 8 * 2 * digits)
+        lower = sum(((1 << 5 * digits) - 1) << place for place in pairs)
+        steps.append((lower, lower << 5 * digits, 3 * digits))
+    return tuple(steps)
+
+
+_SPREADING = _spreading()
+_TO_DIGITS = _DIGITS * 8
 
 
 def _encoded(data: bytes) -> str:
-    """Base32 in lower case, without padding; a third of the library's time."""
-    number = int.from_bytes(data, "big") << 6  # 304 bits, filled up to 310: 31 pairs.
-    pairs = [_PAIRS[number >> shift & 1023] for shift in range(300, -1, -10)]
-    return "".join(pairs)[:TOKEN_CHARACTERS]
+    """Base32 in lower case, without padding: all digits at once, a tenth of the library's time."""
+    number = int.from_bytes(data, "big") << 16  # 304 bits, filled up to 64 digits.
+    for lower, upper, shift in _SPREADING:
+        number = number & lower | (number & upper) << shift
+    return number.to_bytes(64, "big")[:TOKEN_CHARACTERS].translate(_TO_DIGITS).decode("ascii")

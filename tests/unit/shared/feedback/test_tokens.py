@@ -78,6 +78,15 @@ def test_servers_that_fold_case_change_nothing(
     assert TOKENS.read(folded) == TOKENS.read(token)
 
 
+@given(ids, addresses)
+def test_a_reference_is_written_in_base32(message_id: bytes, address: str) -> None:
+    token = reference(message_id=message_id, address=address)
+    data = base64.b32decode(token.upper() + "===")
+    assert len(data) == 38
+    assert base64.b32encode(data).decode().rstrip("=").lower() == token
+    assert data[7:23] == message_id
+
+
 def test_a_return_path_is_as_long_as_it_may_be_and_gives_the_token_back() -> None:
     token = reference()
     path = return_path(token, "bounces.shop.test")
