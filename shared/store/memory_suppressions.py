@@ -8,7 +8,7 @@ import msgspec
 
 from shared.model.suppression import Suppression, applies
 from shared.store.memory_state import State
-from shared.store.suppression_records import checked_cursor, position_of
+from shared.store.suppression_records import BATCH, checked_cursor, position_of
 from shared.store.suppressions import Check, Page, Unsuppressed, bounded, foremost, gives_way
 
 
@@ -22,14 +22,22 @@ def _ended(entry: Suppression, now_ms: int) -> bool:
 
 def put(state: State, entry: Suppression) -> bool:
     """Put an entry on the list; whether it is new. The caller holds the lock."""
+    is_new, changed = _put(state, entry)
+    if changed:
+        state.event("suppressed", b"", msgspec.msgpack.encode(bounded(entry)))
+    return is_new
+
+
+def _put(state: State, entry: Suppression) -> tuple[bool, bool]:
+    """Whether it is new, and whether anything has changed."""
     entry = bounded(entry)
     there = state.suppressions.get(_identity(entry))
     if there is not None and _ended(there, state.now()):
         there = None
-    if there is None or (there != entry and gives_way(there, entry)):
+    changes = there is None or (there != entry and gives_way(there, entry))
+    if changes:
         state.suppressions[_identity(entry)] = entry
-        state.event("suppressed", b"", msgspec.msgpack.encode(entry))
-    return there is None
+    return there is None, changes
 
 
 def is_listed(state: State, entry: Suppression) -> bool:
@@ -64,10 +72,20 @@ class MemorySuppressions:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def add(self, entries: Sequence[Suppression]) -> list[bool]:
+    def add(self, entries: Sequence[Suppression], *, together: bool = False) -> list[bool]:
         """See the port."""
         with self._state.lock:
-            return [put(self._state, each) for each in entries]
+            if not together:
+                return [put(self._state, each) for each in entries]
+            found: list[bool] = []
+            for at in range(0, len(entries), BATCH):
+                came = [_put(self._state, each) for each in entries[at : at + BATCH]]
+                found += [is_new for is_new, _ in came]
+                changed = sum(changes for _, changes in came)
+                if changed:
+                    payload = msgspec.msgpack.encode({"suppressions": changed})
+                    self._state.event("imported", b"", payload)
+            return found
 
     def remove(self, address: str, application: str, list_name: str) -> bool:
         """See the port."""

@@ -137,7 +137,7 @@ class Event(msgspec.Struct, frozen=True):
     kind: str
     """accepted, attempt, cancelled, rescheduled, expired, crashed, dead, late, rerouted,
     moved, requeued, dropped; bounced, complained (news after the fact), unsubscribed, suppressed,
-    unsuppressed."""
+    unsuppressed, imported (suppressions)."""
     leg: bytes
     """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
     payload: bytes

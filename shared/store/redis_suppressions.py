@@ -62,9 +62,9 @@ class RedisSuppressions:
         now = b"" if self._clock is None else self._clock.now_ms()
         return self._redis.run(SCRIPTS[name], [now, *self._head, *arguments])
 
-    def add(self, entries: Sequence[Suppression]) -> list[bool]:
+    def add(self, entries: Sequence[Suppression], *, together: bool = False) -> list[bool]:
         """See the port."""
-        adding = Adding(entries)
+        adding = Adding(entries, together=together)
         while arguments := adding.arguments():
             adding.answered(self._run("suppress", *arguments))
         return adding.are_new()

@@ -40,7 +40,7 @@ FORMAT = 1
 EMPTY = bytes((FORMAT,))
 _EXPIRES = 16
 _OTHER_FORM = 32
-_BATCH = 250
+BATCH = 250
 """Entries of one script: about 5 ms where there are ten million."""
 
 _CURSOR = re.compile(r"[0-9a-f]{2}0[0-9a-f]{3}(?:[0-9a-f]{16})?")
@@ -169,9 +169,10 @@ def checked_cursor(cursor: str) -> str:
 class Adding:
     """Entries on their way to the list, some in each script; the asking is the caller's."""
 
-    def __init__(self, entries: Sequence[Suppression]) -> None:
+    def __init__(self, entries: Sequence[Suppression], *, together: bool = False) -> None:
+        """`together`: no event for each."""
         self._packed: list[tuple[Value, Value, Value]] = [
-            (place_of(each.address), pack_entry(each), _encode(each))
+            (place_of(each.address), pack_entry(each), b"" if together else _encode(each))
             for each in map(bounded, entries)
         ]
         self._letters = ""
@@ -179,7 +180,7 @@ class Adding:
     def arguments(self) -> list[Value]:
         """Of the next script; empty: all is done."""
         done = len(self._letters)
-        return [part for each in self._packed[done : done + _BATCH] for part in each]
+        return [part for each in self._packed[done : done + BATCH] for part in each]
 
     def answered(self, letters: bytes) -> None:
         """What it has answered."""

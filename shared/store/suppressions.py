@@ -119,12 +119,14 @@ class Page(msgspec.Struct, frozen=True):
 class Suppressions(Protocol):
     """Addresses that are not sent to. Entries that have expired are not there."""
 
-    def add(self, entries: Sequence[Suppression]) -> list[bool]:
+    def add(self, entries: Sequence[Suppression], *, together: bool = False) -> list[bool]:
         """Put entries on the list; whether each is new.
 
         One that is there already is replaced, except that `bounce`, `complaint` and `manual` are
         not replaced by a later entry with another reason that ends earlier. The list counts as
-        changed for workers at once. An event `suppressed` for each that changes something.
+        changed for workers at once. An event `suppressed` for each that changes something; or,
+        `together`, one `imported` for a few hundred, so that millions do not push all other events
+        out of the stream.
         """
         ...
 

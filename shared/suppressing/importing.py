@@ -121,7 +121,7 @@ class Import:
         """Put some on the list; whether the store did."""
         told = self.told
         try:
-            new = sum(self._store.add(entries))
+            new = sum(self._store.add(entries, together=True))
         except StoreError as error:
             refused = isinstance(error, (StoreUnavailable, StoreFull))
             if refused and not (told.imported or told.unchanged):

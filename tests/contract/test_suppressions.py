@@ -222,6 +222,19 @@ def test_changes_are_events(store: Store) -> None:
     assert decode(events[2].payload, type=Unsuppressed) == Unsuppressed(R0, "shop", "")
 
 
+def test_an_import_is_a_few_events(store: Store) -> None:
+    """Or millions of them would push everything else out of the stream."""
+    entries = [entry(f"r{number}@example.test") for number in range(600)]
+    assert sum(store.suppressions.add(entries, together=True)) == 600
+    told = store.spool.events()
+    assert {each.kind for each in told} == {"imported"}
+    assert 3 <= len(told) <= 6
+    assert sum(msgspec.msgpack.decode(each.payload)["suppressions"] for each in told) == 600
+    assert store.suppressions.count() == 600
+    store.suppressions.add(entries, together=True)
+    assert len(store.spool.events()) == len(told), "nothing has changed"
+
+
 def test_workers_suppress_too(store: Store) -> None:
     async def work() -> list[bool]:
         return await store.queue().suppress([entry(), entry(R1), entry()])

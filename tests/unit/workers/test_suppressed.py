@@ -132,7 +132,7 @@ def test_bounced_beside_suppressed_are_told_apart() -> None:
     settlement = system.deliver(claimed)
     assert system.store.statuses(identifier) == ["bounced", "suppressed"]
     assert set(settlement.counted) == {
-        "o|app|other|bounced", "o|app|other|suppressed", "t:1:b:addressing",
+        "o|app|other|bounced", "o|app|other|suppressed", "t:1:b:mailbox_unknown",
     }  # fmt: skip
     assert settlement.attempts == 1
 

@@ -96,6 +96,15 @@ end
 
 -- Changes are made to places in memory, each read once a script, and written at its end.
 local places, more_listed, more_expiring, bytes_read = {}, 0, 0, 0
+local quietly = 0  -- Changes that no event of their own tells.
+
+local function tell_listed(payload)
+  if payload == '' then
+    quietly = quietly + 1
+  else
+    event('suppressed', '', payload)
+  end
+end
 
 local function text_at(place)
   local text = call('HGET', listed(place), sub(place, 2)) or '\1'
@@ -166,13 +175,13 @@ local function gives_way(old, new)
 end
 
 -- Put an entry on the list: 'n' it is new, 'o' it is not, 'f' there are too many at its place, 'x' that
--- place cannot be read. `payload` is the event's.
+-- place cannot be read. `payload` is the event's; '': it has none.
 local function put_listed(place, entry, payload)
   local _, kind, begins = entry_at(entry, 1)
   local identity = sub(entry, begins, identity_end(entry, begins))
   if follow(place, entry, identity) then
     if has(kind, EXPIRING) then more_expiring = more_expiring + 1 end
-    event('suppressed', '', payload)
+    tell_listed(payload)
     return 'n'
   end
   local there = entries_at(place)
@@ -193,7 +202,7 @@ local function put_listed(place, entry, payload)
   end
   if has(kind, EXPIRING) then more_expiring = more_expiring + 1 end
   there.size, there.changed = size, true
-  event('suppressed', '', payload)
+  tell_listed(payload)
   return old and 'o' or 'n'
 end
 

@@ -217,7 +217,8 @@ class Breaking:
         self._left = after
         self._error = error
 
-    def add(self, entries: Iterable[Suppression]) -> list[bool]:
+    def add(self, entries: Iterable[Suppression], *, together: bool) -> list[bool]:
+        assert together, "millions are no events each"
         if self._left <= 0:
             raise self._error
         self._left -= len(list(entries))

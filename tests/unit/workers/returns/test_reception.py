@@ -108,7 +108,7 @@ def test_a_bounce_at_its_return_path_is_of_that_recipient(house: House) -> None:
         "dsn", "app", "transactional", "google", 0, "r0@example.test", 550, "5.1.1", reply.text,
         "mailbox_unknown", "", True,
     )  # fmt: skip
-    assert house.store.ledger()[-2:] == ["bounced", "suppressed"]
+    assert house.store.ledger()[-2:] == ["suppressed", "bounced"]
 
 
 def test_the_same_news_counts_once_wherever_it_comes(house: House) -> None:
