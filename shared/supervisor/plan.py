@@ -12,6 +12,7 @@ import msgspec
 from shared.config import host_and_port, load
 from shared.embedded import server_binary, server_config, server_environment
 from shared.errors import ConfigError
+from shared.hosts import is_loopback
 from shared.outgoing import outgoing_from
 from shared.settings import Settings
 from shared.supervisor.child import ChildSpec
@@ -135,6 +136,8 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         to_inbox = True
         environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(smtp)}"
     environment |= home.own_key()
+    if to_inbox and not settings.unsubscribe.url and is_loopback(http.host):
+        environment["POSTHASTE_UNSUBSCRIBE_URL"] = f"http://{_join(http)}"  # To try it out.
     back = _bounces(home, options, environment, fixed=fixed, to_inbox=to_inbox)
     listeners += back
     _check_ports(listeners)

@@ -72,5 +72,7 @@ def test_up_has_return_paths_of_its_own_only_for_mail_that_stays_here(
         assert plan.settings.bounces.domains == domains
         assert (plan.bounces is not None) == runs
         assert ("bounces" in {each.role for each in plan.specs}) == runs
+        to_inbox = plan.inbox_smtp == f"smtp://{plan.relay}"
+        assert plan.settings.unsubscribe.url == (plan.http if to_inbox else "")
     finally:
         plan.release()
