@@ -31,7 +31,7 @@ fail() {
     dc logs --no-color --tail 4 2>&1 | cut -c 1-240
     exit 1
 }
-COMPOSE=(env -u SETTINGS_FILE -u SHAPING_FILE -u NGINX_TLS_DIRECTORY "ENV_FILE=$DIRECTORY/env" COMPOSE_PROGRESS=quiet
+COMPOSE=(env -u SETTINGS_FILE -u SHAPING_FILE -u CLASSIFICATION_FILE -u NGINX_TLS_DIRECTORY "ENV_FILE=$DIRECTORY/env" COMPOSE_PROGRESS=quiet
     docker compose --project-name "$PROJECT" --env-file "$DIRECTORY/env" --profile inbox)
 dc() { "${COMPOSE[@]}" "$@"; }
 down() { dc down --volumes --remove-orphans --timeout 3 >"$DIRECTORY/down.log" 2>&1; }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.classification.file import classification_from
 from shared.cli.main import cli
 from shared.config import load
 from shared.shaping.file import shaping_from
@@ -125,19 +126,22 @@ def test_the_stores_memory_fits_into_its_container_with_room_for_a_rewrite() -> 
     assert int(most[1]) * 1.5 <= int(limit.removesuffix("G"))
 
 
-def test_settings_and_shaping_lie_side_by_side_where_every_role_reads_them() -> None:
+def test_settings_shaping_and_classification_lie_side_by_side_where_every_role_reads_them() -> None:
     for name in ("web", "worker", "bounces", "exporter"):
         mounts = [each for each in SERVICES[name]["volumes"] if each["type"] == "bind"]
         targets = {each["target"]: each["source"] for each in mounts}
         assert targets == {
             "/etc/posthaste/posthaste.toml": "${SETTINGS_FILE:-./deploy/compose/posthaste.toml}",
             "/etc/posthaste/shaping.toml": "${SHAPING_FILE:-./deploy/compose/shaping.toml}",
+            "/etc/posthaste/classification.toml": (
+                "${CLASSIFICATION_FILE:-./deploy/compose/classification.toml}"
+            ),
         }
         assert all(each["read_only"] for each in mounts)
         assert all(each["bind"] == {"create_host_path": False} for each in mounts)
         told = SERVICES[name]["environment"]
         assert told["POSTHASTE_CONFIG"] == "/etc/posthaste/posthaste.toml"
-        assert "POSTHASTE_SHAPING_FILE" not in told
+        assert not {"POSTHASTE_SHAPING_FILE", "POSTHASTE_CLASSIFICATION_FILE"} & told.keys()
 
 
 def test_who_changes_nothing_has_what_is_shipped(tmp_path: Path) -> None:
@@ -154,8 +158,21 @@ def test_who_changes_nothing_has_what_is_shipped(tmp_path: Path) -> None:
     assert {each[:2] for each in own} == {("default", ""), ("site", "google"), ("relay", "relay")}
 
 
-def test_a_file_that_is_none_is_no_shaping(tmp_path: Path) -> None:
+def test_who_adds_no_rule_has_the_rules_that_are_shipped(tmp_path: Path) -> None:
+    table = ROOT / "deploy" / "compose" / "classification.toml"
+    assert classification_from(table, ()).reply == classification_from(None, ()).reply
+    text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", table.read_text("utf-8"), flags=re.MULTILINE)
+    (tmp_path / "classification.toml").write_text(text)
+    (tmp_path / "posthaste.toml").write_text("")
+    own = load(tmp_path / "posthaste.toml", {}).classification.own
+    assert own == {"partner-is-moving", "exchange-edge"}
+
+
+def test_a_file_that_is_none_is_no_table(tmp_path: Path) -> None:
     """SHAPING_FILE=/dev/null, as with secrets, is a device in the container."""
     (tmp_path / "posthaste.toml").write_text("")
     (tmp_path / "shaping.toml").symlink_to("/dev/null")
-    assert load(tmp_path / "posthaste.toml", {}).shaping == shaping_from(None)
+    (tmp_path / "classification.toml").symlink_to("/dev/null")
+    settings = load(tmp_path / "posthaste.toml", {})
+    assert settings.shaping == shaping_from(None)
+    assert settings.classification.path == ""

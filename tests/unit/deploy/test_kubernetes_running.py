@@ -151,7 +151,8 @@ def test_a_shaping_file_in_the_config_map_stands_beside_the_settings(tmp_path: P
 
     without, keys, _ = made("posthaste.toml")
     assert keys == {"posthaste.toml"}
-    name, keys, mounts = made("posthaste.toml", "shaping.toml")
-    assert keys == {"posthaste.toml", "shaping.toml"}
+    files = ("posthaste.toml", "shaping.toml", "classification.toml")
+    name, keys, mounts = made(*files)
+    assert keys == set(files)
     assert name != without
     assert mounts == dict.fromkeys((*MANY, "posthaste-exporter"), name)
