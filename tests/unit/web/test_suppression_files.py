@@ -137,11 +137,11 @@ def test_a_store_that_goes_away(api: Api, monkeypatch: pytest.MonkeyPatch) -> No
     add = there.add
     times: list[int] = []
 
-    def once(entries: Any) -> list[bool]:
+    def once(entries: Any, *, together: bool) -> list[bool]:
         if times:
             raise OutcomeUnknown("late")
         times.append(1)
-        return add(entries)
+        return add(entries, together=together)
 
     monkeypatch.setattr(there, "add", once)
     text = "email\n" + "".join(f"a{number}@b.test\n" for number in range(2500))
