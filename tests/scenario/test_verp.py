@@ -166,7 +166,11 @@ def test_a_reload_changes_what_copies_have(here: Place) -> None:
         here.reload(FEEDBACK + BOUNCES)
 
 
-def test_return_paths_without_a_key_are_refused(here: Place) -> None:
-    found = reload(here.system, here.always + BOUNCES)
+def test_a_domain_that_is_none_changes_nothing(here: Place) -> None:
+    found = reload(here.system, here.always + FEEDBACK + '[bounces]\ndomains = ["localhost"]\n')
     assert found.returncode == 2
-    assert "openssl rand -hex 32" in found.stderr
+    assert "bounces.domains" in found.stderr
+    identifier = here.system.send()
+    here.system.wait_status(identifier, "delivered")
+    assert here.mail(identifier)[0].mail_from.endswith("@b.shop.test")
+    assert here.system.ledger(identifier) == ["accepted", "attempt"]
