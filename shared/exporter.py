@@ -21,6 +21,7 @@ from shared.errors import ConfigError, StoreError
 from shared.logging import configure
 from shared.metrics.build import BuildCollector
 from shared.metrics.certificates import CertificatesCollector
+from shared.metrics.feedback import Feedback
 from shared.metrics.server import OperatorServer
 from shared.metrics.spool import SpoolCollector
 from shared.sentry import start_sentry
@@ -45,7 +46,9 @@ def registry(services: Services) -> CollectorRegistry:
         return sites.of_site([site.partition("~")[0]]).provider
 
     spool, operations = services.spool, services.operations
-    found.register(SpoolCollector(spool, operations, SystemClock(), provider))
+    domains = len(services.settings.bounces.domains)
+    feedback = Feedback(services.returns, services.suppressions, domains)
+    found.register(SpoolCollector(spool, operations, feedback, SystemClock(), provider))
     return found
 
 

@@ -11,16 +11,27 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from shared.metrics.build import BuildCollector
+from shared.metrics.histogram import STAGE_BUCKETS, Histogram, HistogramsCollector
 
 
 class ReturnMetrics:
     """Counts by fixed words, which are told from the start, with 0."""
 
     def __init__(
-        self, kinds: Iterable[str], outcomes: Iterable[str], refusals: Iterable[str]
+        self,
+        kinds: Iterable[str],
+        outcomes: Iterable[str],
+        refusals: Iterable[str],
+        reasons: Iterable[str],
     ) -> None:
         self.mail = {(kind, outcome): 0 for kind in kinds for outcome in outcomes}
         """Messages taken: (what a message is, what it came to)."""
+        self.unmatched = dict.fromkeys(reasons, 0)
+        """Messages kept for a look, by why."""
+        self.bytes = 0
+        """Of the messages taken."""
+        self.seconds = Histogram(STAGE_BUCKETS)
+        """From the final dot until what a message says is stored."""
         self.refused = dict.fromkeys(refusals, 0)
         """Recipients refused at RCPT."""
         self.sessions = 0
@@ -36,6 +47,12 @@ class ReturnMetrics:
         ProcessCollector(registry=found)
         PlatformCollector(registry=found)
         found.register(_Numbers(self))
+        found.register(
+            HistogramsCollector(
+                "posthaste_returned_seconds", "What reading and storing one message took.", None,
+                {"": self.seconds},
+            )
+        )  # fmt: skip
         return found
 
 
@@ -53,6 +70,14 @@ class _Numbers(Collector):
         for labels, count in list(metrics.mail.items()):
             mail.add_metric(labels, count)
         yield mail
+        unmatched = CounterMetricFamily(
+            "posthaste_returned_unmatched",
+            "Mail that came back and is only kept for a look, by why.",
+            labels=["reason"],
+        )
+        for reason, count in list(metrics.unmatched.items()):
+            unmatched.add_metric([reason], count)
+        yield unmatched
         refused = CounterMetricFamily(
             "posthaste_returned_recipients_refused",
             "Recipients that the server for bounces refused, by why.",
@@ -66,6 +91,9 @@ class _Numbers(Collector):
             (
                 "sessions_refused", "Sessions for which it had no place.",
                 lambda: metrics.sessions_refused,
+            ),
+            (
+                "bytes", "Bytes of the mail that came back.", lambda: metrics.bytes,
             ),
             (
                 "store_errors", "Mail that came back and could not be stored.",

@@ -1,4 +1,4 @@
-"""The exporter's metrics: the spool's numbers, destinations, limits, and how the store itself is.
+"""The exporter's metrics: the spool, destinations, limits, what came back, and the store itself.
 
 The numbers come from the store, where they are committed with the state they count, so they never
 disagree with the queue, whichever process exports them. A store that does not answer is
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from shared.clock import Clock
 from shared.errors import StoreError
 from shared.metrics.destinations import destinations
+from shared.metrics.feedback import Feedback
 from shared.metrics.shaping import Provider, shaping
 from shared.model.message import CLASSES
 from shared.model.status import BY_LETTER
@@ -52,11 +53,17 @@ class SpoolCollector(Collector):
     """Every number of the store, as of now."""
 
     def __init__(
-        self, spool: Spool, operations: Operations, clock: Clock, provider: Provider
+        self,
+        spool: Spool,
+        operations: Operations,
+        feedback: Feedback,
+        clock: Clock,
+        provider: Provider,
     ) -> None:
         self._provider = provider
         self._spool = spool
         self._operations = operations
+        self._feedback = feedback
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
@@ -66,6 +73,7 @@ class SpoolCollector(Collector):
             depth, health = self._spool.depth(), self._spool.health()
             vitals, found = self._operations.vitals(), self._operations.destinations()
             limits = self._operations.limits()
+            came_back = self._feedback.read()
         except StoreError:
             up.add_metric([], 0)
             yield up
@@ -79,6 +87,7 @@ class SpoolCollector(Collector):
         yield from _counts(depth)
         yield from destinations(found, self._clock.now_ms())
         yield from shaping(found, limits, self._provider)
+        yield from self._feedback.metrics(came_back)
         yield from _accepting(health.reasons)
         yield from _memory(health)
         yield from _server(vitals)

@@ -95,6 +95,10 @@ class MemoryReturns:
             found = list(reversed(self._kept.values()))[:limit]
         return [msgspec.structs.replace(each, content=b"") for each in found]
 
+    def kept_count(self) -> int:
+        """See the port."""
+        return len(self._kept)
+
     def kept_one(self, identifier: str) -> Returned | None:
         """See the port."""
         return self._kept.get(identifier)

@@ -75,6 +75,10 @@ class RedisReturns:
             return []
         return unpack_about(self._redis.command("HMGET", f"{PREFIX}kept:about", *reversed(ids)))
 
+    def kept_count(self) -> int:
+        """See the port."""
+        return int(self._redis.command("LLEN", f"{PREFIX}kept"))
+
     def kept_one(self, identifier: str) -> Returned | None:
         """See the port."""
         about, content = self._redis.commands(

@@ -100,6 +100,10 @@ class Returns(Protocol):
         """The last ones first, without their content."""
         ...
 
+    def kept_count(self) -> int:
+        """How many there are."""
+        ...
+
     def kept_one(self, identifier: str) -> Returned | None:
         """One, with its content."""
         ...

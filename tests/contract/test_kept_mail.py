@@ -35,11 +35,13 @@ def test_the_oldest_go(store: Store) -> None:
     for name in "abcdef":
         store.returns.keep(mail(name), 4)
     assert (ids(store), ids(store, 2), ids(store, 0)) == (["f", "e", "d", "c"], ["f", "e"], [])
+    assert store.returns.kept_count() == 4
     store.returns.keep(mail("g"), 2)  # The setting was lowered.
     assert ids(store) == ["g", "f"]
     assert store.returns.kept_one("a") is None
     store.returns.keep(mail("h"), 0)
     assert ids(store) == []
+    assert store.returns.kept_count() == 0
 
 
 def test_the_same_one_twice_is_one(store: Store) -> None:

@@ -18,6 +18,7 @@ from shared.feedback_settings import BounceSettings
 from shared.metrics.returns import ReturnMetrics
 from shared.settings import Settings
 from tests.support.stores import Store
+from workers.returns.match import Reason
 from workers.returns.reception import Outcome, Reception
 from workers.returns.recipients import Mailboxes, Refusal
 from workers.returns.report import Kind
@@ -85,7 +86,7 @@ def serving(
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    metrics = ReturnMetrics(get_args(Kind), get_args(Outcome), get_args(Refusal))
+    metrics = ReturnMetrics(*map(get_args, (Kind, Outcome, Refusal, Reason)))
     changed = msgspec.structs.replace(Limits(bounces.max_message_bytes), **limits)
 
     async def start() -> tuple[Server, int]:

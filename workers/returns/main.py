@@ -30,6 +30,7 @@ from shared.services import connect
 from shared.settings import Settings
 from shared.store.keys import Keys
 from shared.store.ports import Spool
+from workers.returns.match import Reason
 from workers.returns.reception import Outcome, Reception
 from workers.returns.recipients import Mailboxes, Refusal
 from workers.returns.report import Kind
@@ -115,7 +116,7 @@ class Role:
         """Raises `ConfigError`."""
         self._settings = settings
         self._services = connect(settings)
-        self.metrics = ReturnMetrics(get_args(Kind), get_args(Outcome), get_args(Refusal))
+        self.metrics = ReturnMetrics(*map(get_args, (Kind, Outcome, Refusal, Reason)))
         self._reception = self._received_by(settings)
         self.server: Server | None = None
         self.vitals = Vitals(self._services.spool, self._closed)

@@ -151,6 +151,7 @@ class Server:
     async def take(self, envelope: Envelope, message: bytes) -> None:
         """See `Door`."""
         loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             taken = await loop.run_in_executor(
                 self._threads, self.reception.take, envelope, message
@@ -159,7 +160,11 @@ class Server:
             self._metrics.store_errors += 1
             _log.warning("returned_mail_not_stored", reason=error)
             raise
+        self._metrics.seconds.observe(loop.time() - began)
+        self._metrics.bytes += len(message)
         self._metrics.mail[taken.kind, taken.outcome] += 1
+        if taken.reason is not None:
+            self._metrics.unmatched[taken.reason] += 1
         _log.info(
             "mail_returned",
             kind=taken.kind,

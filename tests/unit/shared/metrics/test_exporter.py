@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from shared.clock import ManualClock
 from shared.errors import StoreUnavailable
 from shared.exporter import registry
 from shared.hops import DestinationLimit
+from shared.metrics.feedback import TOP, Feedback
 from shared.model.status import Status
+from shared.model.suppression import Suppression
 from shared.services import Services
 from shared.shaping.file import shaping_from
 from shared.store.attempts import attempt_counter
 from shared.store.limits import Override
+from shared.store.outcomes import WHATS, Outcomes, What, outcome_counter
+from shared.store.returns import Returned
 from tests.support.stores import MemoryTestStore, settings, settlement
 from tests.support.system import samples_in
 
@@ -172,15 +179,126 @@ def test_what_is_used_of_the_limits_of_relays_and_routes_is_told(exporter: Expor
     assert samples["posthaste_overridden_limits"] == 2  # Not one for each site.
 
 
+@pytest.mark.parametrize("part", ["operations.destinations", "returns.outcomes"])
 def test_a_store_that_is_away_is_told_and_nothing_else(
-    exporter: Exporter, monkeypatch: pytest.MonkeyPatch
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def away(*_: Any) -> None:
         raise StoreUnavailable("x")
 
-    monkeypatch.setattr(exporter.services.operations, "destinations", away)
+    port, name = part.split(".")
+    monkeypatch.setattr(getattr(exporter.services, port), name, away)
     samples = exporter.samples()
     assert samples["posthaste_store_up"] == 0
     assert samples["posthaste_accepting"] == 0
     assert samples['posthaste_refusing{reason="store_unreachable"}'] == 1
-    assert not [name for name in samples if name.startswith("posthaste_recipients")]
+    told = ("posthaste_recipients", "posthaste_outcomes", "posthaste_suppressions")
+    assert not [name for name in samples if name.startswith(told)]
+
+
+def outcomes(samples: dict[str, float], name: str) -> dict[tuple[str, ...], float]:
+    """Samples of one metric by the values of their labels, as they stand."""
+    found = {}
+    for sample, value in samples.items():
+        metric, _, labels = sample.partition("{")
+        if metric == name:
+            found[tuple(part.split("=", 1)[1].strip('"}') for part in labels.split(","))] = value
+    return found
+
+
+def deliver(exporter: Exporter, application: str, what: What, site: str = "google") -> None:
+    """One recipient's outcome, as a worker counts it."""
+    store = exporter.store
+    store.accept(application=application)
+    (leg,) = store.claim().legs
+    counted = (outcome_counter(application, site, what),)
+    store.settle(settlement(leg, Status.DELIVERED, counted=counted))
+
+
+def test_outcomes_are_told_by_application_class_and_site(exporter: Exporter) -> None:
+    exporter.store.pump()
+    for _ in range(3):
+        deliver(exporter, "a|b", "delivered")
+    deliver(exporter, "shop", "bounced", "other")
+    samples = exporter.samples()
+    name = "posthaste_outcomes_total"  # Labels stand in the order of the alphabet.
+    told = outcomes(samples, name)
+    of_ab = {key: value for key, value in told.items() if key[0] == "a|b"}
+    assert of_ab == {
+        ("a|b", "transactional", what, "google"): 3 if what == "delivered" else 0 for what in WHATS
+    }
+    assert told["shop", "transactional", "bounced", "other"] == 1
+    assert len(told) == 2 * len(WHATS)  # Each is there with 0 before it is needed.
+    recent = {("a|b", "transactional", days, "delivered", "google"): 3 for days in ("2", "7")} | {
+        ("shop", "transactional", days, "bounced", "other"): 1 for days in ("2", "7")
+    }
+    assert outcomes(samples, "posthaste_recent_outcomes") == recent
+
+
+def test_few_applications_are_told_apart_and_keep_their_names() -> None:
+    found: Outcomes = {
+        (f"app{number:03}", "bulk", "google", "delivered"): 10 + number for number in range(TOP + 5)
+    }
+    found["", "bulk", "other", "delivered"] = 1000
+
+    class Fixed:
+        def outcomes(self, days: int) -> Outcomes:
+            return found if days != 7 else {}
+
+        def kept_count(self) -> int:
+            return 3
+
+    given: Any = Fixed()
+    memory = MemoryTestStore(settings(), ManualClock()).memory
+    feedback = Feedback(given, memory.suppressions, 0)
+    registry_of = CollectorRegistry(auto_describe=False)
+
+    class Told(Collector):
+        def collect(self) -> Iterator[Metric]:
+            return feedback.metrics(feedback.read())
+
+    registry_of.register(Told())
+
+    def named() -> set[str]:
+        samples = samples_in(generate_latest(registry_of).decode())
+        total = sum(outcomes(samples, "posthaste_outcomes_total").values())
+        assert total == sum(found.values())
+        return {key[0] for key in outcomes(samples, "posthaste_outcomes_total")}
+
+    first = named()
+    assert len(first) == TOP + 1
+    assert first >= {"other", "app005", f"app{TOP + 4:03}"}
+    assert not first & {"", "app004"}
+    found["app000", "bulk", "google", "delivered"] = 10_000  # It comes too late for a name.
+    assert named() == first
+
+
+def test_figures_over_days_are_asked_for_now_and_then() -> None:
+    asked: list[int] = []
+    now = [0.0]
+
+    class Counting:
+        def outcomes(self, days: int) -> Outcomes:
+            asked.append(days)
+            return {}
+
+        def kept_count(self) -> int:
+            return 0
+
+    given: Any = Counting()
+    memory = MemoryTestStore(settings(), ManualClock()).memory
+    feedback = Feedback(given, memory.suppressions, 2, lambda: now[0])
+    for at in (0.0, 14.0, 16.0):
+        now[0] = at
+        feedback.read()
+    assert asked == [2, 7, 0, 0, 2, 7, 0]
+
+
+def test_the_list_and_what_is_kept_are_counted(exporter: Exporter) -> None:
+    store = exporter.store
+    store.suppressions.add([Suppression("a@b.test", at_ms=1), Suppression("c@b.test", at_ms=1)])
+    store.returns.keep(Returned("one", 1, "no_token", "", "", "", 1), 10)
+    samples = exporter.samples()
+    assert samples["posthaste_suppressions"] == 2
+    assert samples["posthaste_kept_returns"] == 1
+    assert samples["posthaste_return_path_domains"] == 0
