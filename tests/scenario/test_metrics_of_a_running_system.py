@@ -14,8 +14,9 @@ from shared.supervisor.probes import http_ok
 from tests.support.system import QUICK, System, poll, running
 
 LABELS = {
-    "category", "class", "destination", "kind", "method", "name", "operation", "outcome",
-    "provider", "reason", "route", "rule", "stage", "status", "version", "window", "le",
+    "application", "category", "class", "days", "destination", "kind", "method", "name",
+    "operation", "outcome", "provider", "reason", "route", "rule", "site", "stage", "status",
+    "version", "window", "le",
 }  # fmt: skip
 """Labels with few values each: none is an address, a domain of recipients, an id or a text."""
 NO_UNITS = re.compile(r"_(ms|millis\w*|minutes|hours|us|kb|mb|percent|size|time)\Z")

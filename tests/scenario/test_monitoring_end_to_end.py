@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import coming_back
 from tests.support.certificates import Authority
 from tests.support.dns_server import DnsServer
 from tests.support.monitoring import (
@@ -61,11 +62,11 @@ def watched(directory: Path, dns: DnsServer) -> Iterator[Watched]:
     shaping.write_text("[relay.relay]\nper_day = 1000000\n")
     settings = (
         f"shaping_file = '{shaping}'\n"
-        "[bounces]\nsuppress = 'off'\n"  # The same address bounces and is delivered to.
         f"[dns]\nservers = ['127.0.0.1']\nport = {dns.port}\n"
         "[[route]]\nname = 'straight'\ndirect = true\nrecipient_domains = ['*.nowhere.test']\n"
         f"{QUICK}\n[[relay]]\nca_file = '{authority.ca_file}'\n"
         f"max_age_seconds = 5.0\nrate = 200\n[exporter]\ncertificates = ['{chain}']\n"
+        f"{coming_back.SETTINGS}suppress = 'off'\n"  # Addresses bounce and are delivered to.
     )
     server = SmtpServer(context=authority.server())
     server.answers["EHLO"] = "250-test.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME"
@@ -104,7 +105,10 @@ def send_of_all_kinds(system: System, stop: threading.Event) -> None:
         system.server.answers["RCPT"] = ["452 4.2.2 mailbox full", "550 5.1.1 no such user"]
         system.send(to="fickle@example.test")
         system.send(to="gone@example.test")
-        system.send(to=f"somebody@{next(names)}.nowhere.test")
+        number = next(names)
+        system.send(to=f"somebody@{number}.nowhere.test")
+        if not number % 10:
+            coming_back.everything_comes_back(system, number)
 
 
 @contextmanager
@@ -258,20 +262,25 @@ def test_what_follows_from_another_alert_is_not_sent(tmp_path: Path) -> None:
         ask(url, [raised("BouncesSurge", **{"class": "bulk"}),
                   raised("BounceRateHigh", **{"class": "bulk"}),
                   raised("BounceRateHigh", **{"class": "critical"})])  # fmt: skip
+        ask(url, [raised("ComplaintRateCritical", application="shop", site="yahoo"),
+                  raised("ComplaintRateHigh", application="shop", site="yahoo"),
+                  raised("ComplaintRateHigh", application="crm", site="yahoo")])  # fmt: skip
         ask(url, [raised("RelayInTrouble")])
 
         def sent() -> set[tuple[str, str]]:
             return {
                 (each["labels"]["alertname"],
-                 each["labels"].get("job", each["labels"].get("class", "")))
+                 next((each["labels"][name] for name in ("job", "class", "application")
+                       if name in each["labels"]), ""))
                 for body in list(hook.bodies) for each in body["alerts"]
             }  # fmt: skip
 
         wanted = {
             ("StoreDown", ""), ("WebDown", "posthaste-web"), ("TargetDown", "nginx"),
             ("BouncesSurge", "bulk"), ("BounceRateHigh", "critical"), ("RelayInTrouble", ""),
+            ("ComplaintRateCritical", "shop"), ("ComplaintRateHigh", "crm"),
         }  # fmt: skip
         poll(lambda: sent() >= wanted, 60)
         assert sent() == wanted
         held = [each for each in ask(url) if each["status"]["inhibitedBy"]]
-        assert len(held) == len(follows) + 2
+        assert len(held) == len(follows) + 3

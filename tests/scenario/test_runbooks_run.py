@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import coming_back
 from tests.support.monitoring import alertmanager, need, nginx, prometheus, webhook
 from tests.support.rules import RUNBOOKS, alerts, filled, metrics_in
 from tests.support.runbooks import Shell, blocks
@@ -36,7 +37,8 @@ def settings_with_a_limit(directory: Path) -> str:
     shaping = directory / "shaping.toml"
     shaping.write_text("[relay.relay]\nper_day = 1000000\n")
     quick = QUICK.replace("[0.3]", "[600]")
-    return f"shaping_file = '{shaping}'\n{quick}\n[exporter]\ncertificates = ['{__file__}']\n"
+    certificates = f"\n[exporter]\ncertificates = ['{__file__}']\n"
+    return f"shaping_file = '{shaping}'\n{quick}{certificates}{coming_back.SETTINGS}"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,9 @@ def place() -> Iterator[Place]:
     need("prometheus", "promtool", "redis-cli", "curl", "nginx", "prometheus-nginx-exporter")
     with (
         tempfile.TemporaryDirectory(prefix="ph-runbooks-") as directory,
-        running(settings=settings_with_a_limit(Path(directory))) as system,
+        running(
+            "--workers", "1", "--bounces", "0", settings=settings_with_a_limit(Path(directory))
+        ) as system,
         nginx(Path(directory), system.http) as (_, nginx_exporter),
         webhook() as hook,
         alertmanager(Path(directory), hook.url) as manager,
@@ -54,6 +58,7 @@ def place() -> Iterator[Place]:
             {
                 "posthaste-web": [system.operator.removeprefix("http://")],
                 "posthaste-worker": [each.removeprefix("http://") for each in system.workers],
+                "posthaste-bounces": [system.facts()["bounces_operator"].removeprefix("http://")],
                 "posthaste-exporter": [system.exporter.removeprefix("http://")],
                 "nginx": [nginx_exporter],
             },
@@ -61,6 +66,7 @@ def place() -> Iterator[Place]:
         ) as found,
     ):
         dead, held = troubles(system)
+        coming_back.everything_comes_back(system, 0)
         shell = Shell(system.home, system.redis_url, found.url, system.http)
         needed = set().union(
             *(metrics_in(filled(rule["expr"], "1m")) for rule in alerts().values())

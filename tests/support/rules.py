@@ -71,7 +71,7 @@ def queries() -> dict[str, str]:
 def filled(expression: str, interval: str) -> str:
     """A panel's query with everything chosen, and Grafana's interval."""
     text = expression.replace("$__rate_interval", interval)
-    text = re.sub(r"\$(class|destination)\b", ".*", text)
+    text = re.sub(r"\$(class|destination|application|site)\b", ".*", text)
     assert "$" not in text, f"a variable that nobody fills: {text}"
     return text
 

@@ -48,6 +48,7 @@ class Shell:
         environment = {
             "POSTHASTE_CONFIG": str(self.home / "posthaste.toml"),
             "POSTHASTE_STORE_REDIS_URL": self.redis_url,
+            "POSTHASTE_FEEDBACK_KEY_FILE": str(self.home / "feedback-key"),
             "PYTHON": sys.executable,
             "PROMETHEUS": self.prometheus,
             "SOCKET": self.redis_url.removeprefix("unix://"),
