@@ -18,7 +18,7 @@ from shared.settings import Settings
 _IN_CONTAINER = (
     "/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io",
 )  # fmt: skip
-FOR_CLIENTS = frozenset({"web.listen"})
+FOR_CLIENTS = frozenset({"web.listen", "bounces.listen"})
 """Listeners that are meant to be reached; all others are for operators."""
 
 

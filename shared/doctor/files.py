@@ -16,8 +16,11 @@ from shared.settings import Settings
 
 SECRET_FILES = (
     "key_file", "password_file", "token_file", "client_key", "dsn_file", "address_key_file",
-    "redis_password_file",
+    "redis_password_file", "previous_key_file",
 )  # fmt: skip
+
+_COMBINED = (("client_certificate", "client_key"), ("certificate_file", "key_file"))
+"""Where the key stands beside its certificate, unless it has a file of its own."""
 
 
 def named_files(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -33,15 +36,16 @@ def named_files(settings: Settings) -> Iterator[tuple[str, Path]]:
                 path = getattr(entry, name, "")
                 if path:
                     yield f"{place}.{name}", Path(path)
-            combined = getattr(entry, "client_certificate", "")
-            if combined and not getattr(entry, "client_key", ""):
-                yield f"{place}.client_certificate", Path(combined)
+            for certificate, key in _COMBINED:
+                combined = getattr(entry, certificate, "")
+                if combined and not getattr(entry, key, ""):
+                    yield f"{place}.{certificate}", Path(combined)
 
 
 def has_secrets_in_it(settings: Settings) -> bool:
     """Whether a secret stands in the settings themselves."""
     inline = [entry.password for entry in settings.relay]
-    inline += [settings.sentry.dsn, settings.log.address_key]
+    inline += [settings.sentry.dsn, settings.log.address_key, settings.feedback.key]
     urls = (settings.store.redis_url, *(entry.url for entry in settings.relay))
     return any(inline) or any("@" in url for url in urls)
 

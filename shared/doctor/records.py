@@ -108,6 +108,7 @@ async def check_spf(patient: Patient) -> list[Finding]:
         entry.return_path.rpartition("@")[2]
         for entry in settings.application.values() if entry.return_path
     }  # fmt: skip
+    domains |= {*settings.bounces.domains}
     if not domains:
         found = "no domain is known: neither a DKIM key nor a return path"
         return [Finding("spf.domains", "info", found)]

@@ -13,8 +13,10 @@ import msgspec
 from shared.doctor.configuration import check_settings
 from shared.doctor.direct import check_direct
 from shared.doctor.disk import check_disk
+from shared.doctor.feedback import check_feedback
 from shared.doctor.files import check_files
 from shared.doctor.finding import Finding
+from shared.doctor.links import check_links
 from shared.doctor.patient import Patient
 from shared.doctor.records import check_dkim, check_names, check_spf
 from shared.doctor.relays import check_egress, check_relays
@@ -41,6 +43,8 @@ CHECKS = (
     Check("dkim", check_dkim, outside=True),
     Check("egress", check_egress, outside=True),
     Check("direct", check_direct, outside=True),
+    Check("feedback", check_feedback),  # With --offline the key only.
+    Check("links", check_links, outside=True),
 )
 
 
