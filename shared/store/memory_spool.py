@@ -13,13 +13,14 @@ from shared.model.leg import Leg, LegState, counted, leg_id
 from shared.model.message import CLASSES, Head, UnknownFormat, pack_head, unpack_head
 from shared.model.status import OPEN, Status
 from shared.store.attempts import split_attempts
+from shared.store.events import Event
 from shared.store.figures import Depth, Health
 from shared.store.keys import ApiKey
 from shared.store.memory_lines import kept
 from shared.store.memory_state import State
 from shared.store.memory_suppressions import standing
 from shared.store.outcomes import OTHER, outcome_counter, outcome_field
-from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event, Stored, Submission
+from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Stored, Submission
 from shared.store.quotas import WINDOWS, Quota, Use, Window, window_around
 from shared.store.suppressions import AcceptedPayload, check_of
 from shared.store.unreadable import shown

@@ -20,6 +20,7 @@ from shared.model.status import OPEN, Status
 from shared.model.suppression import Suppression
 from shared.model.turns import hop_and_application, queue_at
 from shared.settings import Settings
+from shared.store.events import Event
 from shared.store.memory_early import EarlyNews
 from shared.store.memory_limits import Limits
 from shared.store.memory_outcomes import OutcomeCounts, application_of
@@ -27,7 +28,7 @@ from shared.store.memory_shares import Shares
 from shared.store.operations import Refusal
 from shared.store.outcomes import OTHER, outcome_counter, outcome_field
 from shared.store.pools import pause_of_pool
-from shared.store.ports import Accepted, Event, Idempotency, Pause
+from shared.store.ports import Accepted, Idempotency, Pause
 from shared.store.quotas import Window
 
 TICKET_MS = 5000

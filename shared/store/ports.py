@@ -20,6 +20,7 @@ from shared.model.leg import Attempt, Leg
 from shared.model.message import Head, Message, MessageClass
 from shared.model.status import Status
 from shared.model.suppression import Suppression
+from shared.store.events import Event
 from shared.store.figures import Depth, Health
 from shared.store.quotas import Quota, Use
 from shared.store.suppressions import Started, Starting
@@ -127,21 +128,6 @@ class Changed(msgspec.Struct, frozen=True):
 
     kind: ChangeKind
     stored: Stored | None = None
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One entry of the events stream."""
-
-    id: str
-    """The stream's id: milliseconds, a dash, a number."""
-    kind: str
-    """accepted, attempt, cancelled, rescheduled, expired, crashed, dead, late, rerouted,
-    moved, requeued, dropped; bounced, complained (news after the fact), unsubscribed, suppressed,
-    unsuppressed, imported (suppressions)."""
-    leg: bytes
-    """18 bytes of leg id; 16 bytes of message id for what concerns the whole message."""
-    payload: bytes
-    """msgpack; `attempt`: an `Attempt`; `bounced`, `complained`: a `CameBack`."""
 
 
 class Spool(Protocol):

@@ -20,9 +20,10 @@ from shared.model.message import UnknownFormat, pack_head, unpack_head
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value, info
+from shared.store.events import Event
 from shared.store.figures import Depth, Health
 from shared.store.health import depth_of, judged
-from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Event, Stored, Submission
+from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Stored, Submission
 from shared.store.quotas import WINDOWS, Use, Window
 from shared.store.redis_pauses import kept_of, pauses_of
 from shared.store.scripts import PREFIX, SCRIPTS
