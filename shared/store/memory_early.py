@@ -19,7 +19,7 @@ class EarlyNews:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._kept: dict[bytes, list[tuple[int, int, int, Attempt | None]]] = {}
+        self.kept: dict[bytes, list[tuple[int, int, int, Attempt | None]]] = {}
         """By leg: the hour, its fence, the place in its statuses, the attempt."""
 
     def bounce(self, leg: Leg, at: int) -> Leg:
@@ -27,21 +27,40 @@ class EarlyNews:
         wanted = (*leg.statuses[:at], Status.BOUNCED, *leg.statuses[at + 1 :])
         return self._state.restate(leg, wanted, HAD_ITS_COPY)
 
-    def keep(self, leg_id: bytes, leg: Leg, at: int, attempt: Attempt | None) -> None:
+    def keep(self, leg_id: bytes, fence: int, at: int, attempt: Attempt | None) -> None:
         """Keep news of a leg for an hour or two."""
         hour = self._state.now() // HOUR_MS
-        kept = self._kept.setdefault(leg_id, [])
+        kept = self.kept.setdefault(leg_id, [])
         kept[:] = [each for each in kept if each[0] >= hour - 1]
-        kept.append((hour, leg.fence, at, attempt))
+        kept.append((hour, fence, at, attempt))
 
-    def catch_up(self, leg_id: bytes, leg: Leg, *, forgotten: bool) -> Leg:
+    def _each(self, leg_id: bytes) -> list[tuple[int, int, Attempt | None]]:
+        """Fence, place and attempt."""
+        hour = self._state.now() // HOUR_MS
+        kept = self.kept.get(leg_id, ())
+        return [each[1:] for each in kept if each[0] in (hour - 1, hour)]
+
+    def is_kept(self, leg_id: bytes, leg: Leg, at: int) -> bool:
+        """Whether who has the leg now will hear of it when he settles it."""
+        return any((fence, place) == (leg.fence, at) for fence, place, _ in self._each(leg_id))
+
+    def pass_on(self, leg_id: bytes, leg: Leg, since: int) -> None:
+        """What came early about the copy of an older claim, whose word will count in the end."""
+        places = {at: fence for fence, at, _ in self._each(leg_id) if fence >= since}
+        for at, fence in places.items():
+            if fence < leg.fence:
+                self.keep(leg_id, leg.fence, at, None)
+
+    def catch_up(
+        self, leg_id: bytes, leg: Leg, *, forgotten: bool, since: int | None = None
+    ) -> Leg:
         """What came early for a leg whose statuses have just been told.
 
-        `forgotten`: its history was told, too, by who did not know.
+        `forgotten`: its history was told, too, by who did not know. `since`: the fence of who told,
+        where that was an older claim: what came after it began is about its copy.
         """
-        hour = self._state.now() // HOUR_MS
-        for at_hour, fence, at, attempt in self._kept.get(leg_id, ()):
-            if at_hour in (hour - 1, hour) and fence == leg.fence:
+        for fence, at, attempt in self._each(leg_id):
+            if fence >= (leg.fence if since is None else since):
                 leg = self.bounce(leg, at)
                 if forgotten and attempt is not None:
                     leg = self._state.remember(leg, attempt)

@@ -222,16 +222,15 @@ class MemoryQueue:
             counts.add(Status.BOUNCED)
         if given.verb is not Verb.SETTLE or not counts.intersection(given.statuses):
             return Settled.REFUSED
-        wanted = tuple(
-            new if new in counts else old
-            for old, new in zip(leg.statuses, given.statuses, strict=True)
-        )
+        pairs = zip(leg.statuses, given.statuses, strict=True)
+        wanted = tuple(new if new in counts else old for old, new in pairs)
         if leg.state in (LegState.LEASED, LegState.FINAL):
             self._evidence(given, leg, wanted)
             return Settled.REFUSED
         changed = state.restate(leg, wanted, OPEN | ASIDE)
         if changed.statuses == leg.statuses:
             return Settled.REFUSED
+        changed = state.early.catch_up(given.leg_id, changed, forgotten=False, since=given.fence)
         if not _KEEPS.get(leg.state, OPEN).intersection(changed.statuses):
             state.withdraw(given.leg_id, leg)
             changed = state.place(given.leg_id, changed)
@@ -252,6 +251,7 @@ class MemoryQueue:
         if leased and not OPEN.intersection(after):
             flags = leg.flags | LegFlag.LATE_DELIVERY
             self._state.legs[given.leg_id] = _replace(leg, flags=flags)
+            self._state.early.pass_on(given.leg_id, leg, given.fence)
         self._state.bump("late_refused")
         self._state.event("late", given.leg_id, given.event)
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.model.leg import Leg, LegState, leg_id
-from shared.model.status import Status
+from shared.model.status import OPEN, Status
 from shared.store.kept import bounded, pack_about
+from shared.store.memory_early import HAD_ITS_COPY
 from shared.store.memory_state import State
 from shared.store.memory_suppressions import is_listed, put
 from shared.store.news import WEEK_MS, digest_of, field_of
@@ -32,7 +33,7 @@ class MemoryReturns:
         state = self._state
         with state.lock:
             if self._was_told(news) and (news.kind != "unsubscribed" or self._listed(news)):
-                return Came.REPEATED
+                return self._again(news)
             self._told[state.now() // WEEK_MS, digest_of(news)] = None
             for entry in news.suppressions:
                 put(state, entry)
@@ -66,6 +67,22 @@ class MemoryReturns:
             number += 1
         return None
 
+    def _again(self, news: News) -> Came:
+        """The same report, or that of another copy of the same mail, which has come meanwhile."""
+        found = self._leg_of(news) if news.kind == "bounced" else None
+        if found is None:
+            return Came.REPEATED
+        identifier, leg, at = found
+        waits = leg.state is not LegState.FINAL and leg.statuses[at] in OPEN
+        waits = waits and not self._state.early.is_kept(identifier, leg, at)
+        if leg.statuses[at] not in HAD_ITS_COPY and not waits:
+            return Came.REPEATED
+        if not self._bounced(news, identifier, leg, at):
+            return Came.REPEATED
+        self._state.event(news.kind, identifier, news.event)
+        self._state.top_up()
+        return Came.CHANGED
+
     def _bounced(self, news: News, identifier: bytes, leg: Leg, at: int) -> bool:
         state = self._state
         after = state.early.bounce(leg, at)
@@ -73,7 +90,7 @@ class MemoryReturns:
         if news.attempt is not None:
             after = state.remember(after, news.attempt)
         if after.state is not LegState.FINAL:
-            state.early.keep(identifier, after, at, news.attempt)
+            state.early.keep(identifier, after.fence, at, news.attempt)
         if after.state is LegState.HELD and Status.UNCERTAIN not in after.statuses:
             after = state.place(identifier, state.withdraw(identifier, after))
         state.legs[identifier] = after

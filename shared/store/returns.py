@@ -54,7 +54,7 @@ class Came(Enum):
     NOTED = "noted"
     """Event, figures and suppressions only: no status was to change, or the record is gone."""
     REPEATED = "repeated"
-    """The same kind of news of the same copy came before: nothing was written."""
+    """The same kind of news of the same copy came before: no event, no figures."""
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -83,8 +83,10 @@ class Returns(Protocol):
 
         Of a message, or a leg of it, that is gone or cannot be read it is noted. A recipient who
         is queued or deferred stays so, because another copy is on its way to him (the suppression
-        stops that one); but when a claim holds his leg, and is settled with his mail delivered or
-        uncertain, he is bounced from then on. An unsubscription that was told before is not
+        stops that one); but when a claim that has begun by then tells that his mail is delivered
+        or uncertain, however late, he is bounced from then on. All copies have the same reference:
+        who has had another one since he was told of is bounced by a repeated report, with an event,
+        and without counting again. An unsubscription that was told before is not
         repeated when its suppression is gone: he has subscribed again meanwhile.
         """
         ...

@@ -230,6 +230,92 @@ def test_the_next_copy_is_another_one(store: Store) -> None:
     (claimed,) = store.claim().legs
     store.settle(settlement(claimed, Status.DELIVERED))
     assert store.statuses(identifier) == ["delivered"]
+    # Both copies have the same reference, so the report about the second looks like the first.
+    assert store.returns.news(news(identifier)) is Came.CHANGED
+    assert store.returns.news(news(identifier)) is Came.REPEATED
+    assert store.statuses(identifier) == ["bounced"]
+    assert notes(store, identifier) == ["", LATE_BOUNCE, "", LATE_BOUNCE]
+    assert store.ledger() == ["accepted", "attempt", "bounced", "attempt", "bounced"]
+    assert counted(store) == {"bounced_late": 1}
+    store.reconcile()
+
+
+def test_the_next_copy_may_bounce_before_it_is_settled_too(store: Store) -> None:
+    identifier, _ = delivered(store, Status.DEFERRED)
+    for _ in range(3):
+        store.returns.news(news(identifier))
+    assert notes(store, identifier) == ["", LATE_BOUNCE]  # However often it is told.
+    store.pump_for(62)
+    (claimed,) = store.claim().legs
+    for _ in range(3):
+        assert store.returns.news(news(identifier)) is Came.REPEATED
+    store.settle(settlement(claimed, Status.DELIVERED))
+    assert store.statuses(identifier) == ["bounced"]
+    assert notes(store, identifier) == ["", LATE_BOUNCE, "", LATE_BOUNCE]
+    assert counted(store) == {"bounced_late": 1}
+    store.reconcile()
+
+
+def test_a_bounce_counts_when_a_claim_that_was_overtaken_tells_of_the_copy(store: Store) -> None:
+    """A worker stood still after the 250; the mail was claimed again, and given back."""
+    identifier = store.accept()
+    (first,) = store.claim().legs
+    assert store.returns.news(news(identifier)) is Came.NOTED
+    store.pump_for(20)
+    (second,) = store.claim().legs
+    store.settle(release(second))
+    assert store.settle(settlement(first, Status.DELIVERED)) == [Settled.LATE]
+    assert store.statuses(identifier) == ["bounced"]
+    assert notes(store, identifier).count(LATE_BOUNCE) == 1
+    store.reconcile()
+
+
+def kept_early(store: Store) -> int:
+    """How much news is kept for those who do not know of it."""
+    if isinstance(store, MemoryTestStore):
+        return sum(map(len, store.memory.state.early.kept.values()))
+    assert isinstance(store, RedisTestStore)
+    count = 0
+    for key in store.client.keys("ph:early:*"):
+        packed: Any
+        for packed in store.client.hvals(key):
+            while packed:
+                packed = packed[10 + int.from_bytes(packed[6:10], "big") :]
+                count += 1
+    return count
+
+
+@pytest.mark.parametrize("end", ["released", "lease over"])
+def test_and_when_somebody_else_has_the_mail_then(store: Store, end: str) -> None:
+    identifier = store.accept()
+    (first,) = store.claim().legs
+    assert store.returns.news(news(identifier)) is Came.NOTED
+    store.pump_for(20)
+    (second,) = store.claim().legs
+    for _ in range(2):  # The second time nothing is kept once more.
+        assert store.settle(settlement(first, Status.DELIVERED)) == [Settled.REFUSED]
+    assert kept_early(store) == 2
+    if end == "released":
+        store.settle(release(second))
+    else:
+        store.pump_for(20)
+    assert store.statuses(identifier) == ["bounced"]
+    assert notes(store, identifier).count(LATE_BOUNCE) == 1
+    assert store.spool.depth().finished_messages == 1
+    store.reconcile()
+
+
+def test_what_came_of_an_older_copy_is_not_held_against_a_late_one(store: Store) -> None:
+    identifier = store.accept()
+    (first,) = store.claim().legs
+    assert store.returns.news(news(identifier)) is Came.NOTED
+    store.settle(release(first))
+    (second,) = store.claim().legs
+    store.pump_for(20)
+    (third,) = store.claim().legs
+    store.settle(release(third))
+    assert store.settle(settlement(second, Status.DELIVERED)) == [Settled.LATE]
+    assert store.statuses(identifier) == ["delivered"]
     store.reconcile()
 
 

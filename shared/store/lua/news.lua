@@ -1,13 +1,13 @@
 #!lua
--- news: what came back about one recipient's copy of one message: all of it, or nothing when it was
--- told before. Not allow-oom: whoever reports it comes again.
+-- news: what came back about one recipient's copy of one message: all of it, or when it was told before
+-- only that he has bounced once more, where he has had another copy meanwhile. Not allow-oom: whoever reports it comes again.
 -- KEYS[1] prefix. Reads and writes told:<week> HASH of what was told; leg:<b> held dead open body:<b>
 --   finished early:<hour> suppressed suppressed:<n> events counters outcomes[:<day>]
 -- ARGV[4] 'bounced', 'complained' or 'unsubscribed', [5] message id or '', [6] digest of what is told
 --   of whom, [7] ms for which it is remembered, [8] recipient's index or '', [9] packed attempt or '',
 --   [10] the event's payload, [11] field of `outcomes`, [12]... entries for the suppression list, as for
 --   `suppress`.
--- Returns 'c' the recipient is bounced now, 'n' noted, 'r' it was told before.
+-- Returns 'c' the recipient is bounced now, 'n' noted, 'r' it was told before, and changes nothing.
 
 -- include early
 -- include suppressions
@@ -54,24 +54,31 @@ local function leg_of(index)
   end
 end
 
-local function keep_early(id, l, at, attempt)
-  local key = P .. 'early:' .. this_hour
-  local packed = struct.pack('>I4HI4', l.fence, at, #attempt) .. attempt
-  call('HSET', key, id, (call('HGET', key, id) or '') .. packed)
-  call('PEXPIRE', key, 2 * HOUR_MS)
+-- Whether who has the leg now will hear of it when he settles it.
+local function is_kept(id, l, at)
+  local found = false
+  each_early(id, function(fence, place) found = found or (fence == l.fence and place == at) end)
+  return found
 end
 
 -- Of a leg that is held the last uncertain recipient may have bounced: it is decided about then.
 local function bounced(id, l, at, attempt)
   local changed = to_bounced(l, at)
   if attempt ~= '' then remember(l, attempt) end
-  if l.state ~= FINAL then keep_early(id, l, at, attempt) end
+  if l.state ~= FINAL then keep_early(id, l.fence, at, attempt) end
   if l.state == HELD and not string.find(l.statuses, 'u', 1, true) then
     withdraw(id, l)
     place(id, l, 0)
   end
   save_leg(id, l)
   return changed
+end
+
+-- The same report once more, or that of another copy of the same mail, which has come meanwhile.
+local function bounced_again(id, l, at, attempt)
+  local status = sub(l.statuses, at, at)
+  local waits = l.state ~= FINAL and string.find('qsf', status, 1, true) and not is_kept(id, l, at)
+  return (HAD_ITS_COPY[status] or waits) and bounced(id, l, at, attempt)
 end
 
 -- Whether all that it puts on the suppression list is there: who has been taken off it since may ask
@@ -85,17 +92,26 @@ local function is_listed()
   return true
 end
 
-if was_told() and (kind ~= 'unsubscribed' or is_listed()) then return 'r' end
+local function about()
+  if message ~= '' and ARGV[8] ~= '' then return leg_of(tonumber(ARGV[8])) end
+end
+
+if was_told() and (kind ~= 'unsubscribed' or is_listed()) then
+  local id, l, at = about()
+  if not id or kind ~= 'bounced' or not bounced_again(id, l, at, ARGV[9]) then
+    commit()
+    return 'r'
+  end
+  event(kind, id, ARGV[10])
+  commit()
+  return 'c'
+end
 remember_told()
 for i = 12, #ARGV, 3 do put_listed(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 write_listed()
-local whose, changed = message, false
-if message ~= '' and ARGV[8] ~= '' then
-  local id, l, at = leg_of(tonumber(ARGV[8]))
-  whose = id or message
-  if id and kind == 'bounced' then changed = bounced(id, l, at, ARGV[9]) end
-end
+local id, l, at = about()
+local changed = id and kind == 'bounced' and bounced(id, l, at, ARGV[9])
 score(sub(ARGV[11], 1, 1), sub(ARGV[11], 2), 1)
-event(kind, whose, ARGV[10])
+event(kind, id or message, ARGV[10])
 commit()
 return changed and 'c' or 'n'

@@ -3,7 +3,7 @@
 -- KEYS[1] prefix. Reads and writes leg:<b> leases:<c> deferred:<c> ready:<c>:<queue> ring:<c>
 --   waiting[:<c>:<hop>] wake:<c> held dead open body:<b> finished events counters inflight gcra
 --   used:<window>:<key> trouble recovering rate:<minute> refusals:<day> outcomes[:<day>]
---   tickets:<c> dramatiq:<class>[.msgs]; reads shaping pools suspended live early:<hour>
+--   early:<hour> tickets:<c> dramatiq:<class>[.msgs]; reads shaping pools suspended live
 -- ARGV[4]... for each: leg id, fence, 's' or 'r', statuses, attempts, history, event, wait ms,
 --   counters to raise, separated by spaces ('o|APPLICATION|SITE|WHAT': an outcome), letters: 'a' the
 --   next hop has answered MAIL, 'p' the leg stays with the pool's member that had it; what the hop has refused something with, or ''.
@@ -92,6 +92,15 @@ local function merged(statuses, given, letters)
   return table.concat(parts)
 end
 
+-- What came early about the copy of an older claim, whose word will count when the holder is done.
+local function pass_on(id, l, since)
+  local places = {}
+  each_early(id, function(fence, at) if fence >= since then places[at] = fence < l.fence end end)
+  for at, older in pairs(places) do
+    if older then keep_early(id, l.fence, at, '') end
+  end
+end
+
 -- An older claim reports a delivery, and somebody else holds the leg, or it is final.
 local function evidence(id, l, i)
   if l.state == LEASED and not has_open(l) then return end
@@ -101,6 +110,7 @@ local function evidence(id, l, i)
   if l.state == LEASED and not has_open({ statuses = after }) then
     l.flags = with(l.flags, LATE)
     save_leg(id, l)
+    pass_on(id, l, tonumber(ARGV[i + 1]))
   end
   bump('late_refused', 1)
   event('late', id, ARGV[i + 6])
@@ -125,6 +135,7 @@ local function overtaken(id, l, i, own)
   local before = l.statuses
   restate(l, merged(before, ARGV[i + 3], letters), ANY)
   if l.statuses == before then return 'r' end
+  catch_up(id, l, false, tonumber(ARGV[i + 1]))
   local aside = l.state == HELD and 'u' or l.state == DEAD and 'l' or '[qsf]'
   if not string.find(l.statuses, aside) then
     withdraw(id, l)

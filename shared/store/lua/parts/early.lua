@@ -14,18 +14,32 @@ local function to_bounced(l, at)
   return l.statuses ~= before
 end
 
--- What came early for a leg whose statuses have just been told. `forgotten`: its history was, too.
-local function catch_up(id, l, forgotten)
+-- What came early for a leg: for each fence, place and packed attempt.
+local function each_early(id, use)
   if not some_early then return end
   for hour = this_hour - 1, this_hour do
     local packed, i = call('HGET', P .. 'early:' .. hour, id) or '', 1
     while i <= #packed do
       local fence, at, length = struct.unpack('>I4HI4', packed, i)
       i = i + 10 + length
-      if fence == l.fence then
-        to_bounced(l, at)
-        if forgotten and length > 0 then remember(l, sub(packed, i - length, i - 1)) end
-      end
+      use(fence, at, sub(packed, i - length, i - 1))
     end
   end
+end
+
+local function keep_early(id, fence, at, attempt)
+  local key = P .. 'early:' .. this_hour
+  local packed = struct.pack('>I4HI4', fence, at, #attempt) .. attempt
+  call('HSET', key, id, (call('HGET', key, id) or '') .. packed)
+  call('PEXPIRE', key, 2 * HOUR_MS)
+end
+
+-- What came early for a leg whose statuses have just been told. `forgotten`: its history was, too.
+-- `since`: by whom, where that was an older claim: what came after it began is about its copy.
+local function catch_up(id, l, forgotten, since)
+  each_early(id, function(fence, at, attempt)
+    if fence < (since or l.fence) then return end
+    to_bounced(l, at)
+    if forgotten and attempt ~= '' then remember(l, attempt) end
+  end)
 end
