@@ -1,8 +1,9 @@
 """The accounts of a chaos run: what was accepted against what arrived. Pure.
 
 `judge` takes everything that was gathered and gives the summary line's numbers and a line for each
-violation. Messages are counted as accepted, delivered, dead, lost; copies, which are one for each
-recipient, as duplicates and in flight.
+violation. Messages are counted as accepted, delivered (each recipient has his copy, or is on the
+suppression list), dead, lost; copies, which are one for each recipient, as duplicates and in
+flight; recipients as bounced late, as suppressed, and as complaining.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from shared.model.message import MessageClass
 from shared.model.status import FINAL, Status
+from tests.chaos import came_back
+from tests.chaos.came_back import BOUNCED, DELIVERED, SUPPRESSED, Back, Ends, To
 from tests.chaos.copies import Copy, Flight, Pair
 
 SHOWN = 5
 """Examples in the line of a violation."""
 
 _FINAL_NAMES = frozenset(status.value for status in FINAL)
-DELIVERED, DEAD = Status.DELIVERED.value, Status.DEAD.value
+DEAD = Status.DEAD.value
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -27,8 +31,18 @@ class Sent(msgspec.Struct, frozen=True):
 
     id: str
     message_id: str
-    message_class: str
+    message_class: MessageClass
     recipients: tuple[str, ...]
+    list: str = ""
+    began: float = 0.0
+    """When it was sent for the first time."""
+    suppressed: frozenset[str] = frozenset()
+    """Recipients who were suppressed, by its receipt."""
+
+    @property
+    def to(self) -> To:
+        """What matters for who may get it."""
+        return To(self.message_class, self.list, self.began, self.suppressed)
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -70,6 +84,7 @@ class Books(msgspec.Struct, frozen=True):
     reconciliation: Mapping[str, float]
     """posthaste_reconciliation, by class."""
     oddities: Sequence[str] = ()
+    back: Back = Back()
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -81,6 +96,9 @@ class Summary(msgspec.Struct, frozen=True):
     lost: int
     duplicates: int
     in_flight_at_kills: int
+    late_bounced: int
+    complaints: int
+    suppressed: int
     seconds: float
 
     def line(self) -> str:
@@ -88,7 +106,9 @@ class Summary(msgspec.Struct, frozen=True):
         return (
             f"accepted={self.accepted} delivered={self.delivered} dead={self.dead}"
             f" lost={self.lost} duplicates={self.duplicates}"
-            f" in_flight_at_kills={self.in_flight_at_kills} seconds={self.seconds:.0f}"
+            f" in_flight_at_kills={self.in_flight_at_kills} late_bounced={self.late_bounced}"
+            f" complaints={self.complaints} suppressed={self.suppressed}"
+            f" seconds={self.seconds:.0f}"
         )
 
 
@@ -104,14 +124,17 @@ def judge(books: Books, seconds: float) -> Verdict:
     copies = Counter(copy.pair for copy in books.copies)
     lost = set(_lost(books, copies))
     dead = {pair for pair, status in _pairs(books, books.stored) if status == DEAD}
-    unfinished = {number for number, _ in lost | dead}
-    unfinished.update(
-        number for (number, _), status in _pairs(books, books.stored) if status != DELIVERED
-    )
     extra = {pair: count - 1 for pair, count in copies.items() if count > 1}
     # A copy that is unsettled at two kills was in flight once: it can be doubled only once.
     flights = {flight for kill in books.kills for flight in kill.in_flight}
     in_flight = Counter((number, recipient) for number, recipient, _ in flights)
+    to = {number: each.to for number, each in books.sent.items()}
+    ends = Ends(books.back, to, in_flight)
+    statuses = dict(_pairs(books, books.stored))
+    unfinished = {number for number, _ in lost | dead}
+    unfinished.update(
+        pair[0] for pair, status in statuses.items() if status not in ends.may(pair)
+    )  # fmt: skip
     summary = Summary(
         accepted=len(books.sent),
         delivered=len(books.sent) - len(unfinished),
@@ -119,16 +142,24 @@ def judge(books: Books, seconds: float) -> Verdict:
         lost=len({number for number, _ in lost}),
         duplicates=sum(extra.values()),
         in_flight_at_kills=in_flight.total(),
+        late_bounced=sum(status == BOUNCED for status in statuses.values()),
+        complaints=len(books.back.by_kind().get("complaint", ())),
+        suppressed=sum(status == SUPPRESSED for status in statuses.values()),
         seconds=seconds,
     )
     violations = (
         *_unanswered(books),
         *_told("lost", lost),
         *_told("dead", dead),
-        *_wrong_statuses(books),
+        *_wrong_statuses(books, ends),
         *_duplicates(extra, in_flight),
         *_strangers(books, copies),
         *_identity(books),
+        *(
+            line
+            for what, some in came_back.wrong(books.back, ends, to, statuses, copies, in_flight)
+            for line in _told(what, some)
+        ),
         *_totals(books),
         *_odd(books),
     )
@@ -170,22 +201,21 @@ def _unanswered(books: Books) -> Iterator[str]:
 
 
 def _lost(books: Books, copies: Counter[Pair]) -> Iterator[Pair]:
-    """Accepted recipients without a copy (unless they are dead), or without an end."""
+    """Accepted recipients without a copy (unless they never get one), or without an end."""
     for pair, status in _pairs(books, books.stored):
         ended = status in _FINAL_NAMES or status == DEAD
-        if not ended or (status == DELIVERED and not copies[pair]):
+        if not ended or (status in (DELIVERED, BOUNCED) and not copies[pair]):
             yield pair
 
 
-def _wrong_statuses(books: Books) -> Iterator[str]:
+def _wrong_statuses(books: Books, ends: Ends) -> Iterator[str]:
     """The receiver refuses nothing for good, so that no other end can be explained."""
-    ends = (DELIVERED, DEAD)
     yield from _told(
-        "ended otherwise than delivered",
+        "ended otherwise than can be explained",
         (
-            (pair, status)
+            (*pair, status, "may be", *sorted(ends.may(pair)))
             for pair, status in _pairs(books, books.stored)
-            if status in _FINAL_NAMES and status not in ends
+            if status in _FINAL_NAMES and status not in ends.may(pair)
         ),
     )
     shown = dict(_pairs(books, books.shown))
@@ -218,7 +248,7 @@ def _strangers(books: Books, copies: Counter[Pair]) -> Iterator[str]:
 def _identity(books: Books) -> Iterator[str]:
     """Every copy of a message is the same message."""
     seen: dict[int, Copy] = {}
-    ids, contents, wrong = set(), set(), set()
+    ids, contents, wrong, lists = set(), set(), set(), set()
     for copy in books.copies:
         first = seen.setdefault(copy.number, copy)
         if copy.message_id != first.message_id:
@@ -228,6 +258,9 @@ def _identity(books: Books) -> Iterator[str]:
         sent = books.sent.get(copy.number)
         if sent is not None and copy.message_id != sent.message_id:
             wrong.add(copy.number)
+        if sent is not None and copy.in_list != bool(sent.list):
+            lists.add(copy.number)
+    yield from _told("with an unsubscribe link, or without, contrary to its list", lists)
     yield from _told("Message-ID differs between copies", ids)
     yield from _told("Message-ID is not the one that the 202 told", wrong)
     yield from _told("content differs between copies", contents)

@@ -25,11 +25,13 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
     session: int
     """The number of the connection that it came by."""
     content: int
-    """A checksum of the message without its boundaries, which are random."""
+    """A checksum of the message without what is random or each copy's own."""
     nth: int = 1
     """The how manieth of this pair it is; 1 is the first."""
     door: str = ""
     """The receiver's door that it came by."""
+    in_list: bool = False
+    """Whether it had an unsubscribe link of ours."""
 
     @property
     def pair(self) -> Pair:

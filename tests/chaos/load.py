@@ -34,6 +34,8 @@ class Receipt(msgspec.Struct, frozen=True):
 
     id: str
     message_id: str
+    suppressed: frozenset[str]
+    """Recipients who were on the suppression list."""
 
 
 class Load:
@@ -49,6 +51,8 @@ class Load:
         self._stopping = False
         self._changed = threading.Condition()
         self.receipts: dict[int, Receipt] = {}
+        self.began: dict[int, float] = {}
+        """When a message was sent for the first time, monotonic."""
         self.oddities: list[str] = []
         self.repeats = 0
         """Requests sent again because nobody knew what had become of them."""
@@ -67,6 +71,10 @@ class Load:
         with self._changed:
             self._allowed = min(self.total, self._allowed + count)
             self._changed.notify_all()
+
+    def taken(self) -> int:
+        """How many numbers have been taken to be sent."""
+        return self._next
 
     def finish(self, seconds: float) -> None:
         """Let all go, and wait until every message has its 202, or for so long."""
@@ -103,6 +111,8 @@ class Load:
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while waiting and not self._stopping:
             mails = list(waiting.values())
+            for mail in mails:
+                self.began.setdefault(mail.number, time.monotonic())
             try:
                 answers = client.batch(mails) if batch else client.single(mails[0])
             except (OSError, ValueError):  # A connection that ended, a half answer.
@@ -125,7 +135,10 @@ class Load:
                 return False
             self.oddities.append(f"message {mail.number} was refused: {problem}")
             return True
-        receipt = Receipt(answer["id"], answer["message_id"])
+        suppressed = {
+            each["address"] for each in answer["recipients"] if each["status"] == "suppressed"
+        }
+        receipt = Receipt(answer["id"], answer["message_id"], frozenset(suppressed))
         known = self.receipts.setdefault(mail.number, receipt)
         if known != receipt:
             self.oddities.append(f"message {mail.number} was accepted as {known} and {receipt}")

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from shared.model.message import CLASSES, MessageClass
+from tests.chaos.fates import LIST
 from tests.chaos.places import SHARES
 
 HEADER = "X-Chaos-Number"
@@ -26,6 +27,8 @@ MOST_RECIPIENTS = _RECIPIENTS[-1]
 """And so legs: a message has one for each place that its recipients' mail goes to."""
 MIXED_SHARE = 0.3
 """Of the messages whose recipients each have a domain by chance; those of the others share one."""
+LIST_SHARE = 0.5
+"""Of the messages that may belong to a list: of class bulk, to one recipient."""
 _WORDS = ["".join(random.Random(n).choices("abcdefghijklmnopqrstuvwxyz", k=n % 9 + 2)) for n in
           range(2000)]  # fmt: skip
 
@@ -40,6 +43,8 @@ class Mail(msgspec.Struct, frozen=True):
     """Its idempotency key."""
     fields: dict[str, Any]
     """The request, without the key."""
+    list: str = ""
+    """The list that it belongs to."""
 
 
 def make(number: int, seed: int) -> Mail:
@@ -67,7 +72,12 @@ def make(number: int, seed: int) -> Mail:
         fields["attachments"] = [
             {"filename": f"{number}.bin", "content": content, "content_type": "application/x-order"}
         ]
-    return Mail(number, fields["class"], recipients, f"chaos-{seed}-{number}", fields)
+    if fields["class"] == "bulk" and count == 1 and chance.random() < LIST_SHARE:
+        fields["list"] = LIST
+    return Mail(
+        number, fields["class"], recipients, f"chaos-{seed}-{number}", fields,
+        fields.get("list", ""),
+    )  # fmt: skip
 
 
 def _split(recipients: tuple[str, ...]) -> dict[str, list[str]]:

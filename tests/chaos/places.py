@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tests.chaos.fates import BOUNCES_DOMAIN, LINKS
+
 LOOPBACK = "127.0.0.1"
 PLAIN = ("east", "west")
 """Relays: the first one takes what no route takes, and they change places."""
@@ -56,6 +58,12 @@ SETTINGS = """
 [worker]
 max_crashes = 20
 
+[bounces]
+domains = ["{bounces}"]
+
+[unsubscribe]
+url = "{links}"
+
 [retry]
 schedule_seconds = [0.5, 1, 2]
 
@@ -100,4 +108,7 @@ def settings(doors: Mapping[str, Door], dns_port: int, swapped: bool) -> str:
     """posthaste.toml, its first two relays in one order or the other."""
     plain = reversed(PLAIN) if swapped else PLAIN
     relays = [RELAY.format(name=name, port=doors[name].port) for name in (*plain, *RELAYS[2:])]
-    return SETTINGS.format(dns=dns_port, direct=doors["mx1"].port) + "".join(relays)
+    text = SETTINGS.format(
+        dns=dns_port, direct=doors["mx1"].port, bounces=BOUNCES_DOMAIN, links=LINKS
+    )
+    return text + "".join(relays)

@@ -19,20 +19,27 @@ from typing import Any
 
 import msgspec
 
+from tests.chaos.came_back import Told
 from tests.chaos.copies import Copy, End, Pair
 from tests.chaos.doors import Doors
+from tests.chaos.fates import REPORTED, fate
+from tests.chaos.letters import Letter
+from tests.chaos.post import Place, Post
+from tests.chaos.reports import report
 from tests.chaos.whims import Session, Whims
 
 
 class Records:
-    """Every copy, in order, with the session it came by; what else was noticed."""
+    """Every copy, in order, with the session it came by; what else was noticed; what comes back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seed: int) -> None:
         self.copies: list[tuple[Copy, Session]] = []
         self.sessions: list[Session] = []
         """By their numbers; ends are used again."""
         self.oddities: list[str] = []
         self.moods: Counter[str] = Counter()
+        self.post = Post(seed, self.oddities)
+        self._seed = seed
         self._seen: Counter[Pair] = Counter()
         self._file = path.open("wb")
 
@@ -41,12 +48,18 @@ class Records:
         self.sessions.append(session)
         return len(self.sessions) - 1
 
-    def accept(self, copy: Copy, session: Session) -> None:
-        """One more copy."""
+    def accept(self, copy: Copy, session: Session, letter: Letter) -> None:
+        """One more copy; and what comes of it afterwards."""
         self._seen[copy.pair] += 1
         copy = msgspec.structs.replace(copy, nth=self._seen[copy.pair])
         self.copies.append((copy, session))
         self._file.write(msgspec.json.encode(copy) + b"\n")
+        kind = fate(self._seed, copy.recipient, copy.in_list)
+        if kind == "unsubscribed":
+            self.post.click(copy.number, copy.recipient, letter.link)
+        elif kind in REPORTED:
+            back = report(kind, copy.recipient, letter.return_path, letter.header)
+            self.post.send(copy.number, kind, copy.recipient, back)
 
     def flush(self) -> None:
         """Put the file in order."""
@@ -103,6 +116,20 @@ class Control:
     async def _count(self) -> int:
         return len(self._records.copies)
 
+    async def _return(self, bounces: Place, web: Place) -> bool:
+        """Where what comes back is to be sent."""
+        post = self._records.post
+        post.bounces, post.web = bounces, web
+        return True
+
+    async def _returning(self) -> int:
+        """How much of what comes back is not taken yet."""
+        return self._records.post.open
+
+    async def _returned(self) -> list[Told]:
+        """What was taken."""
+        return self._records.post.told
+
     async def _calm(self) -> bool:
         """No more faults from now on."""
         self._whims.calm = True
@@ -138,7 +165,8 @@ class Control:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    records, whims = Records(arguments.copies), Whims(arguments.seed)
+    records = Records(arguments.copies, arguments.seed)
+    whims = Whims(arguments.seed)
     doors = Doors(lambda door: Session(records, whims, door))
     for name in doors.places:
         await doors.open(name)

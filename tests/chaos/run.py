@@ -10,18 +10,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tests.chaos import evidence
 from tests.chaos.accounts import Books, Kill, Sent, Verdict, duplicates_of, judge
+from tests.chaos.ask import Asker
+from tests.chaos.bounces_faults import BouncesFaults
+from tests.chaos.came_back import Back
 from tests.chaos.copies import Copy
 from tests.chaos.faults import Faults, Relays
 from tests.chaos.fleet import Fleet
+from tests.chaos.listing import Listing, on_the_list
 from tests.chaos.load import Load
 from tests.chaos.mail import Mail, make
 from tests.chaos.places import RECORDS, TTL_SECONDS, settings
-from tests.chaos.schedule import DELIVERY, INGEST, WORLD, Step, plan
+from tests.chaos.schedule import BOUNCES, DELIVERY, INGEST, WORLD, Step, plan
 from tests.chaos.store import Store, open_recipients
 from tests.chaos.store_faults import StoreFaults
 from tests.chaos.web_faults import WebFaults
@@ -36,6 +41,7 @@ WORKERS, WEB = 3, 2
 FLIGHT_SECONDS = 3.0
 """How long a fault waits at most for mail to be on its way."""
 INGEST_PAUSE_SECONDS = 3.0
+BOUNCES_PAUSE_SECONDS = 5.0
 WORLD_PAUSE_SECONDS = 1.5
 ALL_USED = 2000
 """With so many messages there is mail for every door, the pool's second included."""
@@ -90,6 +96,10 @@ class Run:
     def _judged(self) -> Verdict:
         up = self._up
         self._load = Load(up["http"], up["key"], self._messages, self._make, self._seed)
+        self._witness.send_back(_place(up["bounces"]), _place(up["http"]))
+        self._asker = Asker(up["http"], up["key"])
+        self._listing = Listing(self._asker, self._messages, self._make, self._seed)
+        self._listing.before()
         fleet = Fleet(up["home"], self._seed)
         self._faults = self._all_faults(fleet)
         try:
@@ -98,6 +108,7 @@ class Run:
             fleet.thaw()
         self._witness.calm()
         self._load.finish(SETTLE_SECONDS + self._messages / MESSAGES_A_SECOND)
+        self._listed.join(SETTLE_SECONDS)
         self._wait_settled()
         books = self._gather()
         self._tell(books)
@@ -115,6 +126,7 @@ class Run:
                 **WorkerFaults(fleet, witness, store).faults(),
                 **StoreFaults(fleet, witness, store).faults(),
                 **WebFaults(fleet).faults(),
+                **BouncesFaults(fleet).faults(),
                 **WorldFaults(witness, self._dns, self._over, self._seed).faults(),
                 **relays.faults(),
             },
@@ -124,14 +136,16 @@ class Run:
     # -- faults -----------------------------------------------------------------------------
 
     def _disturb(self) -> None:
-        """The load, with faults of delivery and, beside them, of web and of the world."""
+        """The load, with faults of delivery and, beside them, of the other roles and the world."""
         steps = plan(DELIVERY, self._messages, self._seed)
         quota = -(-self._messages // len(steps))
         self._load.start()
+        self._listed = self._listing.start(self._load.taken)
         beside = [
             threading.Thread(target=self._guarded, args=(what,))
             for what in (
                 lambda: self._disturb_beside(INGEST, INGEST_PAUSE_SECONDS),
+                lambda: self._disturb_beside(BOUNCES, BOUNCES_PAUSE_SECONDS),
                 lambda: self._disturb_beside(WORLD, WORLD_PAUSE_SECONDS),
             )
         ]
@@ -170,9 +184,10 @@ class Run:
 
     def _wait_settled(self) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS + self._messages / MESSAGES_A_SECOND
-        while left := open_recipients(self._store.depth()):
+        while left := open_recipients(self._store.depth()) + self._witness.sending_back():
             if time.monotonic() > deadline:
-                self._broken.append(f"not settled: {self._store.depth()} ({left})")
+                back = self._witness.sending_back()
+                self._broken.append(f"not settled: {self._store.depth()} ({left}, back {back})")
                 return
             time.sleep(0.1)
 
@@ -182,7 +197,8 @@ class Run:
         for number in sorted(receipts):
             mail, receipt = self._make(number), receipts[number]
             sent[number] = Sent(
-                receipt.id, receipt.message_id, mail.message_class, mail.recipients
+                receipt.id, receipt.message_id, mail.message_class, mail.recipients,
+                mail.list, self._load.began[number], receipt.suppressed,
             )  # fmt: skip
         in_metrics, reconciliation = evidence.metrics(up["exporter"])
         unused = self._witness.doors.keys() - self._witness.summary()["doors"].keys()
@@ -199,12 +215,17 @@ class Run:
             in_metrics=in_metrics,
             reconciliation=reconciliation,
             oddities=[
-                *self._broken, *self._load.oddities, *self._witness.summary()["oddities"],
+                *self._broken, *self._load.oddities, *self._listing.oddities,
+                *self._witness.summary()["oddities"],
             ],
+            back=Back(
+                self._witness.sent_back(), self._listing.listed, on_the_list(self._asker),
+                self._store.outcomes(),
+            ),
         )  # fmt: skip
 
     def _tell(self, books: Books) -> None:
-        """What was done, in two lines."""
+        """What was done, in a few lines."""
         done = Counter(f"{kill.target} {kill.action}" for kill in books.kills)
         faults = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
         self._say(f"faults: {len(books.kills)}: {faults}")
@@ -215,6 +236,14 @@ class Run:
             f"recipients {recipients}, copies {len(books.copies)}, faults of the receiver"
             f" {refused}, requests repeated {self._load.repeats}"
         )
+        told = Counter(each.kind for each in books.back.told)
+        tries = sum(each.tries for each in books.back.told)
+        suppressed = sum(len(each.suppressed) for each in books.sent.values())
+        self._say(
+            "sent back: " + ", ".join(f"{count} {kind}" for kind, count in sorted(told.items()))
+            + f", in {tries} tries; put on the list {len(books.back.listed)},"
+            f" on it in the end {len(books.back.on_list)}, suppressed when accepted {suppressed}"
+        )  # fmt: skip
         doors = self._witness.summary()["doors"]
         self._say("by door: " + ", ".join(f"{name} {doors[name]}" for name in sorted(doors)))
 
@@ -232,3 +261,9 @@ class Run:
                     detail=True,
                 )
         (FOLDER / "verdict.json").write_bytes(msgspec.json.encode(verdict))
+
+
+def _place(url: str) -> tuple[str, int]:
+    """The host and port of a URL."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 0

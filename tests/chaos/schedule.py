@@ -34,6 +34,8 @@ INGEST = (
     Step("web process", "stop"),
 )
 """Beside the others, at the same time: no copy may come of these."""
+BOUNCES = tuple(Step("bounces", action) for action in ("kill", "stop", "restart"))
+"""Beside the others too."""
 WORLD = (
     Step("pool's first", "refuse"),
     Step("pool's first", "421"),

@@ -6,6 +6,7 @@ Every question is asked until the store answers, for a bounded time: it may have
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from shared.model.status import OPEN, Status
 from shared.settings import Settings, StoreSettings
 from shared.store.figures import Depth
 from shared.store.ports import Stored
+from shared.store.redis_returns import RedisReturns
 from shared.store.redis_spool import RedisSpool
 from shared.store.scripts import PREFIX
 from tests.chaos.copies import Copy, Flight
@@ -36,11 +38,13 @@ class Store:
     def __init__(self, url: str) -> None:
         settings = Settings(store=StoreSettings(redis_url=url, timeout_seconds=2))
         self._spool = RedisSpool(settings, connections=4)
+        self._returns = RedisReturns(settings)
         self._redis = redis.Redis.from_url(url, socket_timeout=2)
 
     def close(self) -> None:
         """Close the connections."""
         self._spool.close()
+        self._returns.close()
         self._redis.close()
 
     def _ask(self, question: Callable[[], _Found]) -> _Found:
@@ -60,6 +64,13 @@ class Store:
     def depth(self) -> Depth:
         """The counts."""
         return self._ask(self._spool.depth)
+
+    def outcomes(self) -> dict[str, int]:
+        """Its figures of what became of recipients: what -> how many."""
+        found: Counter[str] = Counter()
+        for key, count in self._ask(lambda: self._returns.outcomes(0)).items():
+            found[key[3]] += count
+        return dict(found)
 
     def get(self, message_id: bytes) -> Stored | None:
         """A message."""

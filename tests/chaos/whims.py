@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
-import zlib
 from collections import Counter
 from typing import Protocol
 
 from tests.chaos.copies import Copy, End
-from tests.chaos.mail import HEADER, number_of
+from tests.chaos.letters import Letter, read
+from tests.chaos.mail import number_of
 
 STALL_SECONDS = (1.0, 8.0)
 PAUSE_SHARE = 0.5
@@ -35,9 +34,6 @@ MOODS = {
 
 _REFUSALS = {"later": b"451 4.3.0 not now\r\n", "closing": b"421 4.3.2 closing\r\n"}
 _EHLO = b"250-chaos\r\n250-PIPELINING\r\n250-SIZE 0\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
-_BOUNDARY = re.compile(rb"=_[0-9a-f]{32}")
-_NUMBER = re.compile(rb"^" + HEADER.encode() + rb": (\d+)\r$", re.MULTILINE)
-_MESSAGE_ID = re.compile(rb"^Message-ID: (\S+)\r$", re.MULTILINE)
 _END = b"\r\n.\r\n"
 
 
@@ -84,7 +80,7 @@ class Records(Protocol):
         """A connection is there; its number."""
         ...
 
-    def accept(self, copy: Copy, session: Session) -> None:
+    def accept(self, copy: Copy, session: Session, letter: Letter) -> None:
         """A copy is accepted."""
         ...
 
@@ -103,6 +99,7 @@ class Session(asyncio.Protocol):
         self._replies: list[bytes] = []
         self._in_data = self._waiting = self._mail = self._leaving = False
         self._recipients: list[str] = []
+        self._sender = ""
         self.end: End = (0, "", 0)
         self.number = self.received = 0
         self.closed = False
@@ -211,12 +208,13 @@ class Session(asyncio.Protocol):
         word = line[:4].upper()
         if word == b"MAIL":
             self._recipients = []
+            self._sender = _path_in(line)
             self._mail = self._answer("mail", b"250 2.1.0 Ok\r\n")
         elif word == b"RCPT":
             if not self._mail:
                 self._replies.append(b"503 5.5.1 MAIL first\r\n")
             elif self._answer("rcpt", b"250 2.1.5 Ok\r\n"):
-                self._recipients.append(line.partition(b"<")[2].partition(b">")[0].decode())
+                self._recipients.append(_path_in(line))
         elif word == b"DATA":
             if not self._recipients:
                 self._replies.append(b"503 5.5.1 no recipients\r\n")
@@ -252,19 +250,27 @@ class Session(asyncio.Protocol):
                 self._replies.append(b"250 2.0.0 Ok\r\n")
 
     def _accept(self, data: bytes, recipients: list[str]) -> None:
-        """Note a copy for each recipient."""
-        header = data[: data.find(b"\r\n\r\n") + 2]
-        number, message_id = _NUMBER.search(header), _MESSAGE_ID.search(header)
-        if number is None or message_id is None:
+        """Note a copy for each recipient: each has a transaction, and a return path, of his own."""
+        letter = read(data)
+        if letter is None:
             self._records.oddities.append(f"a message without its headers, for {recipients}")
             return
-        content = zlib.crc32(_BOUNDARY.sub(b"", data))
+        if len(recipients) != 1 or self._sender != letter.return_path:
+            self._records.oddities.append(
+                f"message {letter.number} to {recipients} from {self._sender or '<>'},"
+                f" its reference says {letter.return_path or 'nothing'}"
+            )
         now = self._accepted_at = time.monotonic()
         for recipient in recipients:
-            if number_of(recipient) != int(number[1]):
-                self._records.oddities.append(f"message {int(number[1])} went to {recipient}")
+            if number_of(recipient) != letter.number:
+                self._records.oddities.append(f"message {letter.number} went to {recipient}")
             copy = Copy(
-                int(number[1]), recipient, message_id[1].decode(), now, self.number, content,
-                door=self.door,
+                letter.number, recipient, letter.message_id, now, self.number, letter.content,
+                door=self.door, in_list=bool(letter.link),
             )  # fmt: skip
-            self._records.accept(copy, self)
+            self._records.accept(copy, self, letter)
+
+
+def _path_in(line: bytes) -> str:
+    """The address in a MAIL or RCPT command."""
+    return line.partition(b"<")[2].partition(b">")[0].decode()

@@ -15,13 +15,16 @@ from typing import IO, Any
 
 import msgspec
 
+from tests.chaos.came_back import Told
 from tests.chaos.copies import Copy, End
 from tests.chaos.places import Door
+from tests.chaos.post import Place
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 60.0
 
 _decode_copies = msgspec.json.Decoder(list[Copy]).decode
+_decode_told = msgspec.json.Decoder(list[Told]).decode
 _decode_doors = msgspec.json.Decoder(dict[str, Door]).decode
 
 
@@ -108,6 +111,18 @@ class Witness:
     def close(self, door: str) -> None:
         """421 for everybody at a door."""
         self._ask("close", door=door)
+
+    def send_back(self, bounces: Place, web: Place) -> None:
+        """Where bounces and complaints, and clicks on unsubscribe, are to be sent."""
+        self._ask("return", bounces=bounces, web=web)
+
+    def sending_back(self) -> int:
+        """How much of what is sent back is not taken yet."""
+        return int(self._ask("returning"))
+
+    def sent_back(self) -> list[Told]:
+        """What was taken."""
+        return _decode_told(self._ask("returned"))
 
     def calm(self) -> None:
         """No more faults from now on."""

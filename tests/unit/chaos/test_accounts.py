@@ -69,7 +69,8 @@ def test_everything_arrived_once() -> None:
     verdict = judge(books(ALL), 9.6)
     assert verdict.violations == ()
     assert verdict.summary.line() == (
-        "accepted=2 delivered=2 dead=0 lost=0 duplicates=0 in_flight_at_kills=0 seconds=10"
+        "accepted=2 delivered=2 dead=0 lost=0 duplicates=0 in_flight_at_kills=0"
+        " late_bounced=0 complaints=0 suppressed=0 seconds=10"
     )
 
 
@@ -100,9 +101,19 @@ def test_a_dead_letter() -> None:
 
 @pytest.mark.parametrize("status", ["bounced", "expired"])
 def test_another_end_cannot_be_explained(status: str) -> None:
-    verdict = judge(books(ALL[:2], status=status), 1)
-    assert "ended otherwise than delivered: 1" in only(verdict)
+    verdict = judge(books(ALL, status=status), 1)
+    assert "ended otherwise than can be explained: 1" in only(verdict)
     assert verdict.summary.delivered == 1
+
+
+def test_a_bounce_without_a_copy_is_lost() -> None:
+    verdict = judge(books(ALL[:2], status="bounced"), 1)
+    assert "lost: 1: (2, 'n2.r0@example.test')" in verdict.violations
+
+
+def test_an_unsubscribe_link_that_its_list_does_not_explain() -> None:
+    linked = msgspec.structs.replace(copy(2), in_list=True)
+    assert only(judge(books([*ALL[:2], linked]), 1)).startswith("with an unsubscribe link")
 
 
 def test_a_duplicate_of_what_was_in_flight_is_allowed() -> None:
