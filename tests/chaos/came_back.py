@@ -168,3 +168,15 @@ def _wrong_figures(back: Back, suppressed: int) -> Iterator[tuple[str, Collectio
             if back.outcomes.get(what, 0) != count
         },
     )
+
+
+def in_words(back: Back, at_accept: int, at_attempt: int) -> str:
+    """What was done of it, as a line."""
+    told = Counter(each.kind for each in back.told)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(told.items()))
+    tries = sum(each.tries for each in back.told)
+    return (
+        f"sent back: {kinds}, in {tries} tries; put on the list {len(back.listed)}, on it in the"
+        f" end {len(back.on_list)}; suppressed when accepted {at_accept}, at an attempt"
+        f" {at_attempt}"
+    )

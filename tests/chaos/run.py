@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from tests.chaos import evidence
 from tests.chaos.accounts import Books, Kill, Sent, Verdict, duplicates_of, judge
 from tests.chaos.ask import Asker
 from tests.chaos.bounces_faults import BouncesFaults
-from tests.chaos.came_back import Back
+from tests.chaos.came_back import SUPPRESSED, Back, in_words
 from tests.chaos.copies import Copy
 from tests.chaos.faults import Faults, Relays
 from tests.chaos.fleet import Fleet
@@ -204,12 +204,15 @@ class Run:
         unused = self._witness.doors.keys() - self._witness.summary()["doors"].keys()
         if unused and self._messages >= ALL_USED:
             self._broken.append(f"no mail came by {', '.join(sorted(unused))}")
+        stored = evidence.stored(self._store, sent)
+        if self._messages >= ALL_USED and not _suppressed(sent, stored)[1]:
+            self._broken.append("the list stood in nobody's way at an attempt")
         return Books(
             sent=sent,
             unanswered=[each for each in range(self._messages) if each not in receipts],
             copies=self._witness.copies(),
             kills=sorted(self._faults.ledger, key=lambda kill: kill.began),
-            stored=evidence.stored(self._store, sent),
+            stored=stored,
             shown=evidence.shown(up["http"], up["key"], sent),
             in_store=evidence.counts(self._store.depth()),
             in_metrics=in_metrics,
@@ -236,14 +239,7 @@ class Run:
             f"recipients {recipients}, copies {len(books.copies)}, faults of the receiver"
             f" {refused}, requests repeated {self._load.repeats}"
         )
-        told = Counter(each.kind for each in books.back.told)
-        tries = sum(each.tries for each in books.back.told)
-        suppressed = sum(len(each.suppressed) for each in books.sent.values())
-        self._say(
-            "sent back: " + ", ".join(f"{count} {kind}" for kind, count in sorted(told.items()))
-            + f", in {tries} tries; put on the list {len(books.back.listed)},"
-            f" on it in the end {len(books.back.on_list)}, suppressed when accepted {suppressed}"
-        )  # fmt: skip
+        self._say(in_words(books.back, *_suppressed(books.sent, books.stored)))
         doors = self._witness.summary()["doors"]
         self._say("by door: " + ", ".join(f"{name} {doors[name]}" for name in sorted(doors)))
 
@@ -261,6 +257,17 @@ class Run:
                     detail=True,
                 )
         (FOLDER / "verdict.json").write_bytes(msgspec.json.encode(verdict))
+
+
+def _suppressed(
+    sent: Mapping[int, Sent], stored: Mapping[int, Mapping[str, str]]
+) -> tuple[int, int]:
+    """How many recipients were suppressed when accepted, and how many at an attempt."""
+    all_of_them = sum(
+        status == SUPPRESSED for statuses in stored.values() for status in statuses.values()
+    )
+    accepted = sum(len(each.suppressed) for each in sent.values())
+    return accepted, all_of_them - accepted
 
 
 def _place(url: str) -> tuple[str, int]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shared.model.message import CLASSES, MessageClass
-from tests.chaos.came_back import Back, Ends, Listed, To, Told, wrong
+from tests.chaos.came_back import Back, Ends, Listed, To, Told, in_words, wrong
 from tests.chaos.copies import Pair
 from tests.chaos.fates import BOUNCES, LIST, Entry, Kind, entry, fate, stands_in_the_way
 
@@ -148,6 +148,13 @@ def test_which_entries_stand_in_the_way(message_class: MessageClass) -> None:
     assert not stands_in_the_way(news, message_class, "")
     spared = message_class == "critical"
     assert stands_in_the_way(ENTRIES["complaint"], message_class, "") is not spared
+
+
+def test_what_was_done_in_words() -> None:
+    assert in_words(told("dead"), 3, 1) == (
+        "sent back: 2 dead, in 3 tries; put on the list 0, on it in the end 1;"
+        " suppressed when accepted 3, at an attempt 1"
+    )
 
 
 def test_all_fates_come_and_stay() -> None:
