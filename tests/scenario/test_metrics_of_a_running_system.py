@@ -11,6 +11,7 @@ import time
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.supervisor.probes import http_ok
+from tests.support import coming_back
 from tests.support.system import QUICK, System, poll, running
 
 LABELS = {
@@ -87,6 +88,44 @@ def keeps_to_the_conventions(page: str) -> None:
         assert family.type != "gauge" or not family.name.endswith("_total")
         for sample in family.samples:
             assert sample.labels.keys() <= LABELS, sample
+
+
+def test_what_comes_back_is_counted_where_it_comes_and_in_the_store() -> None:
+    settings = f"{QUICK}{coming_back.SETTINGS}"
+    with running("--workers", "1", "--bounces", "0", settings=settings) as system:
+        coming_back.everything_comes_back(system, 0)
+        url = system.facts()["bounces_operator"]
+        role, store = system.samples(url), system.samples(system.exporter)
+        counted = tuple(
+            f"posthaste_returned_{each}" for each in ("mail", "unmatched", "recipients_refused")
+        )
+        told = {
+            name.removeprefix("posthaste_returned_"): value
+            for name, value in role.items()
+            if value and name.startswith(counted)
+        }
+        assert told == {
+            'mail_total{kind="dsn",outcome="changed"}': 1,
+            'mail_total{kind="complaint",outcome="noted"}': 1,
+            'mail_total{kind="other",outcome="kept"}': 1,
+            'unmatched_total{reason="postmaster"}': 1,
+            'recipients_refused_total{reason="bad_token"}': 1,
+        }
+        assert role["posthaste_returned_bytes_total"] > 1000
+        assert role["posthaste_returned_sessions_opened_total"] >= 4
+        assert role["posthaste_returned_seconds_count"] == 3
+        wanted = {"delivered": 3, "bounced_late": 1, "complained": 1, "unsubscribed": 1}
+        for what, count in wanted.items():
+            labels = f'application="default",class="bulk",outcome="{what}",site="other"'
+            assert store[f"posthaste_outcomes_total{{{labels}}}"] == count, what
+        labels = 'application="default",class="transactional",outcome="suppressed",site="other"'
+        assert store[f"posthaste_outcomes_total{{{labels}}}"] == 1
+        assert store["posthaste_suppressions"] == 3
+        assert store["posthaste_kept_returns"] == 1
+        assert store["posthaste_return_path_domains"] == 1
+        for page in (url, system.exporter):
+            keeps_to_the_conventions(system.page(page, "/metrics")[1])
+        system.reconcile()
 
 
 def test_a_limit_that_cuts_turns_short_is_counted() -> None:
