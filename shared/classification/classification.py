@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from shared.classification.doubt import is_doubtful
 from shared.classification.file import statuses
 from shared.classification.meaning import Meaning
 from shared.classification.settings import ReplySettings, StatusSettings
@@ -62,6 +63,7 @@ class Classification:
     def __init__(self, settings: Settings) -> None:
         """Entries are checked before, by `shared.classification.file`."""
         self._rules = tuple(_rule(entry) for entry in settings.classification.reply)
+        self._own = settings.classification.own
         self._statuses = {each.of: each for each in statuses()}
         self._of = lru_cache(maxsize=KEPT_MEANINGS)(self._find)
 
@@ -86,10 +88,18 @@ class Classification:
             found = _IN_TEXT.search(text)
             if found is not None and int(found[1][0]) == code // 100:
                 enhanced = found[1]
+        meaning = self._first(code, enhanced, text, provider)
+        meaning = meaning or self._by_code(code, enhanced, at_rcpt)
+        if meaning.suppresses and meaning.rule not in self._own and is_doubtful(enhanced, text):
+            return msgspec.structs.replace(meaning, suppresses=False)
+        return meaning
+
+    def _first(self, code: int, enhanced: str, text: str, provider: str) -> Meaning | None:
+        """By the first entry that matches."""
         for rule in self._rules:
             if rule.matches(code, enhanced, text, provider):
                 return _meaning(rule.entry, code, rule.entry.name)
-        return self._by_code(code, enhanced, at_rcpt)
+        return None
 
     def _by_code(self, code: int, enhanced: str, at_rcpt: bool) -> Meaning:
         """Of a reply whose text says nothing that is known."""
