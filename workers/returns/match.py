@@ -94,18 +94,24 @@ def _names(told: Told, address: str) -> bool:
 
 
 def _is_own(told: Told, address: str) -> bool:
-    """Whether it failed at the address itself, its domain or tag rewritten maybe.
+    """Whether it failed at the address itself, its tag taken away maybe, or its domain rewritten to
+    one above or below it.
 
-    An alias or a list has the same original recipient for each of its members.
+    An alias or a list has the same original recipient for each of its members, and many forward
+    mail to a mailbox of the same name elsewhere, which may be gone while theirs is not.
     """
     final = told.final_recipient
     if not final:
         return not told.original_recipient or _names(told, address)
-    return _mailbox(final) == _mailbox(address)
+    local, _, domain = canonical(final).rpartition("@")
+    own, _, home = canonical(address).rpartition("@")
+    return local in (own, own.partition("+")[0]) and _within(domain, home)
 
 
-def _mailbox(address: str) -> str:
-    return canonical(address).rpartition("@")[0].partition("+")[0]
+def _within(domain: str, other: str) -> bool:
+    """Whether they are one, or one is below the other."""
+    below, above = sorted((domain, other), key=len, reverse=True)
+    return below == above or ("." in above and below.endswith(f".{above}"))
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -218,13 +218,17 @@ def test_the_record_is_gone(house: House) -> None:
 @pytest.mark.parametrize(
     ("told", "changed", "suppressed"),
     [
-        # Rewritten within the site, or with a tag taken away: the mailbox itself.
-        (Told("R0+news@EXAMPLE.test", action="failed", status="5.1.1"), True, True),
-        (Told("r0@mail.internal.test", action="failed", status="5.1.1"), True, True),
+        # Rewritten within the site: the mailbox itself.
+        (Told("R0@EXAMPLE.test", action="failed", status="5.1.1"), True, True),
+        (Told("r0@mail.example.test", action="failed", status="5.1.1"), True, True),
         (Told("", "r0@example.test", action="failed", status="5.1.1"), True, True),
         (Told(action="failed", status="5.1.1"), True, True),
         # Forwarded, or a member of an alias: somebody else's address is dead.
         (Told("member@other.test", action="failed", status="5.1.1"), True, False),
+        (Told("r0@other.test", action="failed", status="5.1.1"), True, False),
+        (Told("r0@anexample.test", action="failed", status="5.1.1"), True, False),
+        (Told("r0@test", action="failed", status="5.1.1"), True, False),
+        (Told("r0+old@example.test", action="failed", status="5.1.1"), True, False),
         (
             Told("member@other.test", "r0@example.test", action="failed", status="5.1.1"),
             True,
@@ -249,6 +253,13 @@ def test_what_a_failure_says_decides(
     assert taken.outcome == ("changed" if changed else "ignored")
     assert house.statuses()[0] == ("bounced" if changed else "delivered")
     assert bool(house.suppressed()) == suppressed
+
+
+def test_a_tag_taken_away_is_the_same_mailbox(house: House) -> None:
+    mine = house.token("r0+news@example.test", identifier=house.id[:6] + bytes(10))
+    told = Told("r0@example.test", "r0+news@example.test", action="failed", status="5.1.1")
+    house.take(failed(told), mine)
+    assert [entry.address for entry in house.suppressed()] == ["r0+news@example.test"]
 
 
 @pytest.mark.parametrize(
