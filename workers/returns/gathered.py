@@ -62,9 +62,10 @@ class Gathered:
         if not len(fields):
             return
         self.returned = True
-        for value in filter(None, fields.all(REFERENCE)[:MOST_REFERENCES]):
-            if len(self._references) < MOST_REFERENCES:
-                self._references[value.split()[0][:200]] = None
+        for value in fields.all(REFERENCE)[:MOST_REFERENCES]:
+            words = value.split(maxsplit=1)  # None of white space alone, Unicode's included.
+            if words and len(self._references) < MOST_REFERENCES:
+                self._references[words[0][:200]] = None
         for value in _values(fields, _RETURN_PATH_FIELDS):
             self.return_path(value)
         for value in _values(fields, _RECIPIENT_FIELDS):

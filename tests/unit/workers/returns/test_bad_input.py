@@ -200,3 +200,11 @@ def test_a_charset_that_lies_hides_nothing(charset: str) -> None:
 @pytest.mark.parametrize("message", [b"", b"\n", b"\r", b"\0", b":", b"\n\n\n", b"From ", b"--\n"])
 def test_next_to_nothing_is_other(message: bytes) -> None:
     assert read(message).kind == "other"
+
+
+@pytest.mark.parametrize("blank", ["\x1c", "\u2003", "\u00a0 \u2028"])
+def test_a_reference_of_nothing_but_white_space_is_none(blank: str) -> None:
+    text = f"X-Posthaste-Reference: {blank}\nFrom: a@b.example\nSubject: x\n\nx\n"
+    part = b"Content-Type: message/rfc822\n\n" + text.encode()
+    found = read(STATUS + b"Final-Recipient: rfc822; a@b.example\nAction: failed\n\n--B\n" + part)
+    assert (found.kind, found.references, found.returned) == ("dsn", (), True)
