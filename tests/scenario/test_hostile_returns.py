@@ -313,6 +313,36 @@ def test_who_waits_longest_ends_for_a_new_one(
         assert busy.reply().startswith("250")
 
 
+def test_no_more_are_let_in_than_are_sent_away(
+    taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has to go goes for one, also when many come before he has gone."""
+    monkeypatch.setattr("workers.returns.server.LEAST_WAIT_SECONDS", 0.0)
+    bounces = BounceSettings(domains=(DOMAIN,), max_sessions=2)
+    with serving(taker, bounces, hurried=60.0) as running:
+        idle, begun = Client(running.port), Client(running.port)
+        assert idle.ask("NOOP").startswith("250")
+        for line in ("EHLO there.test", "MAIL FROM:<>"):
+            assert begun.ask(line).startswith("250")
+        server = running.server
+        until(lambda: all(each.waiting_since is not None for each in server._sessions))
+        assert running.call(lambda: [server._has_room() for _ in range(4)]) == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        assert (idle.reply()[:3], begun.reply()[:3]) == ("421", "421")
+
+
+def test_a_transaction_does_not_last_for_good(taker: Taker) -> None:
+    with serving(taker, whole=0.1, message=0.1) as running:
+        client = Client(running.port)
+        client.ask("EHLO there.test")
+        client.ask("MAIL FROM:<>")
+        until(lambda: client.ask("NOOP").startswith("421"))
+
+
 def test_what_cannot_be_stored_is_to_come_again(taker: Taker, running: Running) -> None:
     client = Client(running.port)
     taker.broken = True

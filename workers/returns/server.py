@@ -30,7 +30,7 @@ from workers.returns.wire import Room, Wire
 CROWDED = 0.8
 """Share of the places above which sessions must hurry."""
 LEAST_WAIT_SECONDS = 10.0
-"""A session that has waited for so long may end for another."""
+"""A session that has waited for so long may end for another, in a transaction too."""
 MOST_LARGE = 8
 """Messages of the largest size for which there is memory."""
 THREADS = 4
@@ -85,7 +85,8 @@ class Server:
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
-            session.send_away()
+            if not session.in_transaction:
+                session.send_away()
         if self._sessions:
             await asyncio.wait(self._sessions.values(), timeout=seconds)
         for task in list(self._sessions.values()):

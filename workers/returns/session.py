@@ -48,7 +48,7 @@ class Limits(msgspec.Struct, frozen=True):
     message: float = 600.0
     """From 354 to the final dot."""
     whole: float = 1800.0
-    """After that no new transaction begins."""
+    """After that no new transaction begins; one that lasts as long again as a message may, ends."""
 
 
 class Envelope(msgspec.Struct):
@@ -105,7 +105,7 @@ class Session:
         self._envelope: Envelope | None = None
         self._commands = self._messages = self._errors = 0
         self.waiting_since: float | None = None
-        """Since when it waits for a command outside of a transaction (the loop's clock)."""
+        """Since when it waits for a command (the loop's clock)."""
 
     async def run(self) -> None:
         """From the greeting to the end. Never raises."""
@@ -120,25 +120,31 @@ class Session:
         finally:
             self._wire.close()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether MAIL was taken, and no message yet."""
+        return self._envelope is not None
+
     def send_away(self) -> None:
-        """End it, where it waits for a command outside of a transaction."""
+        """End it, where it waits for a command; then it waits no longer."""
         if self.waiting_since is not None:
+            self.waiting_since = None
             self._wire.tell(_AGAIN.format(self._door.name))
             self._wire.end()
 
     async def _next(self) -> bool:
         """Answer one command; whether there may be another."""
         limits, door = self._limits, self._door
-        over = self._envelope is None and (
-            door.stopping
-            or self._messages >= limits.messages
-            or self._loop.time() - self._began > limits.whole
+        age = self._loop.time() - self._began
+        over = age > limits.whole + limits.message or (
+            self._envelope is None
+            and (door.stopping or self._messages >= limits.messages or age > limits.whole)
         )
         if over or self._commands >= limits.commands or self._errors >= limits.errors:
             await self._wire.say(_AGAIN.format(door.name))
             return False
         seconds = limits.hurried if door.crowded else limits.command
-        self.waiting_since = self._loop.time() if self._envelope is None else None
+        self.waiting_since = self._loop.time()
         try:
             line = await self._wire.line(limits.line_bytes, seconds)
         finally:
