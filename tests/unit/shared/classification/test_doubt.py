@@ -9,9 +9,10 @@ import pytest
 
 from shared.classification.classification import Classification
 from shared.classification.settings import ClassificationSettings, ReplySettings
+from shared.config import load
 from shared.settings import Settings
 
-SHIPPED = Classification(Settings())
+SHIPPED = Classification(load(None, {}))
 
 OF_THE_SENDER = """
 550 - No such user (in reply to MAIL FROM command)
