@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -162,6 +163,38 @@ def test_a_reload_changes_what_copies_have(here: Place) -> None:
         assert domains == {"news.shop.test"}
         assert here.system.pids("worker") == pids
         assert "settings_wait_for_restart" not in log(here.system)
+    finally:
+        here.reload(FEEDBACK + BOUNCES)
+
+
+def test_no_copy_has_anything_of_another_ones_whatever_is_reloaded_meanwhile(
+    here: Place, tmp_path: Path
+) -> None:
+    """Copies share what was rendered; keys change while they go, in both workers."""
+    files = [tmp_path / "one", tmp_path / "two"]
+    for path, letter in zip(files, "mk", strict=True):
+        path.write_text(letter * 32)
+    names = [f"r{number}@example.test" for number in range(100)]
+    try:
+        identifiers = []
+        for new, old in (files, files[::-1]):
+            sent = [{"to": names[:40], "cc": names[40:80], "bcc": names[80:]} for _ in range(2)]
+            identifiers += [here.system.send(**fields) for fields in sent]
+            here.reload(f'[feedback]\nkey_file = "{new}"\nprevious_key_file = "{old}"\n{BOUNCES}')
+        for identifier in identifiers:
+            here.system.wait_status(identifier, "delivered", 60)
+        tokens = Tokens([b"m" * 32, SECRET.encode()])
+        for identifier in identifiers:
+            copies = here.mail(identifier)
+            assert sorted(each.recipients for each in copies) == sorted([name] for name in names)
+            for captured in copies:
+                found = {each.decode() for each in re.findall(rb"[a-z2-7]{61}", captured.data)}
+                (token,) = found | {token_in(captured.mail_from.partition("@")[0])}
+                read = tokens.read(token or "")
+                assert read is not None
+                assert read.message_id.hex() == identifier.removeprefix("msg_")
+                assert tokens.is_for(read, captured.recipients[0])
+                assert verifies(captured.data, ed25519_key()) == [True]
     finally:
         here.reload(FEEDBACK + BOUNCES)
 
