@@ -231,6 +231,18 @@ def test_memory_is_shared_and_comes_back(taker: Taker) -> None:
         assert clients[0].reply().startswith("250")
 
 
+def test_larger_messages_after_a_reload_have_room(taker: Taker) -> None:
+    bounces = msgspec.structs.replace(SETTINGS.bounces, max_message_bytes=1000)
+    with serving(taker, bounces) as running:
+        larger = msgspec.structs.replace(bounces, max_message_bytes=20_000)
+        running.call(lambda: running.server.apply(larger, running.server.reception))
+        client = Client(running.port)
+        client.envelope("postmaster")
+        client.send(b"z" * 15_000 + b"\r\n.\r\n")
+        assert client.reply().startswith("250")
+        until(lambda: running.call(lambda: running.server.room._left) == 160_000)
+
+
 def test_an_endless_line_ends_the_session(taker: Taker, running: Running) -> None:
     client = Client(running.port)
     client.send(b"EHLO " + b"x" * 3000)

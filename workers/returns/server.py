@@ -76,6 +76,8 @@ class Server:
     def apply(self, settings: BounceSettings, reception: Reception) -> None:
         """Take changed settings, but for addresses. Raises `ConfigError`, and changes nothing."""
         self.certificate = Certificate(settings)
+        more = settings.max_message_bytes - self._settings.max_message_bytes
+        self.room.widen(MOST_LARGE * more)
         self._settings, self.reception = settings, reception
         self.limits = msgspec.structs.replace(self.limits, message_bytes=settings.max_message_bytes)
 

@@ -54,6 +54,10 @@ class Room:
         self._left -= count
         return True
 
+    def widen(self, more: int) -> None:
+        """So many more, or fewer, from now on."""
+        self._left += more
+
     def give_back(self, count: int) -> None:
         """They are held no longer."""
         self._left += count
