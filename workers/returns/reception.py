@@ -168,12 +168,18 @@ class Reception:
             if application is None:
                 return None, ()
             return Copy(reference, application, site, None, address), _private(address)
-        head = stored.head
-        for index, each in enumerate(head.recipients):
-            if tokens.is_for(reference, each.email):
-                copy = Copy(reference, head.application, site, index, each.email)
-                return copy, _private(each.email, each.name, head.sender.email, head.subject)
-        return Copy(reference, head.application, site), ()  # Not so, unless heads are changed.
+        head, named = stored.head, {text for each in report.recipients for text in each.addresses}
+        found = [
+            (each.email not in named, index)
+            for index, each in enumerate(head.recipients)
+            if tokens.is_for(reference, each.email)
+        ]
+        if not found:  # Not so, unless heads are changed.
+            return Copy(reference, head.application, site), ()
+        _, index = min(found)  # `Bob@` and `bob@` are two recipients with one mark.
+        each = head.recipients[index]
+        copy = Copy(reference, head.application, site, index, each.email)
+        return copy, _private(each.email, each.name, head.sender.email, head.subject)
 
     # -- kept --------------------------------------------------------------------------------
 

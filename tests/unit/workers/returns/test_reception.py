@@ -12,7 +12,7 @@ from shared.feedback.tokens import Tokens, return_path
 from shared.model.returned import CameBack
 from shared.model.status import Status
 from shared.model.suppression import Suppression
-from shared.store.ports import Settlement, Verb
+from shared.store.ports import Settlement, Stored, Verb
 from shared.store.returns import Came, News
 from tests.support.returns import DOMAIN, SETTINGS, TOKENS, reception
 from tests.support.stores import MemoryTestStore, settings
@@ -193,6 +193,27 @@ def test_where_it_came_to_goes_before_what_it_returns(house: House) -> None:
     report = failed(references=(house.token("r1@example.test"),))
     house.take(report, house.token())
     assert house.statuses() == ["bounced", "delivered"]
+
+
+def test_two_recipients_who_differ_in_case_alone_bounce_each_by_himself(house: House) -> None:
+    """They have the same mark; the report has the address as it was written to."""
+    inner = house.store.spool.get
+
+    def stored(identifier: bytes) -> Stored | None:
+        found = inner(identifier)
+        assert found is not None
+        first = found.head.recipients[0]
+        twins = (first, msgspec.structs.replace(first, email="R0@example.test"))
+        head = msgspec.structs.replace(found.head, recipients=twins)
+        return msgspec.structs.replace(found, head=head)
+
+    house.reception = reception(house.store, stored=stored)
+    upper = msgspec.structs.replace(GONE, final_recipient="R0@example.test")
+    assert house.take(failed(upper), house.token()).outcome == "changed"
+    assert house.statuses() == ["delivered", "bounced"]
+    assert house.take(failed(), house.token()).outcome == "changed"
+    assert house.statuses() == ["bounced", "bounced"]
+    assert house.take(failed(), house.token()).outcome == "repeated"
 
 
 def test_the_record_is_gone(house: House) -> None:
