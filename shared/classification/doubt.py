@@ -14,7 +14,9 @@ _OF_THE_SENDER = r"""
     | \bfrom:?\ (?:(?:header|e-?mail)\ )?address | \b(?:sending|reply|replied)\ from\b
     | \b(?:helo|ehlo)\b | \bcall-?\ ?(?:back|out|ahead)\b | \bverification\b | \bunverified\b
     | \byour\ (?:(?:e-?mail|mail|ip)\ )?(?:address|account|domain|host|server|ip|network)\b
-    | \bfrom\ (?:you|this|these|outside|external|unknown|non-?)\b | \bexternal\b
+    | \byour\ mailbox\b | \byou\ are\b(?!\ (?:trying|attempting|sending)) | \bblocked\b
+    | \b(?:permitted|allowed|authori[sz]ed)\b | \bexternal\b
+    | \bfrom\ (?:you|this|these|outside|external|unknown|non-?)\b
     | absender | exp[ée]diteur | \bremitente | \bmittente | 发件人
     """
 _OF_OTHER_THINGS = r"""
@@ -26,18 +28,25 @@ _OF_OTHER_THINGS = r"""
     | \b(?:message|delivery|queue|queued|session|certificate|connection|alias|time|mail\ for)\b
       .{0,60}\b(?:expired|closed)\b | queue\.expired
     | \b(?:ldap|database|lookup|look-?up)\b.{0,30}\b(?:errors?|fail\w*|problems?|unavailable)\b
-    | \bin\ cache\b | \bin\ time\b | \bconfiguration\b
+    | \b(?:backend|back-end|directory|server|service|system|database)\ (?:is\ )?
+      (?:currently\ )?(?:unavailable|unreachable|down|not\ (?:reachable|available))\b
+    | \bshut(?:ting)?\ down\b | \bpayment\b | \brate\b | (?<!null.)\bMX\b(?![.-]) | \bin\ cache\b
+    | \bin\ time\b | \bconfiguration\b
     """
 _FOR_A_WHILE = r"""
     \btemporar | \blater\b | \bretry | \b(?:right|for)\ now\b | \btoday\b
     | \b(?:this|the|that)\ (?:time|moment)\b
-    | \bin\ progress\b | \bmaintenance\b | \bmigrat | \bbeing\ moved\b | \bcurrently\b
+    | \byet\b | \buntil\b | \bpending\b | \bprovisioning\b | \brecovery\b | \breactivat | \brenew
+    | \bgrace\b | \bon\ (?:hold|vacation)\b | \bin\ progress\b | \bmaintenance\b | \bmigrat
+    | \bbeing\ moved\b | \bcurrently\b
     """
 _WORDS = re.compile(
     "|".join((_OF_THE_SENDER, _OF_OTHER_THINGS, _FOR_A_WHILE)), re.IGNORECASE | re.VERBOSE
 )
+_HOST = re.compile(r"[\w.-]{1,255} ?[\[(][0-9a-f:.]{3,45}[\])]", re.IGNORECASE)
+"""Who has said it, as a relay tells: `host mx.example.com[192.0.2.1] said:`."""
 
 
 def is_doubtful(enhanced: str, text: str) -> bool:
     """Whether a reply, its text without addresses, is not to suppress anybody."""
-    return enhanced.startswith("4") or _WORDS.search(text) is not None
+    return enhanced.startswith("4") or _WORDS.search(_HOST.sub(" ", text)) is not None

@@ -30,6 +30,9 @@ OF_THE_SENDER = """
 550 5.2.1 This user no longer accepts messages from your domain
 550 - This account no longer accepts mail from outside the organization
 550 - user disabled receiving of newsletters
+550 - recipient does not exist or has blocked you
+550 5.7.1 Unknown user or you are not in the permitted list
+550 - your mailbox does not exist here
 550 - Empf\u00e4nger unbekannt: Absender ist gesperrt
 """.strip().splitlines()
 OF_OTHER_THINGS = """
@@ -49,6 +52,10 @@ OF_OTHER_THINGS = """
 550 - Recipient refused, connection closed
 554 - session of this user has expired
 550 - LDAP: user unknown, lookup error
+550 5.1.1 Backend unavailable, user unknown
+550 5.1.1 User unknown; rejecting (rate controlled)
+554 5.3.0 Mailbox closed: server is shutting down
+550 5.2.0 account inactive until payment is received
 550 - user account is disabled because over limit of messages
 """.strip().splitlines()
 FOR_A_WHILE = """
@@ -61,6 +68,9 @@ FOR_A_WHILE = """
 550 - account is closed for maintenance
 550 - mailbox closed for today
 550 4.1.1 User unknown
+550 - mailbox does not exist yet, provisioning
+550 5.1.1 Address book sync pending: recipient not found
+550 - Mailbox expired, grace period
 """.strip().splitlines()
 
 
@@ -69,6 +79,30 @@ def test_what_is_in_doubt_suppresses_nobody(row: str) -> None:
     code, enhanced, text = row.split(" ", 2)
     meaning = SHIPPED.of(int(code), enhanced.strip("-"), text, at_rcpt=True)
     assert (meaning.outcome, meaning.suppresses) == ("bounce", False)
+
+
+NO_DOUBT = (
+    (
+        "host mx.bulk.example[192.0.2.1] said: 550 5.1.1 <x@y.example>: Recipient address rejected:"
+        " User unknown in local recipient table (in reply to RCPT TO command)"
+    ),
+    (
+        "SMTP error from remote mail server after RCPT TO:<x@y.example>: host external.y.example"
+        " [2001:db8::1]: 550 5.1.1 User unknown"
+    ),
+    "Remote Server at mx.y.example (192.0.2.1) returned '550 5.1.10 Recipient not found'",
+    (
+        "The email account that you tried to reach does not exist. Please try double-checking the"
+        " recipient's email address for typos or unnecessary spaces."
+    ),
+    "Recipient address has null MX",
+    "sorry, no mailbox here by that name",
+)
+
+
+@pytest.mark.parametrize("text", NO_DOUBT)
+def test_who_says_it_and_how_to_write_it_is_no_doubt(text: str) -> None:
+    assert SHIPPED.of(550, "5.1.1", text, at_rcpt=True).suppresses
 
 
 def test_the_words_of_the_installation_are_its_own() -> None:
