@@ -15,6 +15,8 @@ from web.validation.policy import Policy
 from web.validation.report import Report, escape, line
 
 MAX_LIST = 64
+MAX_LIST_OCTETS = 255
+"""In UTF-8: what the suppression list keeps. With more, nobody could leave the list."""
 MAX_LINK = 556
 """Octets of application, list and address: with more, the header with the link would be over a
 line's 998 (RFC 5322 section 2.1.1), where `unsubscribe.url` has the 200 that it may have."""
@@ -62,8 +64,9 @@ def _name(value: object, application: str, recipients: Sequence[Recipient], repo
         return ""
     name = unicodedata.normalize("NFC", found)
     longest = max((len(each.email.encode()) for each in recipients), default=0)
-    if not 1 <= len(name) <= MAX_LIST:
-        report.add("/list", "bad_length", f"A list's name has 1 to {MAX_LIST} characters.")
+    if not (1 <= len(name) <= MAX_LIST and len(name.encode()) <= MAX_LIST_OCTETS):
+        detail = f"A list's name has 1 to {MAX_LIST} characters, of {MAX_LIST_OCTETS} octets."
+        report.add("/list", "bad_length", detail)
     elif not name.isprintable() or name != name.strip():
         detail = "A list's name is printable, without spaces at its ends."
         report.add("/list", "bad_list_name", detail)

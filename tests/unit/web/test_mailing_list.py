@@ -59,6 +59,7 @@ def test_a_name_is_the_same_however_its_accents_are_written() -> None:
     ("name", "code"),
     [
         ("", "bad_length"), ("n" * 65, "bad_length"), ("n" * 257, "too_long"),
+        ("\U0001f600" * 64, "bad_length"),
         (" news", "bad_list_name"),
         ("news ", "bad_list_name"), (" ", "bad_list_name"), ("ne\u00a0ws", "bad_list_name"),
         ("ne\u200bws", "bad_list_name"), ("\u202enews", "bad_list_name"),
