@@ -15,6 +15,7 @@ from http import HTTPStatus
 import msgspec
 import structlog
 from flask import Flask, Response, g
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from shared import report
@@ -167,6 +168,11 @@ def _from_http(error: HTTPException) -> Response:
     return response
 
 
+def _from_chunks(_: Exception) -> Response:
+    """A body whose chunks are none (RFC 9112 section 7.1), found while it is read."""
+    return _respond(Problem(400, "bad_chunks", "The body is not in the chunks that it says."))
+
+
 def _from_store(error: StoreError) -> Response:
     """The accepting of mail is told by `not_accepted`; this is every other request."""
     _log.warning("store_refused", reason=error)
@@ -190,4 +196,5 @@ def register(app: Flask) -> None:
     app.register_error_handler(Problem, _respond)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(StoreError, _from_store)
+    app.register_error_handler(ParseException, _from_chunks)
     app.register_error_handler(Exception, _unexpected)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gunicorn.http.errors import InvalidChunkSize
 from structlog.testing import capture_logs
 
 from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
@@ -295,3 +296,32 @@ def test_neither_log_nor_metrics_have_the_token(news: Api) -> None:
     samples = samples_in(news.operator.get("/metrics").get_data(as_text=True))
     name = 'posthaste_http_requests_total{method="POST",route="/u/<path:token>",status="200"}'
     assert samples[name] == 1
+
+
+def test_chunks_that_are_none_are_the_clients_fault(news: Api) -> None:
+    class Chunks(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            raise InvalidChunkSize(b"ZZ")
+
+    with capture_logs() as logs:
+        answer = news.client.post(
+            link(),
+            environ_overrides={
+                "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True,
+                "wsgi.input": Chunks(),
+            },
+        )  # fmt: skip
+    assert (answer.status_code, answer.json["code"]) == (400, "bad_chunks")
+    assert {each["log_level"] for each in logs} == {"info"}
+    assert listed(news) == []
+
+
+def test_a_list_of_the_longest_name_can_be_left(news: Api) -> None:
+    name = "\U0001f600" * 63
+    sent = news.send({**message(), "class": "bulk", "list": name})
+    assert sent.status_code == 202
+    assert click(news, link(name=name)).status_code == 200
+    assert [each.list for each in listed(news)] == [name]
