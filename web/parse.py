@@ -42,6 +42,8 @@ def read_body(request: Request, max_bytes: int) -> bytes:
     if encoding not in ("identity", "gzip"):
         raise Problem(415, "unsupported_encoding", "Content-Encoding must be gzip or absent.")
     body = request.get_data(cache=False)  # Bounded by Flask's MAX_CONTENT_LENGTH.
+    if len(body) < (request.content_length or 0):  # Half a file is a file, of other addresses.
+        raise _bad("incomplete_body", "The body is shorter than its Content-Length.")
     if encoding == "identity":
         return body
     inflater = zlib.decompressobj(wbits=31)

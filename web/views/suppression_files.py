@@ -21,7 +21,7 @@ from web.views.context import Context
 from web.views.suppressions import asking, key_of
 
 MOST_LISTED = 1000
-"""Bad things of rows that an answer lists; it counts all."""
+"""Bad things of rows that an answer tells; of all other bad rows it has the lines."""
 
 MOST_LINES = 200_000
 """Of one request: about 10 s of the store and of a thread here; a load balancer waits for 40."""
@@ -36,6 +36,25 @@ def blueprint(context: Context) -> Blueprint:
     routes.post("/v1/suppressions/import")(views.take)
     routes.get("/v1/suppressions/export")(views.give)
     return routes
+
+
+class _Bad(msgspec.Struct):
+    """What an answer tells of bad rows."""
+
+    errors: list[BadRow] = []
+    more_errors: int = 0
+    more_bad_rows: list[int] = []
+    """Lines of those that none of `errors` is about."""
+
+    def add(self, row: BadRow) -> None:
+        """One more bad thing, of the same row as the one before or of a later one."""
+        if len(self.errors) < MOST_LISTED:
+            self.errors.append(row)
+            return
+        self.more_errors += 1
+        last = self.more_bad_rows[-1] if self.more_bad_rows else self.errors[-1].row
+        if row.row != last:
+            self.more_bad_rows.append(row.row)
 
 
 class _Views:
@@ -58,20 +77,11 @@ class _Views:
             wanted.list or "",
             *(flag in wanted.flags for flag in flags),
         )
-        listed: list[BadRow] = []
-        more = 0
-
-        def bad(row: BadRow) -> None:
-            nonlocal more
-            if len(listed) < MOST_LISTED:
-                listed.append(row)
-            else:
-                more += 1
-
-        run = Import(self._list, options, bad)
+        bad = _Bad()
+        run = Import(self._list, options, bad.add)
         with changing():
             told = run.run(lambda: _pieces(body))
-        return _answer(told, options, listed, more)
+        return _answer(told, options, bad)
 
     def _body(self) -> bytes:
         """The file. Raises a `Problem`."""
@@ -117,7 +127,7 @@ def _told(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
         raise
 
 
-def _answer(told: Imported, options: Options, listed: list[BadRow], more: int) -> Response:
+def _answer(told: Imported, options: Options, bad: _Bad) -> Response:
     """What came of an import."""
     if told.refused:
         text = "The file cannot be read. " + " ".join(each.detail for each in told.refused)
@@ -131,8 +141,7 @@ def _answer(told: Imported, options: Options, listed: list[BadRow], more: int) -
         "unchanged": told.unchanged,
         "expired": told.expired,
         "bad_rows": told.bad_rows,
-        "errors": [msgspec.structs.asdict(each) for each in listed],
-        "more_errors": more,
+        **msgspec.to_builtins(bad),
     }
     if options.dry_run:
         return answer({**body, "would_import": told.good, "dry_run": True})

@@ -34,6 +34,7 @@ def test_good_rows_go_in_and_bad_ones_are_named(api: Api) -> None:
     errors = told.pop("errors")
     assert told == {
         "rows": 4, "imported": 1, "unchanged": 1, "expired": 0, "bad_rows": 2, "more_errors": 0,
+        "more_bad_rows": [],
     }  # fmt: skip
     assert [(each["row"], each["column"], each["code"]) for each in errors] == [
         (3, "Email", "bad_address"), (4, "Reason", "bad_value"),
@@ -68,11 +69,31 @@ def test_strict_and_dry_runs_change_nothing(api: Api) -> None:
     assert take(api, "email\nbob@example.com\n", "?strict=true").json["imported"] == 1
 
 
-def test_bad_rows_are_all_counted_and_the_first_are_listed(api: Api) -> None:
-    text = "email,reason\n" + "bob,nonsense\n" * 1500 + "ann@example.com,\n"
+@pytest.mark.parametrize("strict", ["false", "true"])
+def test_of_bad_rows_the_first_are_told_and_all_are_named(api: Api, strict: str) -> None:
+    text = "email,reason\n" + "bob,nonsense\njim@example.com,\n" * 1500 + "bob,\n"
+    answer = take(api, "\n" + text, f"?strict={strict}")
+    assert (answer.json["bad_rows"], answer.json["imported"]) == (1501, int(strict == "false"))
+    assert (len(answer.json["errors"]), answer.json["more_errors"]) == (1000, 2001)
+    told = [each["row"] for each in answer.json["errors"]]
+    assert told == [line for line in range(3, 1003, 2) for _ in range(2)]
+    assert answer.json["more_bad_rows"] == [*range(1003, 3003, 2), 3003]
+
+
+def test_a_row_that_is_told_in_part_is_named_once(api: Api) -> None:
+    text = "email,reason\n" + "bob,\n" * 999 + "bob,nonsense\n" * 2
     answer = take(api, text)
-    assert (answer.json["bad_rows"], answer.json["imported"]) == (1500, 1)
-    assert (len(answer.json["errors"]), answer.json["more_errors"]) == (1000, 2000)
+    assert (answer.json["errors"][-1]["row"], answer.json["more_errors"]) == (1001, 3)
+    assert answer.json["more_bad_rows"] == [1002]
+
+
+@pytest.mark.parametrize("missing", [1, 100])
+def test_a_file_that_is_cut_off_on_its_way_is_not_imported(api: Api, missing: int) -> None:
+    text = b"email\nann@example.com\nbob@example.co"  # m
+    environ = {"CONTENT_LENGTH": str(len(text) + missing), "wsgi.input_terminated": True}
+    answer = take(api, text, environ_overrides=environ)
+    assert (answer.status_code, answer.json["code"]) == (400, "incomplete_body")
+    assert api.store.suppressions.count() == 0
 
 
 @pytest.mark.parametrize(
