@@ -59,7 +59,10 @@ class _Root(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """See click."""
         with _output():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except click.FileError as error:  # click ends it with 1: nothing was found.
+                raise ConfigError(f"{error.ui_filename}: {error.message}") from error
 
 
 @contextmanager

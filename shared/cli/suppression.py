@@ -37,7 +37,7 @@ from shared.times import duration_seconds, shown
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _LOOK = "posthaste suppression show"
-_FLAGS = {"address": "ADDRESS", "expires_at": "--expires"}
+_FLAGS = {"expires_at": "--expires"}
 
 
 @click.group()
@@ -238,9 +238,10 @@ def _as_it_is(there: Suppressions, entry: Suppression) -> Suppression:
 def _entry(fields: dict[str, Any], asking: Asking) -> Suppression:
     entry, wrong = entry_of(fields, asking)
     if entry is None:
+        flags = {"address": printable(fields["address"]), **_FLAGS}
         raise ConfigError(
             "\n".join(
-                f"{_FLAGS.get(each.field, f'--{each.field}')}: {each.detail}" for each in wrong
+                f"{flags.get(each.field, f'--{each.field}')}: {each.detail}" for each in wrong
             )
         )
     return entry

@@ -213,7 +213,7 @@ def test_what_the_command_does_and_refuses(operator: Operator, tmp_path: Path) -
     [
         (("add", "bob@a.test"), "--application NAME, or --all"),
         (("add", "bob@a.test", "--application", "x", "--all"), "--application NAME, or --all"),
-        (("add", "bob", "--all"), "ADDRESS: No valid address"),
+        (("add", "ann@a.test", "bob", "--all"), "bob: No valid address"),
         (("add", "bob@a.test", "--all", "--expires", "soon"), "--expires: A time"),
         (("add", "bob@a.test", "--all", "--expires", "2020-01-01T00:00:00Z"), "Must lie ahead"),
         (("add", "bob@a.test", "--all", "--detail", "of bob@a.test"), "--detail: Must not hold"),
@@ -227,6 +227,7 @@ def test_what_the_command_does_and_refuses(operator: Operator, tmp_path: Path) -
         (("import", __file__, "--all", "--application", "x"), "not both"),
         (("import", __file__, "--application", ""), "--application: The name"),
         (("export", "--all", "--application", "x"), "not both"),
+        (("export", "-o", "/nowhere/list.csv"), "/nowhere/list.csv: No such file"),
     ],
 )
 def test_a_wrong_call_says_what_to_do(
