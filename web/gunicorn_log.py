@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any
 
+import structlog
 from gunicorn.glogging import Logger
 
 
@@ -24,6 +25,7 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types.
         """A request that is not HTTP is told by the kind of its fault, not by its bytes."""
         if str(msg).startswith("Invalid request"):
             kind = type(sys.exception()).__name__
+            structlog.contextvars.clear_contextvars()  # Of the thread's request before.
             self.error_log.warning("request_refused", extra={"kind": kind})
             return
         super().warning(msg, *args, **kwargs)

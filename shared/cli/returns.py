@@ -77,6 +77,7 @@ def list_(limit: int, as_json: bool, home: Path | None) -> None:
         head = ("ID", "SINCE", "REASON", "FROM", "TO", "BYTES", "SUBJECT")
         table(head, [[row[name] or "<>" for name in names] for row in rows])
     if not rows:
+        click.echo("nothing is kept", err=True)
         raise SystemExit(NOT_FOUND)
 
 

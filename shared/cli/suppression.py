@@ -197,6 +197,7 @@ def list_entries(
                 break
     _print(entries, cursor or None, as_json)
     if not entries:
+        click.echo("there are no such entries", err=True)
         raise SystemExit(NOT_FOUND)
 
 

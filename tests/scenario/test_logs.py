@@ -176,6 +176,8 @@ def test_nothing_hostile_gets_into_the_logs() -> None:
         assert not any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") for each in
                        text.replace("\n", ""))  # fmt: skip
         assert not [line for line in told if line["event"] == "forged"]
+        refused = [line for line in told if line["event"] == "request_refused"]
+        assert not [line for line in refused if {"request_id", "application"} & set(line)]
         assert all(len(line.encode()) <= 4000 for line in text.splitlines())
         replies = [line["reply"] for line in told if line["event"] == "attempt"]
         assert any("[2J" in reply and "\\u202e" in reply for reply in replies), "not lost"

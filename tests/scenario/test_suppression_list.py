@@ -206,6 +206,8 @@ def test_what_the_command_does_and_refuses(operator: Operator, tmp_path: Path) -
     both = operator.json("suppression", "remove", "ann@a.test", "bob@a.test", "--all")["data"]
     assert [each["removed"] for each in both] == [False, True]
     assert operator.run("suppression", "show", "bob@a.test").exit_code == 1
+    none = operator.run("suppression", "list")
+    assert (none.exit_code, none.stdout, none.stderr) == (1, "", "there are no such entries\n")
 
 
 @pytest.mark.parametrize(
