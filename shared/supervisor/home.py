@@ -23,8 +23,8 @@ _KEY_FILE = "POSTHASTE_FEEDBACK_KEY_FILE"
 _LOG_BYTES = 10 * 1024 * 1024
 
 _TOML = """\
-# Settings of this installation; README lists them all. Restart after a change; for [[relay]],
-# [[route]], [direct], [[dkim]], [application.NAME] and shaping.toml `posthaste reload` does.
+# Settings of this installation; README lists them all, and which of them `posthaste reload` takes.
+# Others wait for a restart.
 #
 # [retry]
 # schedule_seconds = [60, 300, 900, 1800, 3600, 3600, 3600, 7200]
