@@ -136,6 +136,13 @@ def test_its_own_answers_are_problems(
     assert (found["status"], found["code"]) == (status, code)
 
 
+def test_the_body_of_a_click_is_small(installed: Installation) -> None:
+    head = b"POST /u/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n"
+    found = problem(raw(installed.front, head))
+    assert found["code"] == "too_large"
+    assert "1024" in found["detail"]
+
+
 def test_plain_http_on_the_port_for_tls(installed: Installation) -> None:
     found = problem(raw(installed.front, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", tls=False))
     assert found["code"] == "bad_request"
