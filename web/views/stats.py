@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from shared.stats_report import DEFAULT_DAYS, MOST_DAYS, stats
 from web.answers import answer
 from web.errors import Problem, invalid
-from web.validation.report import Report, line
+from web.validation.report import Report, escape, line
 from web.views.context import Context
 
 
@@ -23,6 +23,9 @@ def blueprint(context: Context) -> Blueprint:
         key = context.authenticator.key(request)
         found = Report()
         found.only(request.args, ("days", "application"))
+        for field, values in request.args.lists():
+            if len(values) > 1:
+                found.add(f"/{escape(field)}", "bad_value", "Give it once.")
         days = _days(request.args.get("days"), found)
         name = request.args.get("application")
         if name is not None:
