@@ -88,7 +88,7 @@ def _settings(home: Path | None) -> tuple[Settings, Path | None]:
     }
     if facts.get("relay"):
         overrides["POSTHASTE_RELAY_URL"] = facts["relay"]
-    return load(place.settings, overrides=overrides), place.settings
+    return place.load(overrides), place.settings
 
 
 def _print(findings: Sequence[Finding], quiet: bool) -> None:

@@ -27,6 +27,7 @@ from shared.outgoing_settings import (
     RouteSettings,
 )
 from shared.settings import ApplicationSettings, SentrySettings, Settings, StoreSettings
+from shared.supervisor.home import Home
 from tests.support.certificates import Authority
 from tests.support.dkim_keys import ed25519_key, rsa_key
 from tests.support.dns_server import DnsServer, txt
@@ -541,6 +542,16 @@ def test_the_command_answers_by_its_exit_code(
     unreadable = command(tmp_path, POSTHASTE_STORE_TIMEOUT="1")
     assert unreadable.returncode == 2
     assert "unknown setting" in unreadable.stderr
+
+
+def test_the_key_that_an_installation_has_made_counts(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    home.settings.write_text('[unsubscribe]\nurl = "https://mail.shop.test"\n')
+    done = command(tmp_path, "--home", "home", "--offline", "--only", "feedback", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {each["id"]: each["severity"] for each in json.loads(done.stdout)["findings"]}
+    assert found["feedback.key"] == "ok"
 
 
 def test_a_running_installation_is_examined_as_it_runs(tmp_path: Path) -> None:
