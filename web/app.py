@@ -31,6 +31,7 @@ from web.views import (
     health,
     limits,
     messages,
+    openapi,
     quota,
     stats,
     suppression_files,
@@ -77,6 +78,7 @@ def create_app(settings: Settings, services: Services, context: Context | None =
     app.register_blueprint(stats.blueprint(context))
     app.register_blueprint(health.blueprint(context))
     app.register_blueprint(unsubscribe.blueprint(context))
+    app.register_blueprint(openapi.blueprint(context))
     return app
 
 
@@ -131,7 +133,7 @@ def _begin() -> None:
 
 def _end(meter: Meter, response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     ended = access.ended(response)
     access.tell(ended)

@@ -1,4 +1,4 @@
-"""The ingest API on the in-memory store, without a network."""
+"""The ingest API on the in-memory store, without a network; its answers are as it is described."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shared.services import Services
 from shared.settings import Settings
 from shared.store.keys import Scope
 from shared.store.memory import MemoryStore
+from tests.support.described import DescribedClient
 from web.app import create_app, create_context, create_operator_app
 
 
@@ -35,6 +36,8 @@ class Api:
         )
         self.context = create_context(self.services)
         self.app = create_app(self.settings, self.services, self.context)
+        self.app.config["DESCRIBED"] = self.settings.web
+        self.app.test_client_class = DescribedClient
         self.client: FlaskClient = self.app.test_client()
         self.operator: FlaskClient = create_operator_app(
             self.settings, self.services, self.context

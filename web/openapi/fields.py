@@ -1,0 +1,51 @@
+"""Every `code` that says what is wrong with one field, one row of a file, or one item.
+
+Kept true by the same walk of the source as `problems.py`.
+"""
+
+from __future__ import annotations
+
+FIELD_CODES: dict[str, str] = {
+    "bad_address": "No e-mail address, or several in one string.",
+    "bad_base64": "No base64 (RFC 4648 section 4), with padding.",
+    "bad_column_count": "A row has more or fewer columns than the header.",
+    "bad_content_id": "A content id has letters, digits and `.-_@`, and no angle brackets.",
+    "bad_content_type": "No media type such as `application/pdf`; it has no parameters.",
+    "bad_count": "Too few or too many items.",
+    "bad_encoding": "A file or a row is not UTF-8.",
+    "bad_filename": "No file name, or one with a path.",
+    "bad_header_name": "A header's name has 1 to 76 printable ASCII characters, and no colon.",
+    "bad_length": "Too short or too long.",
+    "bad_list_name": "A list's name is printable, without spaces at its ends.",
+    "bad_quotes": "A quotation mark of a file's row is never closed, or stands in the middle.",
+    "bad_time": "No time with an offset (RFC 3339), or one that does not exist.",
+    "bad_unicode": "Half of a surrogate pair.",
+    "bad_value": "None of the values that it may have; `detail` says which.",
+    "class_not_allowed": "The API key may not use this class.",
+    "control_character": "A line break or another control character, maybe in an encoded word.",
+    "dkim_key_missing": "There is no DKIM key for the domain, and `require_dkim` is set.",
+    "duplicate": "Another attachment has this content id.",
+    "duplicate_column": "Two columns of a file mean the same.",
+    "duplicate_header": "The header is given twice, in another case.",
+    "empty": "The file has no header row.",
+    "from_not_allowed": "The API key may not send from this domain.",
+    "line_too_long": "The header's value cannot be folded to lines of 998 octets.",
+    "list_needs_bulk": "Only mail of class bulk has a list.",
+    "list_needs_one_recipient": "Mail of a list has one recipient in `to` and `cc`.",
+    "no_header": "No column of the file's first row is known.",
+    "nul_byte": "A NUL byte in a row of a file.",
+    "not_allowed": "Another application's, or everybody's: that needs the scope `operate`.",
+    "not_ascii": "This header takes ASCII only.",
+    "required": "It is missing.",
+    "reserved_header": "The header is set by a field of the message, or by Posthaste.",
+    "return_path_not_allowed": "The API key may not use this domain.",
+    "row_too_long": "A row of a file that is longer than any entry.",
+    "too_early": "It must lie ahead, or after another time; `detail` says which.",
+    "too_late": "It must lie nearer, or before another time; `detail` says which.",
+    "too_long": "Too many characters or octets; `detail` has the limit.",
+    "too_many": "Too many items or recipients; `detail` has the limit.",
+    "unknown_column": "Nobody knows this column of the file (`ignore_columns` passes it by).",
+    "unknown_field": "There is no such field; `detail` may have one like it.",
+    "unsubscribe_not_configured": "This installation has no unsubscribe links.",
+    "wrong_type": "A string where a list must be, for example.",
+}
