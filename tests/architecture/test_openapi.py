@@ -12,11 +12,15 @@ import pytest
 from flask import Flask
 
 from shared.settings import WebSettings
+from shared.store import limits
+from shared.suppressing import entry
 from tests.support.api import Api
 from tests.support.described import described_path
 from web.openapi.document import document, groups
 from web.openapi.fields import FIELD_CODES
 from web.openapi.problems import CODES
+from web.validation import choice
+from web.validation.message import BATCH_FIELDS, FIELDS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = document(WebSettings())
@@ -59,6 +63,20 @@ def test_no_operation_or_schema_is_described_twice() -> None:
     assert len(names) == len(set(names))
     schemas = [name for group in found for name in group.schemas]
     assert len(schemas) == len(set(schemas))
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields"),
+    [
+        ("Message", FIELDS),
+        ("BatchMessage", BATCH_FIELDS),
+        ("NewSuppression", entry.FIELDS),
+        ("NewLimit", (*limits.FIELDS, "seconds", "reason")),
+        ("DeadLetterChoice", (*choice.FIELDS, "ids", "all", "dry_run", "cursor")),
+    ],
+)
+def test_a_request_has_the_fields_that_are_read(schema: str, fields: tuple[str, ...]) -> None:
+    assert set(DOCUMENT["components"]["schemas"][schema]["properties"]) == set(fields)
 
 
 def _calls() -> Iterator[tuple[str, ast.Call]]:

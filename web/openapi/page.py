@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ POLICY = (
 _CODE = re.compile("`([^`]+)`")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _LIMITS = {
-    "minLength": "at least {} characters",
+    "minLength": "{} or more characters",
     "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
+    "minItems": "{} or more items",
     "maxItems": "at most {} items",
     "maxProperties": "at most {} names",
     "minimum": "from {}",
@@ -163,8 +164,8 @@ def curl(operation: dict[str, Any]) -> str:
         if each["in"] == "path":
             example = str(each["schema"].get("example", "TOKEN")).replace("@", "%40")
             path = path.replace("{" + each["name"] + "}", example)
-    words = ["curl"] + ([f"-X {operation['method']}"] if operation["method"] != "GET" else [])
-    words.append(f"http://localhost:8025{path}")
+    method = "" if operation["method"] == "GET" else f"-X {operation['method']} "
+    words = [f"curl {method}http://localhost:8025{path}"]
     if operation["security"]:
         words.append('-H "Authorization: Bearer $KEY"')
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
@@ -176,7 +177,7 @@ def curl(operation: dict[str, Any]) -> str:
 
 def _data(media_type: str, value: Any) -> str:
     if media_type == "application/json":
-        return f"-d '{json.dumps(value)}'"
+        return f"-d {shlex.quote(json.dumps(value))}"
     if media_type == "text/csv":
         return "--data-binary @suppressions.csv"
     return "-d '" + "&".join(f"{name}={text}" for name, text in value.items()) + "'"
