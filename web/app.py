@@ -24,6 +24,7 @@ from web.admission import Admission
 from web.auth import Authenticator
 from web.errors import Problem
 from web.measure import Meter, lone_meter
+from web.parse import drain
 from web.views import (
     batches,
     dead_letters,
@@ -40,8 +41,6 @@ from web.views import (
 )
 from web.views.context import Context
 
-DRAINED_BYTES = 128 * 1024 * 1024
-"""Of an oversized body this much is read and dropped; what sends more is cut off."""
 MOST_BYTES: dict[str | None, int] = {unsubscribe.ENDPOINT: unsubscribe.MAX_BODY_BYTES}
 """Of a body, where it is not `web.max_request_bytes`; by endpoint."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
@@ -113,12 +112,7 @@ def _refuse_oversized() -> None:
     if length <= limit:
         return
     if "Expect" not in request.headers:
-        left = min(length, DRAINED_BYTES)
-        while left > 0:
-            chunk = request.environ["wsgi.input"].read(min(left, 262_144))
-            if not chunk:
-                break
-            left -= len(chunk)
+        drain(request, length)
     raise Problem(413, "too_large", f"The body is over {limit} bytes.")
 
 

@@ -24,8 +24,6 @@ from shared.store.quotas import Quota, Use
 from shared.times import shown
 
 RETRY_AFTER_SECONDS = 5
-_NAMED = {413: "too_large"}
-"""Codes that are not the status's phrase; that of 413 is another one from Python 3.13 on."""
 
 _log = structlog.get_logger(__name__)
 
@@ -162,7 +160,7 @@ def _from_http(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None or status < 400:
         return Response(status=status)
-    code = _NAMED.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_")
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
     response = _respond(Problem(status, code, HTTPStatus(status).phrase))
     for name, value in error.get_headers():
         if name.lower() == "allow":

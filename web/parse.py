@@ -20,6 +20,8 @@ from web.errors import Problem
 _STRING = re.compile(rb'"[^"]*"')
 _NEITHER_QUOTES_NOR_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _MAX_DIGITS = 20
+DRAINED_BYTES = 128 * 1024 * 1024
+"""Of an oversized body this much is read and dropped; what sends more is cut off."""
 
 
 def _bad(code: str, detail: str) -> Problem:
@@ -44,6 +46,7 @@ def read_body(request: Request, max_bytes: int) -> bytes:
     body = request.get_data(cache=False)  # Bounded by Flask's MAX_CONTENT_LENGTH.
     if len(body) < (request.content_length or 0):  # Half a file is a file, of other addresses.
         raise _bad("incomplete_body", "The body is shorter than its Content-Length.")
+    _refuse_more(request)
     if encoding == "identity":
         return body
     inflater = zlib.decompressobj(wbits=31)
@@ -56,6 +59,26 @@ def read_body(request: Request, max_bytes: int) -> bytes:
     if not inflater.eof or inflater.unused_data:
         raise _bad("bad_gzip", "The body is not one complete gzip stream.")
     return plain
+
+
+def _refuse_more(request: Request) -> None:
+    """413 for a body in pieces that has not ended at the limit, where werkzeug stops reading: what
+    came is a part of a message or of a file, and must not be taken for the whole."""
+    in_pieces = request.content_length is None and "wsgi.input_terminated" in request.environ
+    if in_pieces and drain(request, DRAINED_BYTES):
+        raise Problem(413, "too_large", f"The body is over {request.max_content_length} bytes.")
+
+
+def drain(request: Request, length: int) -> int:
+    """Read and drop the rest of a body, so that the answer reaches a client that reads nothing
+    before it has sent everything; how many bytes there were."""
+    left = most = min(length, DRAINED_BYTES)
+    while left > 0:
+        chunk = request.environ["wsgi.input"].read(min(left, 262_144))
+        if not chunk:
+            break
+        left -= len(chunk)
+    return most - left
 
 
 def parse_json(body: bytes, max_depth: int) -> Any:

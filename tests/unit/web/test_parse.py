@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import pytest
@@ -127,4 +128,35 @@ def test_b21_an_oversized_body_is_413() -> None:
     answer = api.send(message(text="x" * 2000))
     assert (answer.status_code, answer.json["status"]) == (413, 413)
     assert answer.content_type == "application/problem+json"
+    api.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "begin"),
+    [
+        ("/v1/messages", "application/json", b"{}"),
+        ("/v1/suppressions/import", "text/csv", b"address\nbob@example.com\n"),
+    ],
+)
+def test_b21_a_body_in_pieces_is_never_cut_off_at_the_limit(
+    path: str, kind: str, begin: bytes
+) -> None:
+    api = Api(Settings(web=WebSettings(max_request_bytes=1000)))
+
+    def ask(length: int) -> tuple[int, bytes]:
+        stream = io.BytesIO(begin.ljust(length, b"\n"))
+        answer = api.ask(
+            "POST",
+            path,
+            input_stream=stream,
+            content_type=kind,
+            headers={"Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+        assert answer.status_code != 413 or answer.json["code"] == "too_large"
+        return answer.status_code, stream.read()
+
+    assert ask(1001) == (413, b"")
+    assert ask(500_000) == (413, b"")
+    assert ask(1000)[0] in (200, 422)
     api.close()

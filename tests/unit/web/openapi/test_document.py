@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,16 +169,3 @@ def test_every_other_answer_is_kept_by_nobody(api: Api) -> None:
 )
 def test_the_comparison_sees_what_is_wrong(place: tuple[str, ...], value: object) -> None:
     assert Description(WEB).wrong(value, *place)
-
-
-def test_an_oversized_body_in_pieces_has_the_code_of_one_that_says_so() -> None:
-    api = Api(Settings(web=WebSettings(max_request_bytes=1000)))
-    answer = api.ask(
-        "POST",
-        "/v1/messages",
-        input_stream=io.BytesIO(b" " * 1001),
-        content_type="application/json",
-        environ_overrides={"wsgi.input_terminated": True},
-    )
-    api.close()
-    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
