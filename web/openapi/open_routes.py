@@ -83,7 +83,7 @@ GROUP = Group(
                 400: _page("The body is something else."),
                 **_LINK_ANSWERS,
             },
-            problems=("too_large", "internal_error"),
+            problems=("bad_chunks", "too_large", "internal_error"),
         ),
         Operation(
             method="GET",

@@ -81,10 +81,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
                     }
                 },
             }
-        told["responses"] = {
-            **{str(status): _answered(each) for status, each in sorted(self.answers.items())},
-            **_refused(self.codes()),
-        }
+        responses = {str(status): _answered(each) for status, each in sorted(self.answers.items())}
+        for status, refusal in _refused(self.codes()).items():
+            page = responses.get(status)
+            responses[status] = refusal
+            if page is not None:  # A page where the view answers, else a problem.
+                refusal["description"] = f"{page['description']}\n\n{refusal['description']}"
+                refusal["content"] = page["content"] | refusal["content"]
+        told["responses"] = responses
         return told
 
     def _security(self) -> list[dict[str, list[str]]]:

@@ -45,11 +45,21 @@ _INTERRUPTED: dict[str, Schema] = {
     "bad_rows": whole("Import: rows that are wrong."),
     "errors": many(ref("BadRow"), "Import: what is wrong with rows."),
     "more_errors": whole("Import: so many more things were wrong."),
+    "more_bad_rows": many(whole(), "Import: the other bad rows."),
 }
 _FIELDS: dict[str, Schema] = {"errors": many(ref("FieldError"), "One entry for each field.")}
 _ROWS = {
     name: _INTERRUPTED[name]
-    for name in ("rows", "imported", "unchanged", "expired", "bad_rows", "errors", "more_errors")
+    for name in (
+        "rows",
+        "imported",
+        "unchanged",
+        "expired",
+        "bad_rows",
+        "errors",
+        "more_errors",
+        "more_bad_rows",
+    )
 }
 
 CODES: dict[str, Code] = {
@@ -61,6 +71,8 @@ CODES: dict[str, Code] = {
     "too_deep": Code(400, "The body is nested too deep."),
     "not_an_object": Code(400, "The body is JSON, and no object."),
     "bad_gzip": Code(400, "The body is said to be gzip, and is not."),
+    "bad_chunks": Code(400, "The body comes in chunks, and they are none."),
+    "incomplete_body": Code(400, "The body is shorter than its `Content-Length`."),
     "bad_idempotency_key": Code(
         400,
         "`Idempotency-Key` is not 1 to 256 printable ASCII characters, or it stands in a header"
@@ -116,7 +128,8 @@ KEYED = ("missing_key", "wrong_key", "unavailable", "internal_error")
 """Of every endpoint that needs a key."""
 JSON_BODY = (
     "bad_request", "bad_json", "bad_encoding", "bad_number", "duplicate_key", "too_deep",
-    "not_an_object", "bad_gzip", "too_large", "unsupported_media_type", "unsupported_charset",
+    "not_an_object", "bad_gzip", "bad_chunks", "incomplete_body", "too_large",
+    "unsupported_media_type", "unsupported_charset",
     "unsupported_encoding", "invalid",
 )  # fmt: skip
 """Of every endpoint that reads JSON."""

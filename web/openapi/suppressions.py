@@ -58,6 +58,7 @@ _TAKEN: dict[str, Schema] = {
     "bad_rows": whole("Rows that are wrong: passed by."),
     "errors": many(ref("BadRow"), "What is wrong with rows; the first 1,000."),
     "more_errors": whole("So many more things are wrong."),
+    "more_bad_rows": many(whole(), "Rows that are wrong, beside those in `errors`."),
     "would_import": whole("`dry_run`: rows that would be imported."),
     "dry_run": flag("`dry_run`: true."),
 }
@@ -204,11 +205,13 @@ GROUP = Group(
                         **dict.fromkeys(("rows", "imported"), 2),
                         **dict.fromkeys(("unchanged", "expired", "bad_rows", "more_errors"), 0),
                         "errors": [],
+                        "more_bad_rows": [],
                     },
                 )
             },
             problems=(
-                "bad_request", "bad_gzip", "too_large", "too_many_lines", "unsupported_media_type",
+                "bad_request", "bad_gzip", "bad_chunks", "incomplete_body", "too_large",
+                "too_many_lines", "unsupported_media_type",
                 "unsupported_charset", "unsupported_encoding", "invalid", "bad_file", "bad_rows",
                 "interrupted", *CHANGES,
             ),
