@@ -114,17 +114,22 @@ class SyncRedis:
             return self.command("EVAL", script.text, 1, PREFIX, *arguments)
 
     def run_replicated(self, script: Script, arguments: Sequence[Value], replicas: int) -> Any:
-        """Run a script, and wait until what it wrote is on the disks of so many replicas.
+        """Run a script, and wait until what it wrote is on the disks of so many replicas; 0: of
+        the store only. So is all that was written before it: what a script finds done, nobody may
+        be promised before the replicas have it either.
 
         Raises the `StoreError` family: `OutcomeUnknown` when they did not say so in time.
         """
-        wait = ("WAITAOF", 1, replicas, self._wait_ms)
+        if replicas == 0:
+            return self.run(script, arguments)
+        # WAITAOF waits for what its own connection has written, and a repetition writes nothing.
+        further = (("SET", f"{PREFIX}waited", b""), ("WAITAOF", 1, replicas, self._wait_ms))
         try:
             script_call = ("EVALSHA", script.sha, 1, PREFIX, *arguments)
-            reply, acknowledged = self.commands([script_call, wait])
+            reply, _, acknowledged = self.commands([script_call, *further])
         except NoScriptError:
             script_call = ("EVAL", script.text, 1, PREFIX, *arguments)
-            reply, acknowledged = self.commands([script_call, wait])
+            reply, _, acknowledged = self.commands([script_call, *further])
         if acknowledged[1] < replicas:
             raise OutcomeUnknown("too few replicas have it on disk")
         return reply

@@ -1,7 +1,8 @@
 """What came back, on Redis or Valkey: late news, mail kept for a look, outcomes.
 
-Takes and gives the values of `shared.store.returns`. What changes is one script. Failures are the
-`StoreError` family.
+Takes and gives the values of `shared.store.returns`. What changes is one script, and waits for
+`store.replicas` as an accept does: whoever has told us forgets it. Failures are the `StoreError`
+family.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class RedisReturns:
     def _run(self, name: str, *arguments: Value) -> Any:
         now = b"" if self._clock is None else self._clock.now_ms()
         given = [now, self._template, self._settings.worker.quantum, *arguments]
-        return self._redis.run(SCRIPTS[name], given)
+        replicas = self._settings.store.replicas
+        return self._redis.run_replicated(SCRIPTS[name], given, replicas)
 
     def news(self, news: News) -> Came:
         """See the port."""

@@ -136,9 +136,7 @@ class RedisSpool:
         """Run the accept script; durable when this returns."""
         given = [*self._head_arguments(), IDEMPOTENCY_WIDTH_MS, IDEMPOTENCY_KEPT, *arguments]
         replicas = self._settings.store.replicas
-        if replicas:
-            return self._redis.run_replicated(SCRIPTS["accept"], given, replicas)
-        return self._redis.run(SCRIPTS["accept"], given)
+        return self._redis.run_replicated(SCRIPTS["accept"], given, replicas)
 
     def accept(self, submissions: Sequence[Submission]) -> list[Accepted | Exception]:
         """See the port."""

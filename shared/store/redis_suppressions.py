@@ -1,7 +1,8 @@
 """The suppression list on Redis or Valkey: `shared.store.suppressions.Suppressions`.
 
-What changes it is a script; what only reads takes the values as they are stored, place by place.
-What cannot be read (`suppression_records`) is passed by.
+What changes it is a script, and waits for `store.replicas` as an accept does; what only reads takes
+the values as they are stored, place by place. What cannot be read (`suppression_records`) is passed
+by.
 """
 
 from __future__ import annotations
@@ -57,10 +58,13 @@ class RedisSuppressions:
             connections=connections or settings.web.threads + 4,
         )
         self._head: list[Value] = [template(), settings.worker.quantum]
+        self._replicas = settings.store.replicas
 
     def _run(self, name: str, *arguments: Value) -> Any:
         now = b"" if self._clock is None else self._clock.now_ms()
-        return self._redis.run(SCRIPTS[name], [now, *self._head, *arguments])
+        return self._redis.run_replicated(
+            SCRIPTS[name], [now, *self._head, *arguments], self._replicas
+        )
 
     def add(self, entries: Sequence[Suppression], *, together: bool = False) -> list[bool]:
         """See the port."""

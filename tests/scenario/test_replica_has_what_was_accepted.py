@@ -1,4 +1,7 @@
-"""P1 with a replica: a 202 waits for its disk, and after the primary's death nothing is missing."""
+"""P1 with a replica: a 202 waits for its disk, and after the primary's death nothing is missing.
+
+So does the answer to a report, an unsubscription and a change of the suppression list.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,13 @@ import pytest
 
 from shared.clock import ManualClock
 from shared.errors import OutcomeUnknown
+from shared.model.suppression import Suppression
 from shared.settings import Settings
-from shared.store.ports import Accepted, AcceptKind, Spool
+from shared.store.ports import Accepted, AcceptKind, Idempotency, Spool
+from shared.store.redis_returns import RedisReturns
 from shared.store.redis_spool import RedisSpool
+from shared.store.redis_suppressions import RedisSuppressions
+from shared.store.returns import Came, News, Returned
 from shared.supervisor.ports import reserve
 from tests.conftest import need_redis
 from tests.support.redis_server import RedisServer
@@ -124,3 +131,48 @@ def test_a_primary_that_has_forgotten_its_scripts_is_taught_again() -> None:
             assert spool.get(answer.message_id) is not None
         client.close()
         spool.close()
+
+
+def test_what_is_told_twice_waits_for_what_was_written_the_first_time() -> None:
+    with pair() as (primary, replica):
+        given = waiting_for_one(primary)
+        entry = Suppression("a@example.test", "app", "news", "unsubscribe")
+        news = News(
+            "unsubscribed", b"", b"", "app", "bulk", "other", b"\x80", suppressions=(entry,)
+        )
+        key = Idempotency(b"k" * 16, b"f" * 16)
+        submission = MemoryTestStore(settings(), ManualClock()).submission(idempotency=key)
+        replica.stall()
+        for _ in range(2):  # The second time nothing is new, and it comes to another process.
+            spool, returns = RedisSpool(given), RedisReturns(given)
+            (answer,) = spool.accept([submission])
+            assert isinstance(answer, OutcomeUnknown)
+            with pytest.raises(OutcomeUnknown):
+                returns.news(news)
+            returns.close()
+            spool.close()
+        replica.resume()
+        spool, returns = RedisSpool(given), RedisReturns(given)
+        (answer,) = spool.accept([submission])
+        assert isinstance(answer, Accepted)
+        assert answer.kind is AcceptKind.REPLAYED
+        assert returns.news(news) is Came.REPEATED
+        returns.close()
+        spool.close()
+
+
+def test_mail_that_is_kept_and_the_suppression_list_wait_for_the_replica() -> None:
+    with pair() as (primary, replica):
+        given = waiting_for_one(primary)
+        returns, suppressions = RedisReturns(given), RedisSuppressions(given)
+        replica.stall()
+        with pytest.raises(OutcomeUnknown):
+            suppressions.add([Suppression("a@example.test")])
+        with pytest.raises(OutcomeUnknown):
+            suppressions.remove("a@example.test", "", "")
+        with pytest.raises(OutcomeUnknown):
+            returns.keep(Returned("m1", 1, "no_report", "", "abuse@example.test", "", 9), 5)
+        replica.resume()
+        assert suppressions.add([Suppression("a@example.test")]) == [True]
+        returns.close()
+        suppressions.close()

@@ -33,6 +33,7 @@
 --   outcomes HASH '<c>|APPLICATION|SITE|WHAT' -> recipients, since ever; outcomes:<day> the same of a
 --   day (UTC), kept for 35 days. Names are escaped (shared/store/outcomes.py)
 --   told:<week> HASH digest of late news -> ''     early:<hour> HASH leg id -> news of it (parts/early.lua)
+--   waited STRING, written to wait for replicas
 --   kept LIST of ids of mail that came back, kept:about kept:content HASH by id, kept:bytes STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
 -- <c> is the class: 0 critical, 1 transactional, 2 bulk; <b> is the id's last byte. <queue> is
