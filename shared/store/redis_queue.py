@@ -26,7 +26,7 @@ from shared.store.limits import pack_limit
 from shared.store.pools import pack_pool
 from shared.store.ports import Claim, Pumped, Settled, Settlement, Verb
 from shared.store.scripts import PREFIX, SCRIPTS
-from shared.store.suppression_records import Adding, pack_check, unpack_entry
+from shared.store.suppression_records import MOST_ASKED_BYTES, Adding, pack_check, unpack_entry
 from shared.store.suppressions import Started, Starting, foremost
 from shared.store.tickets import template
 from shared.store.unreadable import Row, sort_out
@@ -64,6 +64,21 @@ def _started(answer: Any) -> Started:
         with suppress(UnknownFormat):  # Damaged: mail goes its way.
             found.setdefault(index, []).append(unpack_entry(entry))
     return Started(may_go=True, suppressed={at: foremost(each) for at, each in found.items()})
+
+
+def start_scripts(legs: Sequence[Starting]) -> Iterator[list[Value]]:
+    """The arguments of each start script: one, unless there is much to ask the suppression list."""
+    flat: list[Value] = []
+    asked = 0
+    for leg in legs:
+        check = pack_check(leg.check)
+        if flat and asked + len(check) > MOST_ASKED_BYTES:
+            yield flat
+            flat, asked = [], 0
+        flat += (leg.leg_id, leg.fence, check)
+        asked += len(check)
+    if flat:
+        yield flat
 
 
 class RedisQueue:
@@ -119,8 +134,10 @@ class RedisQueue:
 
     async def start(self, legs: Sequence[Starting]) -> list[Started]:
         """See the port."""
-        flat = [p for leg in legs for p in (leg.leg_id, leg.fence, pack_check(leg.check))]
-        return [_started(answer) for answer in await self._run("start", *flat)]
+        answers: list[Started] = []
+        for flat in start_scripts(legs):
+            answers += map(_started, await self._run("start", *flat))
+        return answers
 
     async def suppress(self, entries: Sequence[Suppression]) -> list[bool]:
         """See the port."""

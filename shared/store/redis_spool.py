@@ -27,7 +27,7 @@ from shared.store.ports import Accepted, AcceptKind, Changed, ChangeKind, Stored
 from shared.store.quotas import WINDOWS, Use, Window
 from shared.store.redis_pauses import kept_of, pauses_of
 from shared.store.scripts import PREFIX, SCRIPTS
-from shared.store.suppression_records import pack_check
+from shared.store.suppression_records import MOST_ASKED_BYTES, pack_check
 from shared.store.suppressions import check_of
 from shared.store.tickets import template
 from shared.store.unreadable import readable_leg, readable_legs, shown
@@ -83,8 +83,9 @@ def _pack_quota(submission: Submission) -> bytes:
     return b"%d %d %d %d " % numbers + head.application.encode()
 
 
-_BEFORE_LEGS = 9
-"""Arguments of one submission before those of its legs."""
+_CHECK = 8
+_BEFORE_LEGS = 10
+"""Arguments of one submission: what the suppression list is asked; those before its legs."""
 
 
 def _size(packed: Sequence[Value]) -> int:
@@ -92,19 +93,23 @@ def _size(packed: Sequence[Value]) -> int:
 
 
 def chunks(packed: Sequence[list[Value]]) -> Iterator[Sequence[list[Value]]]:
-    """Runs of at most 100 items, 400 legs and 1 MB; a larger item travels alone."""
-    start, size, legs = 0, 0, 0
+    """Runs of at most 100 items, 400 legs, 1 MB, and 1,000 addresses or so that the suppression
+    list is asked about; a larger item travels alone."""
+    start, size, legs, asked = 0, 0, 0, 0
     for index, item in enumerate(packed):
-        length, more = _size(item), len(item) - _BEFORE_LEGS
+        length, more, check = _size(item), len(item) - _BEFORE_LEGS, item[_CHECK]
+        asks = len(check) if isinstance(check, bytes) else 0
         if index > start and (
             index - start >= MAX_SCRIPT_ITEMS
             or legs + more > MAX_SCRIPT_LEGS
             or size + length > MAX_SCRIPT_BYTES
+            or asked + asks > MOST_ASKED_BYTES
         ):
             yield packed[start:index]
-            start, size, legs = index, 0, 0
+            start, size, legs, asked = index, 0, 0, 0
         size += length
         legs += more
+        asked += asks
     if start < len(packed):
         yield packed[start:]
 

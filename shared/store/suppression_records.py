@@ -42,6 +42,9 @@ _EXPIRES = 16
 _OTHER_FORM = 32
 BATCH = 250
 """Entries of one script: about 5 ms where there are ten million."""
+MOST_ASKED_BYTES = 32 * 1024
+"""Of what one script is asked, for several messages: about 1,000 addresses, 3 ms where there are a
+million entries."""
 
 _CURSOR = re.compile(r"[0-9a-f]{2}0[0-9a-f]{3}(?:[0-9a-f]{16})?")
 

@@ -418,6 +418,18 @@ def test_who_is_suppressed_after_accept_is_told_at_the_start(store: Store) -> No
     assert store.statuses(identifier) == ["queued"] * 3
 
 
+def test_many_that_start_together_have_each_their_own_answer(store: Store) -> None:
+    for at in range(20):
+        store.accept(application=f"app{at}", recipients=99)
+        store.suppressions.add([entry(f"r{at}@example.test", application=f"app{at}")])
+    claimed = store.claim(start=False).legs
+    assert len(claimed) == 20
+    for answer, each in zip(store.started(*claimed), claimed, strict=True):
+        ((at, found),) = answer.suppressed.items()
+        assert answer.may_go
+        assert (found.address, f"app{at}") == (f"r{at}@example.test", each.head.application)
+
+
 def test_a_leg_that_is_lost_has_no_answer(store: Store) -> None:
     store.accept()
     (claimed,) = store.claim(start=False).legs
