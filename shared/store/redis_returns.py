@@ -22,7 +22,7 @@ from shared.store.news import digest_of, field_of
 from shared.store.outcomes import KEPT_DAYS, Outcomes, added
 from shared.store.returns import MOST_KEPT_BYTES, Came, News, Returned
 from shared.store.scripts import PREFIX, SCRIPTS
-from shared.store.suppression_records import Adding
+from shared.store.suppression_records import Adding, check_put
 from shared.store.tickets import template
 
 DAY_MS = 86_400_000
@@ -63,6 +63,7 @@ class RedisReturns:
             field_of(news),
             *Adding(news.suppressions).arguments(),
         )
+        check_put(answer.decode())
         return _CAME[answer]
 
     def keep(self, mail: Returned, most: int) -> None:

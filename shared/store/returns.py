@@ -87,7 +87,8 @@ class Returns(Protocol):
         or uncertain, however late, he is bounced from then on. All copies have the same reference:
         who has had another one since he was told of is bounced by a repeated report, with an event,
         and without counting again. An unsubscription that was told before is not
-        repeated when its suppression is gone: he has subscribed again meanwhile.
+        repeated when its suppression is gone: he has subscribed again meanwhile. One that cannot
+        be put on the suppression list is an error: whoever unsubscribed must not hear that it was.
         """
         ...
 

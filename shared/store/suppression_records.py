@@ -169,6 +169,14 @@ def checked_cursor(cursor: str) -> str:
     return cursor or "000000"
 
 
+def check_put(letters: str) -> None:
+    """Raises `StoreError` when a script has said that it could not put an entry on the list."""
+    if "x" in letters:
+        raise StoreError("suppressions of a newer release stand in the way, or damaged ones")
+    if "f" in letters:
+        raise StoreError("an address has too many suppressions")
+
+
 class Adding:
     """Entries on their way to the list, some in each script; the asking is the caller's."""
 
@@ -191,8 +199,5 @@ class Adding:
 
     def are_new(self) -> list[bool]:
         """Whether each is new. Raises `StoreError` when one could not be put on the list."""
-        if "x" in self._letters:
-            raise StoreError("suppressions of a newer release stand in the way, or damaged ones")
-        if "f" in self._letters:
-            raise StoreError("an address has too many suppressions")
+        check_put(self._letters)
         return [letter == "n" for letter in self._letters]

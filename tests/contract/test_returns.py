@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.errors import StoreError
 from shared.model.leg import LATE_BOUNCE, Attempt, leg_id
 from shared.model.status import Status
 from shared.model.suppression import Suppression
@@ -387,13 +388,40 @@ def test_an_unsubscription_is_told_once_until_he_subscribes_again(store: Store) 
         ("c@b.test", "news", "unsubscribe"),
     ]
     assert store.ledger().count("unsubscribed") == 4
-    if isinstance(store, RedisTestStore):  # A place that cannot be read is left alone.
-        place = place_of("a@b.test")
-        key = f"ph:suppressed:{place[0]}"
+
+
+def test_nobody_hears_that_he_is_unsubscribed_when_he_is_not(store: Store) -> None:
+    if not isinstance(store, RedisTestStore):
+        return  # The twin packs nothing.
+    entry = Suppression("a@b.test", "app", "news", "unsubscribe", "one-click", 7)
+    other = Suppression("c@d.test", "app", "news", "unsubscribe", "one-click", 7)
+    both = (other, entry)
+    given = msgspec.structs.replace(news(b"", None, "unsubscribed"), suppressions=both)
+    place = place_of("a@b.test")
+    key = f"ph:suppressed:{place[0]}"
+    for _ in range(2):
         store.client.hset(key, place[1:], b"\2new")
-        assert store.returns.news(first) is Came.REPEATED
-        assert store.returns.news(unsubscription("a@b.test", "third")) is Came.NOTED
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                store.returns.news(given)
         assert store.client.hget(key, place[1:]) == b"\2new"
+        assert listed(store) == [("c@d.test", "news", "unsubscribe")]
+        store.client.hdel(key, place[1:])
+        assert [store.returns.news(given) for _ in range(2)] == [Came.NOTED, Came.REPEATED]
+        assert len(listed(store)) == 2
+    assert store.ledger() == ["suppressed", *["suppressed", "unsubscribed"] * 2]
+
+
+def test_a_bounce_counts_when_its_suppression_has_no_room(store: Store) -> None:
+    if not isinstance(store, RedisTestStore):
+        return  # The twin packs nothing.
+    place = place_of("a@b.test")
+    store.client.hset(f"ph:suppressed:{place[0]}", place[1:], b"\2new")
+    identifier, _ = delivered(store, Status.DELIVERED)
+    entry = Suppression("a@b.test", "app", "", "bounce", "dsn", 7)
+    given = msgspec.structs.replace(news(identifier), suppressions=(entry,))
+    assert store.returns.news(given) is Came.CHANGED
+    assert store.statuses(identifier) == ["bounced"]
 
 
 def test_what_is_gone_is_noted(store: Store) -> None:

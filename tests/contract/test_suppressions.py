@@ -510,8 +510,25 @@ def test_an_address_cannot_have_entries_without_end(store: Store) -> None:
     entries = [entry(list=f"{n:04}" + "x" * 250) for n in range(1300)]
     with pytest.raises(StoreError, match="too many"):
         store.suppressions.add(entries)
-    place = place_of(R0)
-    client: Any = store.client
-    assert 250_000 < len(client.hget(f"ph:suppressed:{place[0]}", place[1:])) <= 262_144
+    assert 250_000 < size_of_place(store) <= 262_144
     assert store.suppressions.count() == len(everything(store)) > 900
     assert submit(store, store.submission(list_name=entries[0].list))[0].suppressed == (0,)
+
+
+def test_no_application_keeps_others_from_their_entries_of_an_address(store: Store) -> None:
+    if not isinstance(store, RedisTestStore):
+        return  # The twin has bounds of no kind.
+    for name in ("greedy", "shop"):
+        many = [entry(application=name, list=f"{n:04}" + "x" * 240) for n in range(600)]
+        with pytest.raises(StoreError, match="too many"):
+            store.suppressions.add(many)
+        assert store.suppressions.add(many[:1]) == [False]
+    assert 131_072 < size_of_place(store) < 131_072 + 20_000
+    assert store.suppressions.add([entry(application="app", list="news"), entry()]) == [True] * 2
+
+
+def size_of_place(store: RedisTestStore) -> int:
+    """Bytes of all entries of `R0`."""
+    place = place_of(R0)
+    client: Any = store.client
+    return len(client.hget(f"ph:suppressed:{place[0]}", place[1:]))

@@ -7,7 +7,8 @@
 --   of whom, [7] ms for which it is remembered, [8] recipient's index or '', [9] packed attempt or '',
 --   [10] the event's payload, [11] field of `outcomes`, [12]... entries for the suppression list, as for
 --   `suppress`.
--- Returns 'c' the recipient is bounced now, 'n' noted, 'r' it was told before, and changes nothing.
+-- Returns 'c' the recipient is bounced now, 'n' noted, 'r' it was told before, and changes nothing; of an
+--   unsubscription that cannot be put on the list 'f' or 'x', as `suppress` does: nothing is told then.
 
 -- include early
 -- include suppressions
@@ -82,12 +83,12 @@ local function bounced_again(id, l, at, attempt)
 end
 
 -- Whether all that it puts on the suppression list is there: who has been taken off it since may ask
--- for it again. A place that cannot be read is left alone.
+-- for it again.
 local function is_listed()
   for i = 12, #ARGV, 3 do
     local there, entry = entries_at(ARGV[i]), ARGV[i + 1]
     local _, _, begins = entry_at(entry, 1)
-    if there and not there.of[sub(entry, begins, identity_end(entry, begins))] then return false end
+    if not there or not there.of[sub(entry, begins, identity_end(entry, begins))] then return false end
   end
   return true
 end
@@ -106,10 +107,19 @@ if was_told() and (kind ~= 'unsubscribed' or is_listed()) then
   commit()
   return 'c'
 end
-remember_told()
-for i = 12, #ARGV, 3 do put_listed(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
-write_listed()
+-- What is read comes before all that is written.
 local id, l, at = about()
+local refused
+for i = 12, #ARGV, 3 do
+  local answer = put_listed(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  if answer == 'f' or answer == 'x' then refused = answer end
+end
+if refused and kind == 'unsubscribed' then
+  write_listed()
+  return refused
+end
+remember_told()
+write_listed()
 local changed = id and kind == 'bounced' and bounced(id, l, at, ARGV[9])
 score(sub(ARGV[11], 1, 1), sub(ARGV[11], 2), 1)
 event(kind, id or message, ARGV[10])

@@ -6,6 +6,7 @@
 -- another form.
 local LISTED = P .. 'suppressed'
 local MOST_LISTED = 262144  -- Bytes at one place: about 4,000 entries of an address.
+local MUCH, A_SHARE = MOST_LISTED / 2, MOST_LISTED / 16  -- See `has_its_share`.
 local EXPIRING, OTHER_FORM = 16, 32
 
 local function listed(place) return P .. 'suppressed:' .. byte(place) end
@@ -157,7 +158,7 @@ end
 local function follow(place, entry, identity)
   if places[place] then return nil end
   local text = text_at(place)
-  if #text + #entry > MOST_LISTED or not can_follow(text, identity) then return nil end
+  if #text + #entry > MUCH or not can_follow(text, identity) then return nil end
   places[place] = { text = text .. entry, size = #text + #entry, changed = true }
   more_listed = more_listed + 1
   return 'n'
@@ -172,6 +173,31 @@ local function gives_way(old, new)
     return true
   end
   return has(was, EXPIRING) and moment(new, 10) >= moment(old, 10)
+end
+
+-- The application of an entry whose identity begins at `at`; nil when it is damaged.
+local function owner_at(text, at)
+  local high, low = byte(text, at, at + 1)
+  local name_at = low and at + 2 + high * 256 + low
+  local length = name_at and byte(text, name_at)
+  return length and sub(text, name_at + 1, name_at + length)
+end
+
+-- Whether an application has so much at a place that another entry of it would keep others from
+-- theirs: once there is much, each has a share. What is for everybody has the rest.
+local function has_its_share(there, entry, begins)
+  local owner = owner_at(entry, begins)
+  if not there.sums then
+    there.sums = {}
+    for i = 1, there.n do
+      local _, kind, at = entry_at(there[i], 1)
+      local whose = kind and kind < OTHER_FORM and owner_at(there[i], at)
+      if whose then there.sums[whose] = (there.sums[whose] or 0) + #there[i] end
+    end
+  end
+  local sum = (there.sums[owner] or 0) + #entry
+  if owner ~= '' and sum > A_SHARE then return true end
+  there.sums[owner] = sum
 end
 
 -- Put an entry on the list: 'n' it is new, 'o' it is not, 'f' there are too many at its place, 'x' that
@@ -190,6 +216,7 @@ local function put_listed(place, entry, payload)
   if old and (there[old] == entry or not gives_way(there[old], entry)) then return 'o' end
   local size = there.size + #entry - (old and #there[old] or 0)
   if size > MOST_LISTED then return 'f' end
+  if size > MUCH and not old and has_its_share(there, entry, begins) then return 'f' end
   if old then
     local _, was = entry_at(there[old], 1)
     if has(was, EXPIRING) then more_expiring = more_expiring - 1 end
