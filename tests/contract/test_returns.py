@@ -197,6 +197,20 @@ def test_it_counts_when_the_lease_has_run_out_before_the_settlement(store: Store
     store.reconcile()
 
 
+def test_it_counts_when_the_delivery_is_told_of_a_dead_letter(store: Store) -> None:
+    identifier = store.accept()
+    for _ in range(3):  # Ends a worker each time.
+        store.pump()
+        (claimed,) = store.claim().legs
+        assert store.returns.news(news(identifier, mark=b"%d" % store.clock.now_ms()))
+        store.pump_for(20)
+    assert store.statuses(identifier) == ["dead"]
+    assert store.settle(settlement(claimed, Status.DELIVERED)) == [Settled.LATE]
+    assert store.statuses(identifier) == ["bounced"]
+    assert store.operations.aside("dead", 10) == []
+    store.reconcile()
+
+
 def test_it_decides_what_a_worker_left_at_the_final_dot(store: Store) -> None:
     identifier = store.accept(hold=True)
     store.pump()
