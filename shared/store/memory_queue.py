@@ -132,6 +132,8 @@ class MemoryQueue:
         leg = self._state.legs.get(given.leg_id)
         if leg is None:
             return Settled.REFUSED
+        if given.verb is Verb.SETTLE and len(given.statuses) != len(leg.statuses):
+            return Settled.REFUSED  # It has parted since.
         states = _OWN_SETTLES if given.verb is Verb.SETTLE else _OWN_RELEASES
         own = leg.fence == given.fence
         if not own or leg.state not in states:

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.api_keys import generate
 from shared.model.status import Status
-from shared.store.ports import ChangeKind
+from shared.store.ports import ChangeKind, Settled
 from tests.support.stores import Store, settlement
 
 
@@ -92,6 +92,7 @@ def test_split_gives_each_destination_its_own_leg(store: Store) -> None:
 
     assert store.run(split())
     assert not store.run(split())  # The claim has ended with it.
+    assert store.settle(settlement(claimed, Status.DELIVERED)) == [Settled.REFUSED]
     legs = store.claim().legs
     assert sorted((each.leg.hop, each.leg.recipients) for each in legs) == [
         ("a", (0,)),
