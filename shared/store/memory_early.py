@@ -52,7 +52,7 @@ class EarlyNews:
                 self.keep(leg_id, leg.fence, at, None)
 
     def catch_up(
-        self, leg_id: bytes, leg: Leg, *, forgotten: bool, since: int | None = None
+        self, leg_id: bytes, leg: Leg, *, forgotten: bool = False, since: int | None = None
     ) -> Leg:
         """What came early for a leg whose statuses have just been told.
 

@@ -97,8 +97,9 @@ class MemoryQueue:
             if leg is None or leg.state is not LegState.LEASED:
                 return False
             leg = state.remember(state.restate(leg, statuses), attempt)
-            flags = leg.flags | LegFlag.STARTED | LegFlag.DOT_IMMINENT
-            state.legs[leg_id] = _replace(leg, flags=flags)
+            state.legs[leg_id] = _replace(
+                leg, flags=leg.flags | LegFlag.STARTED | LegFlag.DOT_IMMINENT
+            )
             return True
 
     async def renew(self, legs: Sequence[tuple[bytes, int]]) -> list[bool]:
@@ -130,21 +131,17 @@ class MemoryQueue:
 
     def _settle(self, given: Settlement) -> Settled:
         leg = self._state.legs.get(given.leg_id)
-        if leg is None:
-            return Settled.REFUSED
-        if given.verb is Verb.SETTLE and len(given.statuses) != len(leg.statuses):
-            return Settled.REFUSED  # It has parted since.
-        states = _OWN_SETTLES if given.verb is Verb.SETTLE else _OWN_RELEASES
+        settles = given.verb is Verb.SETTLE
+        if leg is None or (settles and len(given.statuses) != len(leg.statuses)):
+            return Settled.REFUSED  # It is gone, or has parted since.
+        states = _OWN_SETTLES if settles else _OWN_RELEASES
         own = leg.fence == given.fence
         if not own or leg.state not in states:
             return self._overtaken(given, leg, own)
         late = leg.state is not LegState.LEASED
-        if given.verb is Verb.RELEASE:
-            self._release(given, leg)
-        else:
-            if late and Status.DELIVERED in given.statuses:
-                self._state.bump("late_delivered")
-            self._apply(given, leg)
+        if settles and late and Status.DELIVERED in given.statuses:
+            self._state.bump("late_delivered")
+        (self._apply if settles else self._release)(given, leg)
         return Settled.LATE if late else Settled.DONE
 
     def _apply(self, given: Settlement, leg: Leg) -> None:
@@ -232,7 +229,7 @@ class MemoryQueue:
         changed = state.restate(leg, wanted, OPEN | ASIDE)
         if changed.statuses == leg.statuses:
             return Settled.REFUSED
-        changed = state.early.catch_up(given.leg_id, changed, forgotten=False, since=given.fence)
+        changed = state.early.catch_up(given.leg_id, changed, since=given.fence)
         if not _KEEPS.get(leg.state, OPEN).intersection(changed.statuses):
             state.withdraw(given.leg_id, leg)
             changed = state.place(given.leg_id, changed)
