@@ -490,6 +490,17 @@ def test_what_cannot_be_read_is_left_alone(store: Store) -> None:
         assert store.suppressions.count() == turn + 1
 
 
+def test_nothing_of_a_message_is_stored_when_the_list_cannot_be_asked(store: Store) -> None:
+    if not isinstance(store, RedisTestStore):
+        return  # The twin packs nothing.
+    store.suppressions.add([entry(R1)])
+    store.client.set(f"ph:suppressed:{place_of(R0)[0]}", "no hash")
+    (answer,) = store.spool.accept([store.submission()])
+    assert isinstance(answer, StoreError)
+    assert store.client.keys("ph:head:*") == store.client.keys("ph:body:*") == []
+    store.reconcile()
+
+
 def test_an_entry_of_another_form_is_kept_where_it_is(store: Store) -> None:
     """Such as one of a release to come, whose address is a keyed hash."""
     if not isinstance(store, RedisTestStore):

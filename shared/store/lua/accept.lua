@@ -154,12 +154,12 @@ while i <= n do
   elseif refused then
     answers[#answers + 1] = refused
   else
+    local suppressed = anyone and ARGV[i + 8] ~= '' and standing(ARGV[i + 8]) or nil
+    local who, payload = told(suppressed)
     local b = byte(id, 16)
     call('HSET', P .. 'head:' .. b, id, ARGV[i + 1])
     call('HSET', P .. 'body:' .. b, id, ARGV[i + 2])
     if legs > 1 then call('HSET', P .. 'open', id, legs) end
-    local suppressed = anyone and ARGV[i + 8] ~= '' and standing(ARGV[i + 8]) or nil
-    local who, payload = told(suppressed)
     for number = 0, legs - 1 do
       local rec = ARGV[i + 10 + number]
       store_leg(id .. struct.pack('>H', number), rec, ARGV[i + 6] == '1', suppressed)
