@@ -58,9 +58,10 @@ def canonical(email: str) -> str:
 
     Takes what `mailbox` gives. The local part in lower case too: no large provider tells `Bob` from
     `bob`, and whoever bounced as the one is not to be tried as the other. Tags (`+news`) and dots
-    stay: whether they matter is the receiver's to know.
+    stay: whether they matter is the receiver's to know. Nothing is folded beyond case: `straße` is
+    not `strasse`.
     """
     if email.isascii():
         return email.lower()
     local, _, domain = email.rpartition("@")
-    return f"{unicodedata.normalize('NFC', local.casefold())}@{domain.lower()}"
+    return f"{unicodedata.normalize('NFC', local.lower())}@{domain.lower()}"
