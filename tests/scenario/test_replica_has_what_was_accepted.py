@@ -38,6 +38,9 @@ def pair() -> Iterator[tuple[RedisServer, RedisServer]]:
     ports = [reserve("127.0.0.1"), reserve("127.0.0.1")]
     primary, replica = (RedisServer(port=each.port).start() for each in ports)
     try:
+        client = primary.client()
+        client.config_set("repl-diskless-sync-delay", 0)  # There is only one to wait for.
+        client.close()
         client = replica.client()
         client.replicaof("127.0.0.1", str(primary.port))
         poll(lambda: client.info("replication")["master_link_status"] == "up")
@@ -136,6 +139,8 @@ def test_a_primary_that_has_forgotten_its_scripts_is_taught_again() -> None:
 def test_what_is_told_once_or_twice_waits_for_the_replica() -> None:
     with pair() as (primary, replica):
         given = waiting_for_one(primary)
+        store = msgspec.structs.replace(given.store, timeout_seconds=0.5)
+        quick = msgspec.structs.replace(given, store=store)
         entry = Suppression("a@example.test", "app", "news", "unsubscribe")
         news = News(
             "unsubscribed", b"", b"", "app", "bulk", "other", b"\x80", suppressions=(entry,)
@@ -144,7 +149,7 @@ def test_what_is_told_once_or_twice_waits_for_the_replica() -> None:
         submission = MemoryTestStore(settings(), ManualClock()).submission(idempotency=key)
         replica.stall()
         for _ in range(2):  # The second time nothing is new, and it comes to another process.
-            spool, returns = RedisSpool(given), RedisReturns(given)
+            spool, returns = RedisSpool(quick), RedisReturns(quick)
             (answer,) = spool.accept([submission])
             assert isinstance(answer, OutcomeUnknown)
             with pytest.raises(OutcomeUnknown):
@@ -158,8 +163,10 @@ def test_what_is_told_once_or_twice_waits_for_the_replica() -> None:
         )
         with pytest.raises(OutcomeUnknown):
             returns.keep(Returned("m1", 1, "no_report", "", "abuse@example.test", "", 9), 5)
+        late = RedisSuppressions(quick)
         with pytest.raises(OutcomeUnknown):
-            suppressions.add([Suppression("b@example.test")])
+            late.add([Suppression("b@example.test")])
+        late.close()
         replica.resume()
         (answer,) = spool.accept([submission])
         assert isinstance(answer, Accepted)
