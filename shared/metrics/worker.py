@@ -47,6 +47,8 @@ class WorkerMetrics:
         """Domains whose MTA-STS policy is kept, and whose could not be fetched; for any thread."""
         self.throttled: dict[str, int] = {}
         """Rule of shaping -> replies that matched it. Names are those of shaping.toml."""
+        self.suppressions_withheld = 0
+        """Recipients called dead by a server that says so of nearly all: `workers.brake`."""
         self.store_errors = dict.fromkeys(get_args(Operation), 0)
 
     def has_rules(self, names: Iterable[str]) -> None:
@@ -109,6 +111,11 @@ class _Numbers(Collector):
                 metrics.sessions_refused,
             ),
             ("smtp_transactions", "Transactions begun.", metrics.transactions),
+            (
+                "suppressions_withheld",
+                "Recipients not suppressed, because their server calls nearly everybody dead.",
+                metrics.suppressions_withheld,
+            ),
         ):
             yield CounterMetricFamily(f"posthaste_{name}", text, value=value)
         for name, text, label, counts in (

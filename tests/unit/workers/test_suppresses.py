@@ -21,6 +21,7 @@ from shared.shaping.shaping import Shaping
 from shared.store.ports import Settlement
 from tests.support.stores import settings
 from tests.unit.workers.test_asks_for_less import OK, Hops, System, to_message, to_rcpt
+from workers.brake import LEAST_DEAD
 from workers.classify import outcomes
 from workers.pipeline import Pipeline
 from workers.sign import Dkim
@@ -52,10 +53,10 @@ class Installation(System):
             shapes=self.shapes,
         )  # fmt: skip
 
-    def said(self, answer: Any, count: int = 1) -> Settlement:
+    def said(self, answer: Any, count: int = 1, application: str = "app") -> Settlement:
         """What a message for so many recipients comes to."""
         self.server.answers.append(answer)
-        self.mail = self.store.accept(recipients=count)
+        self.mail = self.store.accept(recipients=count, application=application)
         (settled,) = self.step()
         return settled
 
@@ -153,6 +154,38 @@ def test_a_store_that_does_not_take_it_holds_up_no_outcome(
     (line,) = [each for each in logged if each["event"] == "addresses_not_suppressed"]
     assert line["count"] == 1
     assert "example.test" not in str(line)
+
+
+def test_a_server_that_calls_everybody_dead_suppresses_nobody_more() -> None:
+    """A provider whose directory is gone: each bounces, and few are on the list for good."""
+    found = Installation()
+    with structlog.testing.capture_logs() as logged:
+        statuses = [
+            found.said(to_rcpt(UNKNOWN), 1, f"app{number}").statuses[0].value
+            for number in range(30)
+        ]
+        found.said(to_rcpt(*[UNKNOWN] * 9, OK), 10)
+    assert statuses == ["bounced"] * 30
+    assert found.store.ledger().count("suppressed") == LEAST_DEAD - 1
+    assert found.pipeline._metrics.suppressions_withheld == 30 - (LEAST_DEAD - 1) + 9
+    (line,) = [each for each in logged if each["event"] == "suppression_braked"]
+    assert (line["hop"], line["called_dead"], line["delivered"]) == ("relay", LEAST_DEAD, 0)
+    assert "example.test" not in str(line)
+
+
+def test_a_server_that_delivers_most_goes_on_suppressing() -> None:
+    found = Installation()
+    for number in range(30):
+        found.said(to_rcpt(UNKNOWN, UNKNOWN, OK), 3, f"app{number}")
+    assert found.store.ledger().count("suppressed") == 60
+    assert found.pipeline._metrics.suppressions_withheld == 0
+
+
+def test_nothing_is_withheld_where_nothing_is_suppressed() -> None:
+    found = Installation(suppress="off")
+    for _ in range(30):
+        found.said(to_rcpt(UNKNOWN))
+    assert found.pipeline._metrics.suppressions_withheld == 0
 
 
 def test_what_a_5xx_asks_to_try_again_is_tried_again() -> None:

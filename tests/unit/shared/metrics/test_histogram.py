@@ -44,6 +44,7 @@ def test_a_worker_s_page_has_every_stage_and_class_from_the_start() -> None:
     for outcome in ("found", "none", "no_such_name", "failed", "unanswered"):
         assert samples[f'posthaste_dns_lookups_total{{outcome="{outcome}"}}'] == 0
     assert samples["posthaste_policies_failing"] == 0
+    assert samples["posthaste_suppressions_withheld_total"] == 0
 
 
 def test_replies_that_asked_for_less_are_counted_by_rule() -> None:
