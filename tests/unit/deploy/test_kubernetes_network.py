@@ -128,13 +128,16 @@ def test_b14_policies_are_fetched_from_public_addresses_only(overlay: str) -> No
 
 
 @each_overlay
-def test_only_the_api_is_public(overlay: str) -> None:
+def test_only_the_api_and_unsubscribe_links_are_public(overlay: str) -> None:
+    """A link is opened by whoever got the mail, and POSTed to by his provider (RFC 8058). What
+    else web answers, /livez, /readyz, /docs, is for inside, and /metrics for operators."""
     (ingress,) = of_kind(overlay, "Ingress")
     hosts = {each["host"] for each in ingress["spec"]["rules"]}
     assert {host for each in ingress["spec"]["tls"] for host in each["hosts"]} == hosts
     for rule in ingress["spec"]["rules"]:
+        paths = [(path["path"], path["pathType"]) for path in rule["http"]["paths"]]
+        assert paths == [("/v1", "Prefix"), ("/u/", "Prefix")]
         for path in rule["http"]["paths"]:
-            assert path["path"] == "/v1"
             service = path["backend"]["service"]
             ports = named(overlay, "Service", service["name"])["spec"]["ports"]
             assert [(each["name"], each["port"]) for each in ports] == [("http", 8025)]
