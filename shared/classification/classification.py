@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from shared.classification.doubt import is_doubtful
+from shared.classification.doubt import doubt
 from shared.classification.file import statuses
 from shared.classification.meaning import Meaning
 from shared.classification.settings import ReplySettings, StatusSettings
@@ -90,8 +90,10 @@ class Classification:
                 enhanced = found[1]
         meaning = self._first(code, enhanced, text, provider)
         meaning = meaning or self._by_code(code, enhanced, at_rcpt)
-        if meaning.suppresses and meaning.rule not in self._own and is_doubtful(enhanced, text):
-            return msgspec.structs.replace(meaning, suppresses=False)
+        if meaning.suppresses and meaning.rule not in self._own:
+            why = doubt(enhanced, text)
+            if why:
+                return msgspec.structs.replace(meaning, suppresses=False, doubt=why)
         return meaning
 
     def _first(self, code: int, enhanced: str, text: str, provider: str) -> Meaning | None:

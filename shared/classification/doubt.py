@@ -41,12 +41,17 @@ _FOR_A_WHILE = r"""
     | \bbeing\ moved\b | \bcurrently\b
     """
 _WORDS = re.compile(
-    "|".join((_OF_THE_SENDER, _OF_OTHER_THINGS, _FOR_A_WHILE)), re.IGNORECASE | re.VERBOSE
+    rf"(?:{_OF_THE_SENDER}|{_OF_OTHER_THINGS}|{_FOR_A_WHILE})\w*", re.IGNORECASE | re.VERBOSE
 )
+"""With the rest of a word of which they are the beginning."""
 _HOST = re.compile(r"[\w.-]{1,255} ?[\[(][0-9a-f:.]{3,45}[\])]", re.IGNORECASE)
 """Who has said it, as a relay tells: `host mx.example.com[192.0.2.1] said:`."""
 
 
-def is_doubtful(enhanced: str, text: str) -> bool:
-    """Whether a reply, its text without addresses, is not to suppress anybody."""
-    return enhanced.startswith("4") or _WORDS.search(_HOST.sub(" ", text)) is not None
+def doubt(enhanced: str, text: str) -> str:
+    """Why a reply, its text without addresses, is not to suppress anybody: the words, or the code
+    of what may change; empty: it may suppress."""
+    if enhanced.startswith("4"):
+        return enhanced
+    found = _WORDS.search(_HOST.sub(" ", text))
+    return found[0].strip() if found is not None else ""

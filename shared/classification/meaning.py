@@ -26,3 +26,6 @@ class Meaning(msgspec.Struct, frozen=True):
     """Whether the address is dead: only ever with scope recipient and outcome bounce."""
     rule: str
     """Which rule said so: its name, or `enhanced 5.1.1`, `digit 5`."""
+    doubt: str = ""
+    """The words, or the enhanced code, for which an address that the rule would suppress is not
+    (`shared.classification.doubt`); else empty."""

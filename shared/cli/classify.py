@@ -73,6 +73,11 @@ def classify(
 def _print(meaning: Meaning, why: dict[str, str | None]) -> None:
     click.echo(f"{meaning.outcome}: {meaning.category} ({_ABOUT[meaning.scope]})")
     dead = "yes, the address is dead" if meaning.suppresses else "no"
+    if meaning.doubt:
+        dead = (
+            f'no, for "{printable(meaning.doubt)}": it may be about something else than the'
+            " address, or not for good"
+        )
     click.echo(f"  suppresses the address: {dead}")
     click.echo(f"  by {meaning.rule} ({why['origin']})")
     if why["reason"]:

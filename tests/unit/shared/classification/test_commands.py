@@ -40,11 +40,26 @@ def test_it_says_what_a_reply_means_and_why(told: Any) -> None:
     assert "https://www.postfix.org/" in text
 
 
+def test_it_says_for_which_words_nobody_is_suppressed(told: Any) -> None:
+    reply = "550 5.1.1 User unknown, the directory is Temporarily away"
+    text = told(reply)
+    assert text.startswith("bounce: mailbox_unknown (about this recipient)\n")
+    assert '\n  suppresses the address: no, for "Temporarily": it may be about something' in text
+    assert "by user-unknown (shipped)" in text
+    body = json.loads(told(reply, "--json"))
+    assert (body["suppresses"], body["doubt"]) == (False, "Temporarily")
+    sure = json.loads(told("550 5.1.1 User unknown", "--json"))
+    assert (sure["suppresses"], sure["doubt"]) == (True, "")
+    code = json.loads(told("550 4.1.1 User unknown", "--json"))
+    assert (code["suppresses"], code["doubt"]) == (False, "4.1.1")
+    assert "suppresses the address: no\n" in told("550 5.1.1 blocked for spam")
+
+
 def test_as_json_with_the_file_a_rule_is_from(told: Any) -> None:
     body = json.loads(told("550 we are moving house", "--json"))
     assert body == {
         "outcome": "bounce", "category": "policy", "scope": "recipient", "suppresses": False,
-        "rule": "r", "origin": "classification.toml", "reason": "they said so", "source": None,
+        "rule": "r", "doubt": "", "origin": "classification.toml", "reason": "they said so", "source": None,
     }  # fmt: skip
 
 
