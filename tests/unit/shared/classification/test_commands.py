@@ -59,7 +59,8 @@ def test_as_json_with_the_file_a_rule_is_from(told: Any) -> None:
     body = json.loads(told("550 we are moving house", "--json"))
     assert body == {
         "outcome": "bounce", "category": "policy", "scope": "recipient", "suppresses": False,
-        "rule": "r", "doubt": "", "origin": "classification.toml", "reason": "they said so", "source": None,
+        "rule": "r", "doubt": "", "origin": "classification.toml", "reason": "they said so",
+        "source": None,
     }  # fmt: skip
 
 
