@@ -19,6 +19,7 @@ from shared.classification.doubt import doubt
 from shared.classification.file import statuses
 from shared.classification.meaning import Meaning
 from shared.classification.settings import ReplySettings, StatusSettings
+from shared.enhanced_codes import is_among, named
 from shared.settings import Settings
 from shared.shaping.pattern import LONGEST_TEXT, compiled
 
@@ -49,10 +50,7 @@ class Rule(msgspec.Struct, frozen=True):
             return False
         if self.entry.providers and provider not in self.entry.providers:
             return False
-        if self.enhanced and not any(
-            enhanced.startswith(each) if each.endswith(".") else enhanced == each
-            for each in self.enhanced
-        ):
+        if not is_among(enhanced, self.enhanced):
             return False
         return self.text is None or self.text.search(text) is not None
 
@@ -139,6 +137,6 @@ def _rule(entry: ReplySettings) -> Rule:
     return Rule(
         entry=entry,
         codes=frozenset(entry.codes),
-        enhanced=tuple(each.removesuffix("*") for each in entry.enhanced),
+        enhanced=named(entry.enhanced),
         text=compiled(entry.text) if entry.text else None,
     )

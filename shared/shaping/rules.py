@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from shared.enhanced_codes import is_among, named
 from shared.shaping.pattern import LONGEST_TEXT, compiled
 from shared.shaping.settings import RuleSettings
 
@@ -105,10 +106,7 @@ class Rule(msgspec.Struct, frozen=True):
             return False
         if self.sites and provider not in self.sites:
             return False
-        if self.enhanced and not any(
-            enhanced.startswith(each) if each.endswith(".") else enhanced == each
-            for each in self.enhanced
-        ):
+        if not is_among(enhanced, self.enhanced):
             return False
         return self.text is None or self.text.search(text) is not None
 
@@ -148,7 +146,7 @@ def _rule(entry: RuleSettings) -> Rule:
     return Rule(
         name=entry.name,
         codes=frozenset(entry.codes),
-        enhanced=tuple(each.removesuffix("*") for each in entry.enhanced),
+        enhanced=named(entry.enhanced),
         text=compiled(entry.text) if entry.text else None,
         sites=frozenset(entry.sites),
         suspend_seconds=entry.suspend_seconds,
