@@ -15,7 +15,7 @@ from typing import Any, get_origin
 
 import msgspec
 
-from shared import feedback_checks
+from shared import console_checks, feedback_checks
 from shared.classification.file import classification_from
 from shared.errors import ConfigError
 from shared.hosts import address, network
@@ -80,7 +80,7 @@ def load(
     except msgspec.ValidationError as error:
         raise ConfigError(f"{_where(error)} (from {path or 'the environment'})") from error
     _check_values(settings)
-    settings = feedback_checks.checked(settings)
+    settings = console_checks.checked(feedback_checks.checked(settings))
     shaping = shaping_from(_own_file("shaping", settings.shaping_file, path))
     file = _own_file("classification", settings.classification_file, path)
     classification = classification_from(file, shaping.site.keys())
@@ -205,7 +205,7 @@ _LISTS = frozenset(
     {
         "schedule_seconds", "dkim_skip_headers", "certificates", "applications", "classes", "tags",
         "sender_domains", "recipient_domains", "sites", "relays", "weights", "servers",
-        "allow_networks", "domains",
+        "allow_networks", "domains", "from_domains", "trusted_proxies",
     }
 )  # fmt: skip
 _REPLACED_BY_URL = (

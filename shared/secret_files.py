@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from shared.console_settings import ConsoleSettings
 from shared.errors import ConfigError
 from shared.feedback_settings import FeedbackSettings
 from shared.settings import LogSettings, SentrySettings, StoreSettings
@@ -62,18 +63,29 @@ def feedback_keys_of(settings: FeedbackSettings) -> tuple[bytes, ...]:
 
     Raises `ConfigError`.
     """
+    return _keys_of("feedback", settings)
+
+
+def console_keys_of(settings: ConsoleSettings) -> tuple[bytes, ...]:
+    """The key that encrypts seeds and signs forms, and the one before it, if any; empty when there
+    is none. Raises `ConfigError`."""
+    return _keys_of("console", settings)
+
+
+def _keys_of(section: str, settings: FeedbackSettings | ConsoleSettings) -> tuple[bytes, ...]:
     if settings.key and settings.key_file:
-        raise ConfigError("give feedback.key or feedback.key_file, not both")
-    keys = {"feedback.key": settings.key}
+        raise ConfigError(f"give {section}.key or {section}.key_file, not both")
+    keys = {f"{section}.key": settings.key}
     if settings.key_file:
-        keys = {"feedback.key_file": read_secret(settings.key_file, "feedback.key_file")}
+        setting = f"{section}.key_file"
+        keys = {setting: read_secret(settings.key_file, setting)}
     if settings.previous_key_file:
-        setting = "feedback.previous_key_file"
+        setting = f"{section}.previous_key_file"
         keys[setting] = read_secret(settings.previous_key_file, setting)
     found = [(setting, key) for setting, key in keys.items() if key]
     for setting, key in found:
         if len(key) < LEAST_FEEDBACK_KEY:
             raise ConfigError(f"{setting} must have {LEAST_FEEDBACK_KEY} characters or more")
     if len(found) == 1 and settings.previous_key_file:
-        raise ConfigError("feedback.previous_key_file needs a feedback.key_file beside it")
+        raise ConfigError(f"{section}.previous_key_file needs a {section}.key_file beside it")
     return tuple(key.encode() for _, key in found)

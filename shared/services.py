@@ -9,8 +9,10 @@ from shared.settings import Settings
 from shared.store.keys import Keys
 from shared.store.operations import Operations
 from shared.store.ports import Spool
+from shared.store.records import Records
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
+from shared.store.redis_records import RedisRecords
 from shared.store.redis_returns import RedisReturns
 from shared.store.redis_spool import RedisSpool
 from shared.store.redis_suppressions import RedisSuppressions
@@ -28,6 +30,7 @@ class Services(msgspec.Struct, frozen=True):
     operations: Operations
     suppressions: Suppressions
     returns: Returns
+    records: Records
 
 
 def connect(settings: Settings) -> Services:
@@ -40,4 +43,5 @@ def connect(settings: Settings) -> Services:
         RedisOperations(settings),
         RedisSuppressions(settings),
         RedisReturns(settings),
+        RedisRecords(settings),
     )

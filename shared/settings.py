@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.classification.settings import ClassificationSettings
+from shared.console_settings import ConsoleSettings
 from shared.feedback_settings import BounceSettings, FeedbackSettings, UnsubscribeSettings
 from shared.model.message import MessageClass
 from shared.outgoing_settings import (
@@ -207,6 +208,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feedback: FeedbackSettings = FeedbackSettings()
     bounces: BounceSettings = BounceSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
+    console: ConsoleSettings = ConsoleSettings()
     inbox: InboxSettings = InboxSettings()
     log: LogSettings = LogSettings()
     sentry: SentrySettings = SentrySettings()

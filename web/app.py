@@ -22,6 +22,7 @@ from shared.shaping.shaping import Shaping
 from web import access, errors
 from web.admission import Admission
 from web.auth import Authenticator
+from web.console.blueprint import blueprint as console_blueprint
 from web.errors import Problem
 from web.measure import Meter, lone_meter
 from web.parse import drain
@@ -78,6 +79,8 @@ def create_app(settings: Settings, services: Services, context: Context | None =
     app.register_blueprint(health.blueprint(context))
     app.register_blueprint(unsubscribe.blueprint(context))
     app.register_blueprint(openapi.blueprint(context))
+    if settings.console.url:
+        app.register_blueprint(console_blueprint(context))
     return app
 
 

@@ -7,6 +7,7 @@ from shared.model.message import MessageClass
 from shared.settings import Settings
 from shared.store.memory_operations import MemoryOperations
 from shared.store.memory_queue import MemoryQueue
+from shared.store.memory_records import MemoryRecords
 from shared.store.memory_returns import MemoryReturns
 from shared.store.memory_sessions import MemorySessions
 from shared.store.memory_spool import MemoryKeys, MemorySpool
@@ -26,6 +27,7 @@ class MemoryStore:
         self.keys = MemoryKeys(self.state)
         self.suppressions = MemorySuppressions(self.state)
         self.returns = MemoryReturns(self.state)
+        self.records = MemoryRecords(clock)
 
     def tickets(self, message_class: MessageClass) -> list[str]:
         """The tickets that are outstanding."""

@@ -28,7 +28,7 @@ SOURCES = sorted(
     path
     for folder in ("web", "shared/suppressing")
     for path in (ROOT / folder).rglob("*.py")
-    if "openapi" not in path.parts and "inbox" not in path.parts
+    if not {"openapi", "inbox", "console"} & set(path.parts)
 )
 STATUS_OF = {"_bad": 400, "_unauthorized": 401, "_unavailable": 503}
 """Functions that make a problem of one status; the code is their first argument."""

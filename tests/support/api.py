@@ -33,6 +33,7 @@ class Api:
             store.operations,
             store.suppressions,
             store.returns,
+            store.records,
         )
         self.context = create_context(self.services)
         self.app = create_app(self.settings, self.services, self.context)

@@ -43,6 +43,7 @@ class Exporter:
             memory.operations,
             memory.suppressions,
             memory.returns,
+            memory.records,
         )
 
     def samples(self) -> dict[str, float]:

@@ -1,0 +1,155 @@
+"""Sessions of browsers: the cookie has a token, the store its digest (B26).
+
+A session has a new token at each change of what it may do. It ends by itself when it is idle or
+old, when the user says so, and with all others of the user when the password changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Literal
+
+import msgspec
+
+from shared.clock import Clock
+from shared.console_settings import ConsoleSettings
+from shared.model.message import check_format
+from shared.store.records import ANY, Audited, Change, Records
+
+KIND = "sessions"
+_FORMAT = 1
+_TOUCH_MS = 30_000
+"""A session that is used is written again after so long, not at each page."""
+_encode = msgspec.msgpack.Encoder().encode
+
+Level = Literal["password", "setup", "full"]
+"""`password`: the second step is still to come. `setup`: signed in, and must set up a second factor
+or a new password first. `full`."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """As it is stored."""
+
+    id: str
+    """What people and the list of sessions call it; not the token."""
+    user_id: str
+    level: Level
+    csrf: str
+    """The token of its forms."""
+    began_ms: int
+    seen_ms: int
+    confirmed_ms: int
+    """When the password was last given; 0: never."""
+    address: str = ""
+    agent: str = ""
+    """The browser, as it calls itself; cut off."""
+
+
+_decode = msgspec.msgpack.Decoder(Session).decode
+
+
+def digest_of(token: str) -> bytes:
+    """The key of a session's record."""
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
+class Sessions:
+    """All sessions."""
+
+    def __init__(self, records: Records, clock: Clock, settings: ConsoleSettings) -> None:
+        self._records = records
+        self._clock = clock
+        self._settings = settings
+
+    def begin(
+        self, user_id: str, level: Level, address: str, agent: str, *, confirmed: bool = True
+    ) -> tuple[str, Session]:
+        """A new session: its token, for the cookie, and what is stored."""
+        now = self._clock.now_ms()
+        session = Session(
+            id=secrets.token_hex(8),
+            user_id=user_id,
+            level=level,
+            csrf=secrets.token_urlsafe(32),
+            began_ms=now,
+            seen_ms=now,
+            confirmed_ms=now if confirmed else 0,
+            address=address,
+            agent=agent[:200],
+        )
+        token = secrets.token_urlsafe(32)
+        self._records.write([self._put(digest_of(token), session, None)])
+        return token, session
+
+    def find(self, token: str) -> Session | None:
+        """The session of a cookie, if it has not ended; it is used by that."""
+        key = digest_of(token)
+        packed = self._records.get(KIND, key)
+        if packed is None:
+            return None
+        session = _unpack(packed)
+        now = self._clock.now_ms()
+        if now - session.seen_ms >= _TOUCH_MS:
+            touched = msgspec.structs.replace(session, seen_ms=now)
+            if self._records.write([self._put(key, touched, packed)]):
+                return touched
+        return session
+
+    def renew(self, token: str, level: Level, *, confirmed: bool) -> tuple[str, Session] | None:
+        """The same session under a new token, at another level; None: it has ended meanwhile.
+
+        With `confirmed` the password was given just now.
+        """
+        key = digest_of(token)
+        packed = self._records.get(KIND, key)
+        if packed is None:
+            return None
+        session, now = _unpack(packed), self._clock.now_ms()
+        renewed = msgspec.structs.replace(
+            session,
+            level=level,
+            csrf=secrets.token_urlsafe(32),
+            seen_ms=now,
+            confirmed_ms=now if confirmed else session.confirmed_ms,
+        )
+        fresh = secrets.token_urlsafe(32)
+        changes = [Change(KIND, key, None, packed), self._put(digest_of(fresh), renewed, None)]
+        return (fresh, renewed) if self._records.write(changes) else None
+
+    def end(self, token: str) -> None:
+        """End it: the token counts no more."""
+        self._records.write([Change(KIND, digest_of(token), None, ANY)])
+
+    def of(self, user_id: str) -> list[Session]:
+        """A user's sessions, the one used last first."""
+        found = [session for _, session in self._all() if session.user_id == user_id]
+        return sorted(found, key=lambda session: -session.seen_ms)
+
+    def end_one(self, user_id: str, session_id: str, *audited: Audited) -> bool:
+        """End one of a user's sessions by its id; False: there is none."""
+        keys = [k for k, each in self._all() if (each.user_id, each.id) == (user_id, session_id)]
+        if not keys:
+            return False
+        return self._records.write([Change(KIND, key, None, ANY) for key in keys], audited)
+
+    def ends(self, user_id: str, *, but: str = "") -> list[Change]:
+        """What ends all sessions of a user, but the one with this token: to be written in one step
+        with what they end for. Of more than 90 the last ones."""
+        kept = digest_of(but) if but else b""
+        keys = [k for k, each in self._all() if each.user_id == user_id and k != kept]
+        return [Change(KIND, key, None, ANY) for key in keys[:90]]
+
+    def _all(self) -> list[tuple[bytes, Session]]:
+        return [(key, _unpack(packed)) for key, packed in self._records.all(KIND).items()]
+
+    def _put(self, key: bytes, session: Session, expected: bytes | None) -> Change:
+        idle = session.seen_ms + self._settings.idle_seconds * 1000
+        absolute = session.began_ms + self._settings.session_seconds * 1000
+        ends = min(idle, absolute)
+        return Change(KIND, key, bytes((_FORMAT,)) + _encode(session), expected, ends)
+
+
+def _unpack(packed: bytes) -> Session:
+    check_format("session", packed, _FORMAT)
+    return _decode(packed[1:])

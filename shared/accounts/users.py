@@ -1,0 +1,103 @@
+"""Users in the store: found by id or login, changed as they were read."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from shared.accounts.user import User
+from shared.model.message import check_format
+from shared.store.records import ANY, Audited, Change, Records
+
+KIND = "users"
+LOGINS = "logins"
+_FORMAT = 1
+_TRIES = 20
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(User).decode
+
+
+class TooBusy(Exception):
+    """Others changed the same user again and again."""
+
+
+def pack(user: User) -> bytes:
+    """As stored: the format byte 1, then msgpack."""
+    return bytes((_FORMAT,)) + _encode(user)
+
+
+def unpack(packed: bytes) -> User:
+    """The inverse. Raises `UnknownFormat`."""
+    check_format("user", packed, _FORMAT)
+    return _decode(packed[1:])
+
+
+def new_id() -> str:
+    """An id for a user."""
+    return f"usr_{secrets.token_hex(8)}"
+
+
+class Users:
+    """All users."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def get(self, user_id: str) -> User | None:
+        """By id."""
+        packed = self._records.get(KIND, user_id.encode())
+        return None if packed is None else unpack(packed)
+
+    def find(self, login: str) -> User | None:
+        """By login, as `login_of` makes it."""
+        found = self._records.get(LOGINS, login.encode())
+        return None if found is None else self.get(found.decode())
+
+    def all(self) -> list[User]:
+        """Everybody, by login."""
+        found = [unpack(packed) for packed in self._records.all(KIND).values()]
+        return sorted(found, key=lambda user: user.login)
+
+    def add(self, user: User, audited: Sequence[Audited] = (), also: Sequence[Change] = ()) -> bool:
+        """Store a new user; False where the login is taken, or `also` is not as expected."""
+        return self._records.write(
+            [
+                Change(LOGINS, user.login.encode(), user.id.encode()),
+                Change(KIND, user.id.encode(), pack(user)),
+                *also,
+            ],
+            audited,
+        )
+
+    def change(
+        self,
+        user_id: str,
+        changed: Callable[[User], User | None],
+        audited: Sequence[Audited] = (),
+        also: Sequence[Change] = (),
+    ) -> User | None:
+        """The user as `changed` makes it of what is stored, in one step with `also`.
+
+        None where there is no such user, `changed` says None, or `also` is not as expected: nothing
+        is done then. `changed` may be called again where somebody else was faster.
+        """
+        for _ in range(_TRIES):
+            packed = self._records.get(KIND, user_id.encode())
+            if packed is None:
+                return None
+            before = unpack(packed)
+            after = changed(before)
+            if after is None:
+                return None
+            after = msgspec.structs.replace(after, revision=before.revision + 1)
+            changes = [Change(KIND, user_id.encode(), pack(after), packed), *also]
+            if after.login != before.login:
+                changes.append(Change(LOGINS, after.login.encode(), user_id.encode()))
+                changes.append(Change(LOGINS, before.login.encode(), None, ANY))
+            if self._records.write(changes, audited):
+                return after
+            if self._records.get(KIND, user_id.encode()) == packed:
+                return None  # The user is as it was: it is `also`, or a login that is taken.
+        raise TooBusy(user_id)

@@ -1,0 +1,98 @@
+"""What holds for every page: who may see it, headers, errors."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from shared.accounts.user import ROLES, Role
+from tests.support.console import ConsoleApi
+from web.console.pages import next_page
+
+
+def _address(path: str) -> str:
+    """A route with something in its place."""
+    return re.sub(r"<[^>]+>", "nothing", path)
+
+
+def test_b25_every_page_has_its_headers(console: ConsoleApi) -> None:
+    answer = console.signed_in().get("/")
+    assert answer.status_code == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert "camera=()" in answer.headers["Permissions-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_whoever_is_not_signed_in_is_sent_to_sign_in(console: ConsoleApi) -> None:
+    for rule in console.pages.rules.values():
+        if rule.open:
+            continue
+        browser = console.browser()
+        path = _address(rule.path)
+        answer = browser.get(path) if rule.method == "GET" else browser.post(path, csrf=False)
+        assert answer.status_code == 303, rule
+        assert answer.headers["Location"].startswith("/console/sign-in?next="), rule
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_b37_no_role_gets_further_than_it_may(console: ConsoleApi, role: Role) -> None:
+    browser = console.signed_in(role)
+    for rule in console.pages.rules.values():
+        if rule.open or rule.needs is None or browser.user.may(rule.needs):
+            continue
+        path = _address(rule.path)
+        answer = browser.get(path) if rule.method == "GET" else browser.post(path)
+        assert answer.status_code == 403, rule
+        assert "Your role does not allow this" in answer.text
+
+
+def test_b25_no_form_counts_that_is_not_ours(console: ConsoleApi) -> None:
+    browser = console.signed_in()
+    for rule in console.pages.rules.values():
+        if rule.method != "POST" or rule.open or rule.levels != ("full",):
+            continue
+        path = _address(rule.path)
+        for headers, csrf in (
+            ({"Origin": "https://evil.test"}, True),
+            ({"Sec-Fetch-Site": "cross-site"}, True),
+            ({"Sec-Fetch-Site": "same-site"}, True),
+            ({}, False),
+        ):
+            answer = browser.post(path, headers=headers, csrf=csrf)
+            assert answer.status_code == 403, (rule, headers, csrf)
+        answer = browser.post(path, csrf=True, content_type="text/plain")
+        assert answer.status_code == 415, rule
+
+
+def test_an_unknown_page_is_told_as_one(console: ConsoleApi) -> None:
+    answer = console.signed_in().get("/no/such/page")
+    assert answer.status_code == 404
+    assert answer.mimetype == "text/html"
+    assert answer.headers["X-Request-Id"] in answer.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://evil.test/console/", "//evil.test/console/", "/\\evil.test", "javascript:alert(1)",
+        "/v1/messages", "/console/../v1", "/console\r\nX: y", "", "console/",
+    ],
+)  # fmt: skip
+def test_a_form_goes_on_to_no_other_place(text: str) -> None:
+    assert next_page(text) == "/console/"
+
+
+def test_without_a_url_there_is_no_console() -> None:
+    api = ConsoleApi(url="")
+    try:
+        assert api.client.get("/console/").status_code == 404
+    finally:
+        api.close()

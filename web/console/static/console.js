@@ -1,0 +1,2 @@
+// What pages do beside htmx.
+"use strict";

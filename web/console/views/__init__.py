@@ -1,0 +1,1 @@
+"""One file a group of pages; `web.console.blueprint` has the list."""
