@@ -73,6 +73,13 @@ def blueprint(context: Context) -> Blueprint:
     return routes
 
 
+def _kept(response: Response) -> str:
+    """How long browsers keep a static file: for good what was asked for by its version."""
+    name = (request.view_args or {}).get("filename", "")
+    right = response.status_code < 400 and show.is_asset(name, request.args.get("v", ""))
+    return "public, max-age=31536000, immutable" if right else "no-cache"
+
+
 def _nowhere(visitor: object, rest: str) -> Response:
     del visitor, rest
     raise Problem(404, "not_found", "There is no such page.")
@@ -99,7 +106,7 @@ class _Around:
     def end(self, response: Response) -> Response:
         """Headers and cookies."""
         if request.endpoint == _STATIC:
-            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            response.headers["Cache-Control"] = _kept(response)
         forms.keep(self._desk, response)
         has_cookie = cookies.read(cookies.SESSION, secure=self._desk.secure)
         if has_cookie and g.get("visitor") is None and "Set-Cookie" not in response.headers:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from flask import Blueprint
 
-_STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"
+"""Stylesheets, scripts and files of others, the inbox's too."""
 
 TONES = {
     "queued": "soft", "scheduled": "soft", "deferred": "warn", "delivered": "ok", "bounced": "bad",
@@ -62,9 +63,17 @@ def tone(status: str) -> str:
 
 def asset(name: str) -> str:
     """A static file's address, which changes with what is in it."""
-    return f"/console/static/{name}?v={_digest(name)}"
+    return f"/console/static/{name}?v={_version(name)}"
+
+
+def is_asset(name: str, version: str) -> bool:
+    """Whether this process has just that: in a roll-out, another release may be asked for."""
+    try:
+        return version == _version(name)
+    except OSError:
+        return False
 
 
 @cache
-def _digest(name: str) -> str:
-    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+def _version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]

@@ -26,8 +26,9 @@ from web.inbox.smtp import listen
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types.
     """gunicorn with one worker, configured here."""
 
-    def __init__(self, settings: InboxSettings) -> None:
+    def __init__(self, settings: InboxSettings, console_url: str) -> None:
         self._settings = settings
+        self._console_url = console_url
         self._mailbox: Mailbox | None = None
         super().__init__()
 
@@ -50,7 +51,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types.
     def load(self) -> Any:
         """gunicorn's hook: the WSGI application, built in the worker."""
         self._mailbox = Mailbox(Path(self._settings.directory), self._settings.max_messages)
-        return create_app(self._mailbox)
+        return create_app(self._mailbox, self._console_url)
 
     def _listen(self, worker: Any) -> None:
         del worker
@@ -80,7 +81,7 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f"posthaste inbox: {error}\n")
         return 2
-    Server(settings.inbox).run()
+    Server(settings.inbox, settings.console.url).run()
     return 0
 
 

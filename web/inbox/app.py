@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from flask import Flask, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.answers import answer
+from web.console.show import STATIC
 from web.inbox.mailbox import Captured, Mailbox
 from web.inbox.reading import Letter, read, safe_html
 
@@ -31,9 +32,12 @@ MAX_LISTED = 500
 _ADDRESS = re.compile(r"[^\s<>,;\"]+@[^\s<>,;\"]+")
 
 
-def create_app(mailbox: Mailbox) -> Flask:
-    """The Flask application."""
+def create_app(mailbox: Mailbox, console_url: str = "") -> Flask:
+    """The Flask application. It looks like the console, and links to it where that has a URL."""
     app = Flask("posthaste-inbox", root_path=str(Path(__file__).parent))
+    look = Blueprint("look", __name__, static_folder=str(STATIC), static_url_path="/look")
+    app.register_blueprint(look)
+    app.jinja_env.globals["console_url"] = console_url
     views = _Views(mailbox)
     for rule, view in (
         ("/", views.index),

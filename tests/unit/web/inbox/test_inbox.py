@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -160,6 +161,19 @@ def test_b25_changes_must_come_from_our_pages(mailbox: Mailbox, client: FlaskCli
     assert client.post(f"/messages/{identifier}/delete", headers=ours).status_code == 303
     assert client.post("/clear", headers=ours).status_code == 303
     assert not mailbox.list()
+
+
+def test_it_has_the_look_of_the_console_and_leads_back_there(mailbox: Mailbox) -> None:
+    page = create_app(mailbox).test_client().get("/").get_data(as_text=True)
+    assert "/console/" not in page
+    client = create_app(mailbox, "https://console.test").test_client()
+    page = client.get("/").get_data(as_text=True)
+    assert '<a class="button button-quiet" href="https://console.test/console/">' in page
+    for address in re.findall(r'(?:href|src)="(/[^"]+\.[a-z]+)"', page):
+        with client.get(address) as answer:
+            assert answer.status_code == 200, address
+    with client.get("/look/console.css") as answer:
+        assert answer.mimetype == "text/css"
 
 
 def test_the_list_is_told_when_it_changes(mailbox: Mailbox, client: FlaskClient) -> None:
