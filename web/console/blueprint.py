@@ -107,6 +107,7 @@ class _Around:
         """Headers and cookies."""
         if request.endpoint == _STATIC:
             response.headers["Cache-Control"] = _kept(response)
+            return secure(response, tls=self._desk.secure)
         forms.keep(self._desk, response)
         has_cookie = cookies.read(cookies.SESSION, secure=self._desk.secure)
         if has_cookie and g.get("visitor") is None and "Set-Cookie" not in response.headers:

@@ -99,6 +99,13 @@ def test_a_static_file_is_kept_for_good_by_its_version_only(console: ConsoleApi)
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_a_static_file_signs_nobody_out(console: ConsoleApi) -> None:
+    browser = console.signed_in()
+    with browser.client.get(show.asset("console.css"), base_url=URL) as answer:
+        assert "Set-Cookie" not in answer.headers
+    assert browser.get("/").status_code == 200
+
+
 def test_an_error_of_a_part_is_a_part(console: ConsoleApi) -> None:
     browser = console.signed_in()
     whole = browser.get("/no/such/page").text
