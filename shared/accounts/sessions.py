@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from shared.accounts.user import User
 from shared.clock import Clock
 from shared.console_settings import ConsoleSettings
 from shared.model.message import check_format
@@ -19,6 +20,7 @@ from shared.store.records import ANY, Audited, Change, Records
 
 KIND = "sessions"
 _FORMAT = 1
+_TRIES = 5
 _TOUCH_MS = 30_000
 """A session that is used is written again after so long, not at each page."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -44,6 +46,12 @@ class Session(msgspec.Struct, frozen=True):
     address: str = ""
     agent: str = ""
     """The browser, as it calls itself; cut off."""
+    generation: int = 0
+    """The user's when it began: it counts only while that is the same."""
+
+    def is_of(self, user: User) -> bool:
+        """Whether it is this user's, and did not end with a change of the password or the like."""
+        return (self.user_id, self.generation) == (user.id, user.generation)
 
 
 _decode = msgspec.msgpack.Decoder(Session).decode
@@ -63,9 +71,33 @@ class Sessions:
         self._settings = settings
 
     def begin(
-        self, user_id: str, level: Level, address: str, agent: str, *, confirmed: bool = True
+        self,
+        user_id: str,
+        level: Level,
+        address: str,
+        agent: str,
+        *,
+        confirmed: bool = True,
+        generation: int = 0,
     ) -> tuple[str, Session]:
         """A new session: its token, for the cookie, and what is stored."""
+        token, session, change = self.begun(
+            user_id, level, address, agent, confirmed=confirmed, generation=generation
+        )
+        self._records.write([change])
+        return token, session
+
+    def begun(
+        self,
+        user_id: str,
+        level: Level,
+        address: str,
+        agent: str,
+        *,
+        confirmed: bool = True,
+        generation: int = 0,
+    ) -> tuple[str, Session, Change]:
+        """The same, to be written in one step with what it begins for."""
         now = self._clock.now_ms()
         session = Session(
             id=secrets.token_hex(8),
@@ -77,10 +109,10 @@ class Sessions:
             confirmed_ms=now if confirmed else 0,
             address=address,
             agent=agent[:200],
+            generation=generation,
         )
         token = secrets.token_urlsafe(32)
-        self._records.write([self._put(digest_of(token), session, None)])
-        return token, session
+        return token, session, self._put(digest_of(token), session, None)
 
     def find(self, token: str) -> Session | None:
         """The session of a cookie, if it has not ended; it is used by that."""
@@ -101,6 +133,17 @@ class Sessions:
 
         With `confirmed` the password was given just now.
         """
+        for _ in range(_TRIES):
+            renewed = self.renewed(token, level, confirmed=confirmed)
+            if renewed is None or self._records.write(renewed[2]):
+                return None if renewed is None else renewed[:2]
+        return None
+
+    def renewed(
+        self, token: str, level: Level, *, confirmed: bool, generation: int | None = None
+    ) -> tuple[str, Session, list[Change]] | None:
+        """The same, to be written in one step with what it is renewed for; of another generation of
+        the user's sessions, if one is given."""
         key = digest_of(token)
         packed = self._records.get(KIND, key)
         if packed is None:
@@ -112,19 +155,28 @@ class Sessions:
             csrf=secrets.token_urlsafe(32),
             seen_ms=now,
             confirmed_ms=now if confirmed else session.confirmed_ms,
+            generation=session.generation if generation is None else generation,
         )
         fresh = secrets.token_urlsafe(32)
         changes = [Change(KIND, key, None, packed), self._put(digest_of(fresh), renewed, None)]
-        return (fresh, renewed) if self._records.write(changes) else None
+        return fresh, renewed, changes
 
     def end(self, token: str) -> None:
         """End it: the token counts no more."""
-        self._records.write([Change(KIND, digest_of(token), None, ANY)])
+        self._records.write([self.ended(token)])
+
+    def ended(self, token: str) -> Change:
+        """The same, to be written in one step with other things."""
+        return Change(KIND, digest_of(token), None, ANY)
 
     def of(self, user_id: str) -> list[Session]:
         """A user's sessions, the one used last first."""
         found = [session for _, session in self._all() if session.user_id == user_id]
         return sorted(found, key=lambda session: -session.seen_ms)
+
+    def live(self, user: User) -> list[Session]:
+        """The same, without those of an earlier generation."""
+        return [session for session in self.of(user.id) if session.is_of(user)]
 
     def end_one(self, user_id: str, session_id: str, *audited: Audited) -> bool:
         """End one of a user's sessions by its id; False: there is none."""
@@ -135,7 +187,7 @@ class Sessions:
 
     def ends(self, user_id: str, *, but: str = "") -> list[Change]:
         """What ends all sessions of a user, but the one with this token: to be written in one step
-        with what they end for. Of more than 90 the last ones."""
+        with what they end for. Of more than 90 some stay, as of no generation that counts."""
         kept = digest_of(but) if but else b""
         keys = [k for k, each in self._all() if each.user_id == user_id and k != kept]
         return [Change(KIND, key, None, ANY) for key in keys[:90]]

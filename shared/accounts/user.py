@@ -59,6 +59,8 @@ class User(msgspec.Struct, frozen=True):
     """When it last signed in."""
     revision: int = 0
     """Changes with each write, so that no two states look the same."""
+    generation: int = 0
+    """Of its sessions: one that began in an earlier generation has ended (B26)."""
 
     def may(self, permission: Permission) -> bool:
         """Whether the role allows it."""

@@ -23,6 +23,14 @@ class TooBusy(Exception):
     """Others changed the same user again and again."""
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What one write does to a user, and what else belongs to it."""
+
+    after: User
+    also: Sequence[Change] = ()
+    audited: Sequence[Audited] = ()
+
+
 def pack(user: User) -> bytes:
     """As stored: the format byte 1, then msgpack."""
     return bytes((_FORMAT,)) + _encode(user)
@@ -100,4 +108,22 @@ class Users:
                 return after
             if self._records.get(KIND, user_id.encode()) == packed:
                 return None  # The user is as it was: it is `also`, or a login that is taken.
+        raise TooBusy(user_id)
+
+    def step(self, user_id: str, step: Callable[[User], Step | None]) -> User | None:
+        """The user as `step` makes it, in one write with all that belongs to it.
+
+        `step` is asked anew for as long as something else changes meanwhile, and reads what it
+        needs each time. None where there is no such user, or `step` says None: nothing is done.
+        Raises `TooBusy`.
+        """
+        for _ in range(_TRIES):
+            packed = self._records.get(KIND, user_id.encode())
+            made = None if packed is None else step(unpack(packed))
+            if packed is None or made is None:
+                return None
+            after = msgspec.structs.replace(made.after, revision=unpack(packed).revision + 1)
+            change = Change(KIND, user_id.encode(), pack(after), packed)
+            if self._records.write([change, *made.also], made.audited):
+                return after
         raise TooBusy(user_id)

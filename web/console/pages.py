@@ -143,7 +143,7 @@ def find_visitor(desk: Desk) -> Visitor | None:
     token = cookies.read(cookies.SESSION, secure=desk.secure)
     session = desk.sessions.find(token) if token else None
     user = desk.users.get(session.user_id) if session else None
-    if session is None or user is None or user.disabled:
+    if session is None or user is None or user.disabled or not session.is_of(user):
         return None
     structlog.contextvars.bind_contextvars(user=user.id)
     return Visitor(user, session, token)

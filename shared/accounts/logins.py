@@ -1,0 +1,28 @@
+"""Logins as people type them, in the one form in which they are stored and compared (B10). Pure."""
+
+from __future__ import annotations
+
+from shared.accounts.user import LONGEST_LOGIN, login_of
+from shared.addresses import mailbox
+
+LONGEST_NAME = 100
+
+
+def login_in(text: str) -> str:
+    """As `login_of` makes it, with its domain as A-labels: `ÖRG@Bücher.example` is who
+    `örg@xn--bcher-kva.example` is. What is no address stays as it is, and nobody has it."""
+    folded = login_of(text[: 4 * LONGEST_LOGIN])
+    return mailbox(folded) or folded
+
+
+def new_login(text: str) -> str | None:
+    """A login for a new user; None where it is no e-mail address that mail could be sent to."""
+    folded = login_of(text[: 4 * LONGEST_LOGIN])
+    found = mailbox(folded)
+    return found if found is not None and len(found) <= LONGEST_LOGIN else None
+
+
+def name_in(text: str) -> str:
+    """A name on one line; empty: there is none."""
+    words = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return words[:LONGEST_NAME]
