@@ -212,6 +212,22 @@ def test_the_log_ends_before_an_address_of_the_suppression_list(installed: Insta
     assert "secret" not in "".join(said)
 
 
+def test_the_log_ends_before_the_token_of_a_link_of_the_console(installed: Installation) -> None:
+    paths = {
+        "/console/reset": "/console/reset",
+        "/console/reset/secret": "/console/reset/",
+        "/console/./invitation/secret?x=secret": "/console/invitation/",
+        "/console/FIRST/secret": "/console/FIRST/",
+        "/console/re%73et/secret": "/console/re",
+    }
+    for path in paths:
+        installed.ask("GET", path, headers={"X-Request-Id": "logged-3"})
+    poll(lambda: installed.front.access_log().count("logged-3") == len(paths))
+    said = [line for line in installed.front.access_log().splitlines() if "logged-3" in line]
+    assert [json.loads(line)["path"] for line in said] == list(paths.values())
+    assert "secret" not in "".join(said)
+
+
 def test_plain_http_is_sent_to_tls(installed: Installation) -> None:
     with closing(HTTPConnection("localhost", installed.front.http_port, timeout=10)) as connection:
         connection.request("POST", "/v1/messages?a=b", b"{}")
