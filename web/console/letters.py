@@ -1,0 +1,146 @@
+"""Mail of the console itself: links, codes and notices, sent as any other message is.
+
+Takes a `Letter`, gives whether it was accepted. It goes the API's own way: `validate`, then
+`accept`, as application `posthaste`, class `critical`, from `console.mail_from`. Codes and links
+are not sent after they have ended (`deliver_by`).
+
+A letter's content lets whoever reads it sign in as somebody else. So every page that shows content
+must withhold that of `head.application == APPLICATION`, from every role, and `metadata["console"]`
+is `private` on each. Nothing of it is logged or audited; a subject has neither code nor name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import structlog
+from flask import current_app, g, render_template
+
+from shared.errors import StoreError
+from shared.ids import new_message_id
+from shared.times import shown
+from web.accept import accept
+from web.console.desk import Desk
+from web.errors import Problem
+from web.validation import validate
+
+APPLICATION = "posthaste"
+MOST_WAITING = 200
+"""Letters of one process that are still to be written, behind its answers."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """What one says, in paragraphs; `letter_texts` has them."""
+
+    subject: str
+    paragraphs: tuple[str, ...]
+    link: str = ""
+    """Stands after the second paragraph."""
+    code: str = ""
+    """Stands after the first paragraph."""
+    ends_ms: int | None = None
+    """When link or code end."""
+
+    @property
+    def text(self) -> str:
+        """As plain text."""
+        first, *others = self.paragraphs
+        parts = [first, self.code, *others[:1], self.link, *others[1:]]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+class Letters:
+    """Sends them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def can_send(self) -> bool:
+        """Whether there is an address to send from (`console.mail_from`)."""
+        return bool(self._desk.console.mail_from)
+
+    def send(self, to: str, letter: Letter) -> bool:
+        """Have it sent to this address; False where that is not possible now, which is logged."""
+        if not self.can_send:
+            return False
+        policy = self._desk.policy_of(APPLICATION)
+        validated = validate(self._fields(to, letter), new_message_id(), policy)
+        if validated.message is None:
+            wrong = [each.pointer for each in (*validated.errors, *validated.forbidden)]
+            _log.error("letter_refused", fields=wrong)
+            return False
+        context = self._desk.context
+        try:
+            context.admission.check()
+            commit = context.meter.metrics.commit
+            (receipt,) = accept(context.services.spool, policy, [(validated.message, None)], commit)
+        except (Problem, StoreError) as error:
+            _log.warning("letter_not_accepted", reason=error)
+            return False
+        if isinstance(receipt, Problem):
+            _log.warning("letter_not_accepted", reason=receipt)
+            return False
+        return True
+
+    @staticmethod
+    def _ends(letter: Letter) -> dict[str, Any]:
+        return {} if letter.ends_ms is None else {"deliver_by": shown(letter.ends_ms)}
+
+    def _fields(self, to: str, letter: Letter) -> dict[str, Any]:
+        return {
+            "from": self._desk.console.mail_from,
+            "to": [{"email": to}],
+            "subject": letter.subject,
+            "text": letter.text,
+            "html": render_template("console/letters/letter.html", letter=letter),
+            "class": "critical",
+            "tags": ["console"],
+            "metadata": {"console": "private"},
+            **self._ends(letter),
+        }
+
+
+class Afterwards:
+    """Does what an answer must not show, by its time, whether there was something to do.
+
+    One thread, after the answer or beside it. What a process that is killed had still to do is not
+    done; whoever waits for a letter asks again.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="letters")
+        self._waiting: set[Future[None]] = set()
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Do it in the context of this application and with the id of this request."""
+        if len(self._waiting) >= MOST_WAITING:
+            _log.warning("letters_waiting")
+            return
+        app, request_id = current_app._get_current_object(), g.get("request_id", "")  # type: ignore[attr-defined]
+
+        def run() -> None:
+            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.bind_contextvars(request_id=request_id)
+            with app.app_context():
+                g.request_id = request_id
+                try:
+                    act()
+                except StoreError as error:
+                    _log.warning("store_refused", reason=error)
+                except Exception as error:
+                    _log.error("unexpected_error", exc_info=error)
+
+        future = self._thread.submit(run)
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+
+    def wait(self, seconds: float = 10) -> None:
+        """Until all that was to be done until now is. Raises `TimeoutError`."""
+        for future in tuple(self._waiting):
+            future.result(seconds)
