@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.accounts.actor import Actor
-from shared.accounts.links import Links
+from shared.accounts.links import Links, Purpose
 from shared.accounts.owners import guard, stands
 from shared.accounts.users import Users
 from shared.clock import Clock
@@ -24,10 +24,10 @@ def first_link(records: Records, clock: Clock, console: ConsoleSettings) -> str 
             return None
         token, _, change = Links(records, clock).made("first")
         if records.write([change, guarding], [Actor("system").audited("first.made")]):
-            return link_url(console, token)
+            return link_url(console, "first", token)
     return None
 
 
-def link_url(console: ConsoleSettings, token: str) -> str:
+def link_url(console: ConsoleSettings, purpose: Purpose, token: str) -> str:
     """Where the link of a token is."""
-    return f"{console.url}/console/link/{token}"
+    return f"{console.url}/console/{purpose}/{token}"

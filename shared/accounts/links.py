@@ -23,7 +23,8 @@ from shared.store.records import ANY, Audited, Change, Records
 
 KIND = "links"
 Purpose = Literal["first", "invitation", "reset"]
-_HOURS: dict[Purpose, float] = {"first": 24, "invitation": 72, "reset": 0.5}
+SECONDS: dict[Purpose, int] = {"first": 24 * 3600, "invitation": 72 * 3600, "reset": 1800}
+"""How long a link works."""
 _FORMAT = 1
 _KEY_BYTES, _KEY_LETTERS = 9, 12
 _encode = msgspec.msgpack.Encoder().encode
@@ -75,7 +76,7 @@ class Links:
         """A new link: its token, and what stores it, to be written with its audit entry."""
         key, now = _key(purpose, login), self._clock.now_ms()
         token = base64.urlsafe_b64encode(key).decode() + secrets.token_urlsafe(32)
-        ends = now + int(_HOURS[purpose] * 3600_000)
+        ends = now + SECONDS[purpose] * 1000
         link = Link(purpose, _digest(token), now, ends, login, name, role, user_id, by)
         return token, link, Change(KIND, key, bytes((_FORMAT,)) + _encode(link), ANY, ends)
 

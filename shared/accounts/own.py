@@ -15,6 +15,7 @@ from shared.accounts.accounts import Accounts, subjects_of
 from shared.accounts.actor import Client, actor_of
 from shared.accounts.app import AppSetup, opened, setup_of
 from shared.accounts.levels import level_of
+from shared.accounts.logins import name_in
 from shared.accounts.outcome import Codes, Refused, SignedIn, Wait, Weak, Wrong
 from shared.accounts.passwords import TooManyAtOnce, Weakness
 from shared.accounts.recovery import new_codes
@@ -151,6 +152,16 @@ class Own:
 
         done = self._changed(me, "second_factor.removed", changed, also, right=True)
         return done or Wrong()
+
+    def rename(self, me: Me, name: str) -> bool:
+        """Another name, as others see it; False: it is none."""
+        found = name_in(name)
+
+        def step(now: User) -> Step | None:
+            after = msgspec.structs.replace(now, name=found)
+            return Step(after, (), [actor_of(now, me.client).audited("name.changed", now.id)])
+
+        return bool(found) and self._accounts.users.step(me.user.id, step) is not None
 
     def new_recovery_codes(self, me: Me) -> list[str] | Refused:
         """Ten new ones; those before count no more."""

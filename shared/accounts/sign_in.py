@@ -119,6 +119,13 @@ class SignIn:
         audited = actor_of(user, client).audited("sign_out.done")
         self._accounts.records.write([self._accounts.sessions.ended(token)], [audited])
 
+    def reset_wait(self, login: str, client: Client) -> Wait | None:
+        """Whether `ask_reset` would have to wait now; nothing is counted."""
+        accounts, login = self._accounts, login_in(login)
+        user = accounts.users.find(login) or accounts.users.get(_NOBODY)
+        seconds = accounts.throttle.waiting("reset", *subjects_of(login, user, client))
+        return Wait(seconds) if seconds else None
+
     def ask_reset(self, login: str, client: Client) -> tuple[User, str] | Wait | None:
         """The user and the token of a link for a new password, to be mailed to the login; None:
         nobody gets one, and the page must not say so."""

@@ -1,0 +1,90 @@
+"""The second step of signing in: a code of the app, a recovery code, or one by mail.
+
+Nothing else is reached at this level: every other page sends here (B27).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import render_template, request
+
+from shared.accounts.mailed_codes import SECONDS
+from shared.accounts.outcome import SignedIn, Wait
+from shared.accounts.sign_in import SignIn
+from web.console import letter_texts
+from web.console.desk import Desk, Visitor
+from web.console.entrance import enter, host_of, refused, tell, wait_text
+from web.console.letters import Letters
+from web.console.pages import Pages, next_page
+
+WRONG = "That is not right, or was used before. A code of an app changes every 30 seconds."
+_NOT_SENT = (
+    "Mail cannot be sent just now. Use a recovery code, or ask an owner for a link"
+    " (posthaste user link)."
+)
+
+
+def register(pages: Pages, desk: Desk) -> None:
+    """`/console/sign-in/second-step`."""
+    views = _Views(desk)
+    pages.get("/sign-in/second-step", views.form, None, levels=("password",))
+    pages.post("/sign-in/second-step", views.check, None, levels=("password",))
+    pages.post("/sign-in/second-step/mail", views.mail, None, levels=("password",))
+
+
+class _Views:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._sign_in = SignIn(desk.accounts)
+        self._letters = Letters(desk)
+
+    def form(self, visitor: Visitor) -> str:
+        """What is asked for."""
+        return self._page(visitor, next_page(request.args.get("next", "")))
+
+    def check(self, visitor: Visitor) -> Any:
+        """A code."""
+        desk, where = self._desk, next_page(request.form.get("next", ""))
+        code = request.form.get("code", "") or request.form.get("recovery", "")
+        left = len(visitor.user.recovery_codes)
+        outcome = self._sign_in.second_step(
+            visitor.token, visitor.session, visitor.user, code, desk.client()
+        )
+        if isinstance(outcome, Wait):
+            return refused(self._page(visitor, where, wait_text(outcome)), outcome)
+        if not isinstance(outcome, SignedIn):
+            return refused(self._page(visitor, where, WRONG))
+        if len(outcome.user.recovery_codes) < left:
+            tell(desk, outcome.user, letter_texts.recovery_code_used)
+        if outcome.device:
+            tell(desk, outcome.user, letter_texts.signed_in)
+        return enter(desk, outcome, where)
+
+    def mail(self, visitor: Visitor) -> Any:
+        """Send a code."""
+        desk, where = self._desk, next_page(request.form.get("next", ""))
+        if not self._letters.can_send:
+            return refused(self._page(visitor, where, _NOT_SENT))
+        code = self._sign_in.mail_code(visitor.session, visitor.user, desk.client())
+        if isinstance(code, Wait):
+            return refused(self._page(visitor, where, wait_text(code)), code)
+        ends = desk.now_ms() + SECONDS * 1000
+        if not isinstance(code, str) or not self._letters.send(
+            visitor.user.login, letter_texts.code(host_of(desk), code, ends)
+        ):
+            return refused(self._page(visitor, where, _NOT_SENT))
+        return self._page(visitor, where, mailed=True)
+
+    @staticmethod
+    def _page(visitor: Visitor, where: str, wrong: str = "", *, mailed: bool = False) -> str:
+        kind = request.form.get("kind", "")
+        return render_template(
+            "console/second_step.html",
+            next=where,
+            wrong=wrong,
+            by_mail=visitor.user.second_factor == "email",
+            mailed=mailed or kind == "email",
+            kind=kind,
+            minutes=SECONDS // 60,
+        )
