@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.accounts.actor import Actor
 from shared.accounts.links import Links, Purpose
-from shared.accounts.owners import guard, stands
+from shared.accounts.owners import guard, has_owner
 from shared.accounts.users import Users
 from shared.clock import Clock
 from shared.console_settings import ConsoleSettings
@@ -20,7 +20,7 @@ def first_link(records: Records, clock: Clock, console: ConsoleSettings) -> str 
         return None
     for _ in range(_TRIES):
         guarding = guard(records)
-        if any(map(stands, Users(records).all())):
+        if has_owner(Users(records)):
             return None
         token, _, change = Links(records, clock).made("first")
         if records.write([change, guarding], [Actor("system").audited("first.made")]):

@@ -17,7 +17,7 @@ from shared.accounts.levels import first_level_of, level_of
 from shared.accounts.links import Link
 from shared.accounts.logins import name_in, new_login
 from shared.accounts.outcome import Codes, Refused, SignedIn, Wait, Weak, Wrong
-from shared.accounts.owners import guard, stands
+from shared.accounts.owners import guard, has_owner
 from shared.accounts.passwords import TooManyAtOnce
 from shared.accounts.recovery import new_codes
 from shared.accounts.throttle import by_account
@@ -128,7 +128,7 @@ class Joining:
         audited = actor_of(user, client).audited(act, user.id, role=user.role, by=link.by)
         for _ in range(_TRIES):
             guarding = guard(accounts.records)
-            if link.purpose == "first" and any(map(stands, accounts.users.all())):
+            if link.purpose == "first" and has_owner(accounts.users):
                 return Refused("link")
             also = [taken, change, *([guarding] if user.role == "owner" else [])]
             if accounts.users.add(user, [audited], also):

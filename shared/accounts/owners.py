@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shared.accounts.user import User
+from shared.accounts.users import Users
 from shared.store.records import Change, Records
 
 KIND = "guards"
@@ -23,6 +24,12 @@ def stands(user: User) -> bool:
 def is_last(user: User, everybody: Iterable[User]) -> bool:
     """Whether no other owner could sign in."""
     return stands(user) and not any(stands(each) for each in everybody if each.id != user.id)
+
+
+def has_owner(users: Users) -> bool:
+    """Whether somebody can sign in as owner; a user who cannot be read may be one."""
+    found, unreadable = users.read()
+    return unreadable > 0 or any(map(stands, found))
 
 
 def guard(records: Records) -> Change:

@@ -15,7 +15,7 @@ import msgspec
 from shared.accounts.user import User
 from shared.clock import Clock
 from shared.console_settings import ConsoleSettings
-from shared.model.message import check_format
+from shared.model.message import UnknownFormat, check_format
 from shared.store.records import ANY, Audited, Change, Records
 
 KIND = "sessions"
@@ -121,6 +121,8 @@ class Sessions:
         if packed is None:
             return None
         session = _unpack(packed)
+        if session is None:
+            return None
         now = self._clock.now_ms()
         if now - session.seen_ms >= _TOUCH_MS:
             touched = msgspec.structs.replace(session, seen_ms=now)
@@ -146,9 +148,10 @@ class Sessions:
         the user's sessions, if one is given."""
         key = digest_of(token)
         packed = self._records.get(KIND, key)
-        if packed is None:
+        session = None if packed is None else _unpack(packed)
+        if packed is None or session is None:
             return None
-        session, now = _unpack(packed), self._clock.now_ms()
+        now = self._clock.now_ms()
         renewed = msgspec.structs.replace(
             session,
             level=level,
@@ -193,7 +196,8 @@ class Sessions:
         return [Change(KIND, key, None, ANY) for key in keys[:90]]
 
     def _all(self) -> list[tuple[bytes, Session]]:
-        return [(key, _unpack(packed)) for key, packed in self._records.all(KIND).items()]
+        found = ((key, _unpack(packed)) for key, packed in self._records.all(KIND).items())
+        return [(key, session) for key, session in found if session is not None]
 
     def _put(self, key: bytes, session: Session, expected: bytes | None) -> Change:
         idle = session.seen_ms + self._settings.idle_seconds * 1000
@@ -202,6 +206,10 @@ class Sessions:
         return Change(KIND, key, bytes((_FORMAT,)) + _encode(session), expected, ends)
 
 
-def _unpack(packed: bytes) -> Session:
-    check_format("session", packed, _FORMAT)
-    return _decode(packed[1:])
+def _unpack(packed: bytes) -> Session | None:
+    """None where another release has made it: then one signs in again."""
+    try:
+        check_format("session", packed, _FORMAT)
+        return _decode(packed[1:])
+    except (UnknownFormat, msgspec.MsgspecError):
+        return None

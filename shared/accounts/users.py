@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable, Sequence
 
 import msgspec
+import structlog
 
 from shared.accounts.user import User
-from shared.model.message import check_format
+from shared.model.message import UnknownFormat, check_format
 from shared.store.records import ANY, Audited, Change, Records
 
 KIND = "users"
@@ -17,6 +18,7 @@ _FORMAT = 1
 _TRIES = 20
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(User).decode
+_log = structlog.get_logger(__name__)
 
 
 class TooBusy(Exception):
@@ -39,7 +41,10 @@ def pack(user: User) -> bytes:
 def unpack(packed: bytes) -> User:
     """The inverse. Raises `UnknownFormat`."""
     check_format("user", packed, _FORMAT)
-    return _decode(packed[1:])
+    try:
+        return _decode(packed[1:])
+    except msgspec.MsgspecError as error:
+        raise UnknownFormat("user") from error
 
 
 def new_id() -> str:
@@ -54,9 +59,9 @@ class Users:
         self._records = records
 
     def get(self, user_id: str) -> User | None:
-        """By id."""
+        """By id; one that this release cannot read is not there."""
         packed = self._records.get(KIND, user_id.encode())
-        return None if packed is None else unpack(packed)
+        return None if packed is None else _read(packed)
 
     def find(self, login: str) -> User | None:
         """By login, as `login_of` makes it."""
@@ -64,9 +69,14 @@ class Users:
         return None if found is None else self.get(found.decode())
 
     def all(self) -> list[User]:
-        """Everybody, by login."""
-        found = [unpack(packed) for packed in self._records.all(KIND).values()]
-        return sorted(found, key=lambda user: user.login)
+        """Everybody who can be read, by login."""
+        return self.read()[0]
+
+    def read(self) -> tuple[list[User], int]:
+        """The same, and how many cannot be read."""
+        found = [_read(packed) for packed in self._records.all(KIND).values()]
+        users = [user for user in found if user is not None]
+        return sorted(users, key=lambda user: user.login), len(found) - len(users)
 
     def add(self, user: User, audited: Sequence[Audited] = (), also: Sequence[Change] = ()) -> bool:
         """Store a new user; False where the login is taken, or `also` is not as expected."""
@@ -93,11 +103,9 @@ class Users:
         """
         for _ in range(_TRIES):
             packed = self._records.get(KIND, user_id.encode())
-            if packed is None:
-                return None
-            before = unpack(packed)
-            after = changed(before)
-            if after is None:
+            before = None if packed is None else _read(packed)
+            after = None if before is None else changed(before)
+            if packed is None or before is None or after is None:
                 return None
             after = msgspec.structs.replace(after, revision=before.revision + 1)
             changes = [Change(KIND, user_id.encode(), pack(after), packed), *also]
@@ -119,11 +127,20 @@ class Users:
         """
         for _ in range(_TRIES):
             packed = self._records.get(KIND, user_id.encode())
-            made = None if packed is None else step(unpack(packed))
-            if packed is None or made is None:
+            before = None if packed is None else _read(packed)
+            made = None if before is None else step(before)
+            if packed is None or before is None or made is None:
                 return None
-            after = msgspec.structs.replace(made.after, revision=unpack(packed).revision + 1)
+            after = msgspec.structs.replace(made.after, revision=before.revision + 1)
             change = Change(KIND, user_id.encode(), pack(after), packed)
             if self._records.write([change, *made.also], made.audited):
                 return after
         raise TooBusy(user_id)
+
+
+def _read(packed: bytes) -> User | None:
+    try:
+        return unpack(packed)
+    except UnknownFormat as error:
+        _log.error("user_unreadable", reason=str(error))
+        return None

@@ -38,6 +38,7 @@ from shared.cli.shaping import shaping
 from shared.cli.stats import stats
 from shared.cli.suppression import suppression
 from shared.cli.up import up
+from shared.cli.user import user
 from shared.errors import ConfigError, StoreError
 
 
@@ -95,7 +96,7 @@ for command in (
     dead, uncertain, suspend, resume, flush, move, limit, route, shaping, classify, quota,
     stats,
     suppression,
-    returns, log_hash,
+    returns, log_hash, user,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Sequence
 
 import msgspec
 
 from shared.clock import Clock
-from shared.store.records import ANY, MOST_AUDITED, MOST_CHANGES, Audited, Change
+from shared.store.records import ANY, ENTRY_ID, MOST_AUDITED, MOST_CHANGES, Audited, Change
 
 
 class MemoryRecords:
@@ -18,6 +20,7 @@ class MemoryRecords:
         self._kinds: dict[str, dict[bytes, tuple[bytes, int | None]]] = {}
         self._trail: list[Audited] = []
         self._counter = 0
+        self._one = threading.Lock()
 
     def get(self, kind: str, key: bytes) -> bytes | None:
         """See the port."""
@@ -39,6 +42,10 @@ class MemoryRecords:
         """See the port."""
         if len(changes) > MOST_CHANGES:
             raise ValueError(f"{len(changes)} changes; at most {MOST_CHANGES}")
+        with self._one:
+            return self._write(changes, audited)
+
+    def _write(self, changes: Sequence[Change], audited: Sequence[Audited]) -> bool:
         for change in changes:
             if change.expected is not ANY and self.get(change.kind, change.key) != change.expected:
                 return False
@@ -61,6 +68,11 @@ class MemoryRecords:
         """See the port."""
         found = list(reversed(self._trail))
         if before:
-            ids = [entry.id for entry in found]
-            found = found[ids.index(before) + 1 :] if before in ids else []
+            end = _order(before)
+            found = [entry for entry in found if _order(entry.id) < end]
         return found[:limit]
+
+
+def _order(text: str) -> tuple[int, ...]:
+    """What entries are sorted by; what is no id is before all."""
+    return tuple(map(int, text.split("-"))) if re.fullmatch(ENTRY_ID, text) else ()

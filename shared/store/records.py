@@ -26,6 +26,8 @@ class Unread(Enum):
 
 ANY: Final = Unread.ANY
 
+ENTRY_ID = r"[1-9][0-9]{0,14}-[0-9]{1,15}"
+"""What an id in the audit trail looks like."""
 MOST_CHANGES = 100
 """Of one write."""
 MOST_AUDITED = 100_000
@@ -89,5 +91,6 @@ class Records(Protocol):
         ...
 
     def trail(self, before: str = "", limit: int = 100) -> list[Audited]:
-        """The audit trail, the newest first; with `before`, an entry's id, what is older."""
+        """The audit trail, the newest first; with `before`, an entry's id, what is older. Nothing
+        is older than what is no id."""
         ...

@@ -5,6 +5,7 @@ Takes and gives the values of `shared.store.records`. Failures are the `StoreErr
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from shared.model.message import UnknownFormat, check_format
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
 from shared.store.connection import SyncRedis, Value
-from shared.store.records import ANY, MOST_AUDITED, MOST_CHANGES, Audited, Change
+from shared.store.records import ANY, ENTRY_ID, MOST_AUDITED, MOST_CHANGES, Audited, Change
 from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
 
@@ -73,12 +74,14 @@ class RedisRecords:
 
     def trail(self, before: str = "", limit: int = 100) -> list[Audited]:
         """See the port."""
+        if before and not re.fullmatch(ENTRY_ID, before):
+            return []
         newest = f"({before}" if before else "+"
         found = self._redis.command("XREVRANGE", f"{PREFIX}audit", newest, "-", "COUNT", limit)
         return [entry for identifier, fields in found if (entry := _entry(identifier, fields[1]))]
 
     def _standing(self, packed: bytes | None) -> bytes | None:
-        if packed is None:
+        if packed is None or len(packed) < _END.size:
             return None
         (ends,) = _END.unpack_from(packed)
         return None if ends and ends <= self._clock.now_ms() else packed[_END.size :]

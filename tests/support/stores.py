@@ -42,9 +42,11 @@ from shared.store.ports import (
     Verb,
 )
 from shared.store.quotas import Quota
+from shared.store.records import Records
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
+from shared.store.redis_records import RedisRecords
 from shared.store.redis_returns import RedisReturns
 from shared.store.redis_sessions import RedisSessions
 from shared.store.redis_spool import RedisSpool
@@ -73,6 +75,7 @@ class Store:
     """Both halves of one store, the clock, and shorthands for what tests do often."""
 
     returns: Returns
+    records: Records
 
     def __init__(
         self, spool: Spool, keys: Keys, operations: Operations, suppressions: Suppressions,
@@ -293,6 +296,7 @@ class MemoryTestStore(Store):
         memory = self.memory
         super().__init__(memory.spool, memory.keys, memory.operations, memory.suppressions, clock)
         self.returns = memory.returns
+        self.records = memory.records
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The twin never waits, so no loop is needed: days of a test take a moment."""
@@ -337,6 +341,7 @@ class RedisTestStore(Store):
             RedisSuppressions(used, clock), clock,
         )  # fmt: skip
         self.returns = self._redis_returns = RedisReturns(used, clock)
+        self.records = self._redis_records = RedisRecords(used, clock)
 
     def queue(self) -> Queue:
         """The server's queue."""
@@ -382,6 +387,7 @@ class RedisTestStore(Store):
         assert isinstance(self.suppressions, RedisSuppressions)
         self.suppressions.close()
         self._redis_returns.close()
+        self._redis_records.close()
         self.operations.close()
         self.spool.close()
         self.keys.close()

@@ -13,7 +13,7 @@ local last = 4 + 5 * n
 
 local function standing(kind, key)
   local found = call('HGET', P .. 'records:' .. kind, key)
-  if not found then return nil end
+  if not found or #found < 8 then return nil end
   local ends = struct.unpack('>d', found)
   if ends ~= 0 and ends <= now then return nil end
   return sub(found, 9)
