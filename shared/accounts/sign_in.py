@@ -75,6 +75,8 @@ class SignIn:
             made.append(SignedIn(renewed[0], renewed[1], after, device))
             audited = actor_of(now, client).audited("sign_in.done", second_step=checked.kind)
             also = [*checked.also, *renewed[2], *self._forgets("second_step", subjects)]
+            if checked.kind == "mail":
+                also += self._forgets("mailed_code", subjects)
             return Step(after, also, [audited])
 
         if accounts.users.step(user.id, step) is None:
