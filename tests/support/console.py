@@ -44,6 +44,12 @@ class ConsoleApi(Api):
         self.pages: Pages = self.app.extensions.get(
             "console", Pages(Blueprint("none", __name__), self.desk)
         )
+        self.desk = self.pages.desk
+
+    def close(self) -> None:
+        """End its threads."""
+        self.desk.afterwards.stop()
+        super().close()
 
     def user(self, role: Role = "owner", login: str = "", **fields: Any) -> User:
         """A new user."""
@@ -102,6 +108,8 @@ class Browser:
         fields = dict(data or {})
         if csrf:
             fields["csrf"] = self.token(page) if page else self.session.csrf
+        if not fields:
+            options.setdefault("content_type", "application/x-www-form-urlencoded")
         return self.client.post(
             f"/console{path}",
             base_url=URL,

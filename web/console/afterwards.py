@@ -54,3 +54,7 @@ class Afterwards:
         """Until all that was to be done until now is. Raises `TimeoutError`."""
         for future in tuple(self._waiting):
             future.result(seconds)
+
+    def stop(self) -> None:
+        """Finish what waits, and end the thread."""
+        self._thread.shutdown()

@@ -11,19 +11,37 @@ import structlog
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from shared.accounts.sessions import Sessions
-from shared.accounts.users import TooBusy, Users
+from shared.accounts.accounts import accounts_of
+from shared.accounts.passwords import TooManyAtOnce
+from shared.accounts.users import TooBusy
 from shared.errors import OutcomeUnknown, StoreError
 from shared.secret_files import console_keys_of
 from web.console import cookies, forms, show
+from web.console.afterwards import Afterwards
 from web.console.desk import Desk
 from web.console.headers import secure
 from web.console.pages import Pages, find_visitor
-from web.console.views import home
+from web.console.views import (
+    account,
+    account_password,
+    confirm,
+    home,
+    links,
+    recovery_codes,
+    reset,
+    second_factor,
+    second_factor_mail,
+    second_step,
+    setup,
+    sign_in,
+)
 from web.errors import RETRY_AFTER_SECONDS, Problem
 from web.views.context import Context
 
-_VIEWS = (home,)
+_VIEWS = (
+    home, sign_in, second_step, setup, confirm, reset, links, account, account_password,
+    second_factor, second_factor_mail, recovery_codes,
+)  # fmt: skip
 """Each has `register(pages, desk)`."""
 _STATIC = "console.static"
 _ROOT = Path(__file__).parent
@@ -34,13 +52,16 @@ _log = structlog.get_logger(__name__)
 def desk_of(context: Context) -> Desk:
     """What the pages stand on. Raises `ConfigError`."""
     services = context.services
-    settings = services.settings.console
+    keys = console_keys_of(services.settings.console)
+    accounts = accounts_of(services.records, services.clock, services.settings.console, keys)
     return Desk(
         context,
-        console_keys_of(settings),
+        keys,
         services.records,
-        Users(services.records),
-        Sessions(services.records, services.clock, settings),
+        accounts.users,
+        accounts.sessions,
+        accounts,
+        Afterwards(),
     )
 
 
@@ -68,6 +89,7 @@ def blueprint(context: Context) -> Blueprint:
     routes.register_error_handler(HTTPException, around.http)
     routes.register_error_handler(StoreError, around.store)
     routes.register_error_handler(TooBusy, around.busy)
+    routes.register_error_handler(TooManyAtOnce, around.many)
     routes.register_error_handler(Exception, around.unexpected)
     show.register(routes)
     return routes
@@ -166,6 +188,14 @@ class _Around:
         retry = {"Retry-After": "1"}
         return self.problem(
             Problem(503, "busy", "Somebody else changes the same. Try again.", headers=retry)
+        )
+
+    def many(self, error: TooManyAtOnce) -> Response:
+        """So many passwords are being checked that this one had to wait too long."""
+        _log.warning("passwords_busy", reason=error)
+        retry = {"Retry-After": "5"}
+        return self.problem(
+            Problem(503, "busy", "Too many people sign in just now. Try again.", headers=retry)
         )
 
     def unexpected(self, error: Exception) -> Response:

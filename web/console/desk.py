@@ -7,8 +7,10 @@ import hmac
 from urllib.parse import urlsplit
 
 import msgspec
-from flask import g
+from flask import g, request
 
+from shared.accounts.accounts import Accounts
+from shared.accounts.actor import Client
 from shared.accounts.sessions import Session, Sessions
 from shared.accounts.user import User
 from shared.accounts.users import Users
@@ -16,6 +18,8 @@ from shared.console_settings import ConsoleSettings
 from shared.model.message import CLASSES
 from shared.settings import Settings
 from shared.store.records import Audited, Records
+from web.console import cookies
+from web.console.afterwards import Afterwards
 from web.console.client import client_address
 from web.validation import Policy
 from web.views.context import Context
@@ -39,6 +43,9 @@ class Desk(msgspec.Struct, frozen=True):
     records: Records
     users: Users
     sessions: Sessions
+    accounts: Accounts
+    """Users, sessions and all that signing in stands on."""
+    afterwards: Afterwards
 
     @property
     def settings(self) -> Settings:
@@ -76,6 +83,15 @@ class Desk(msgspec.Struct, frozen=True):
             classes=CLASSES,
             now_ms=self.now_ms(),
             routes=self.context.routes,
+            request_id=g.get("request_id", ""),
+        )
+
+    def client(self) -> Client:
+        """The browser that asks."""
+        return Client(
+            address=client_address(self.console),
+            agent=request.headers.get("User-Agent", "")[:200],
+            device=cookies.read(cookies.DEVICE, secure=self.secure),
             request_id=g.get("request_id", ""),
         )
 

@@ -17,11 +17,11 @@ HSTS = "max-age=31536000"
 
 
 def secure(response: Response, *, tls: bool) -> Response:
-    """Add them, where a view has not set a stricter policy of its own."""
+    """Add them, where a view has not set stricter ones of its own."""
     headers = response.headers
     headers.setdefault("Content-Security-Policy", POLICY)
     headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "same-origin"
+    headers.setdefault("Referrer-Policy", "same-origin")
     headers["Permissions-Policy"] = PERMISSIONS
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"

@@ -11,13 +11,11 @@ is `private` on each. Nothing of it is logged or audited; a subject has neither 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 import structlog
-from flask import current_app, g, render_template
+from flask import render_template
 
 from shared.errors import StoreError
 from shared.ids import new_message_id
@@ -28,8 +26,6 @@ from web.errors import Problem
 from web.validation import validate
 
 APPLICATION = "posthaste"
-MOST_WAITING = 200
-"""Letters of one process that are still to be written, behind its answers."""
 
 _log = structlog.get_logger(__name__)
 
@@ -104,43 +100,3 @@ class Letters:
             "metadata": {"console": "private"},
             **self._ends(letter),
         }
-
-
-class Afterwards:
-    """Does what an answer must not show, by its time, whether there was something to do.
-
-    One thread, after the answer or beside it. What a process that is killed had still to do is not
-    done; whoever waits for a letter asks again.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="letters")
-        self._waiting: set[Future[None]] = set()
-
-    def do(self, act: Callable[[], object]) -> None:
-        """Do it in the context of this application and with the id of this request."""
-        if len(self._waiting) >= MOST_WAITING:
-            _log.warning("letters_waiting")
-            return
-        app, request_id = current_app._get_current_object(), g.get("request_id", "")  # type: ignore[attr-defined]
-
-        def run() -> None:
-            structlog.contextvars.clear_contextvars()
-            structlog.contextvars.bind_contextvars(request_id=request_id)
-            with app.app_context():
-                g.request_id = request_id
-                try:
-                    act()
-                except StoreError as error:
-                    _log.warning("store_refused", reason=error)
-                except Exception as error:
-                    _log.error("unexpected_error", exc_info=error)
-
-        future = self._thread.submit(run)
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
-
-    def wait(self, seconds: float = 10) -> None:
-        """Until all that was to be done until now is. Raises `TimeoutError`."""
-        for future in tuple(self._waiting):
-            future.result(seconds)

@@ -1,4 +1,4 @@
-"""What the pages where a password is chosen say of it; the rules are `shared.accounts.passwords`."""
+"""What pages say where a password is chosen; the rules are those of `shared.accounts.passwords`."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Pages:
 
     def __init__(self, routes: Blueprint, desk: Desk) -> None:
         self._routes = routes
-        self._desk = desk
+        self.desk = self._desk = desk
         self.rules: dict[str, Rule] = {}
         """By endpoint."""
         self.notices: dict[str, str] = {}
@@ -136,6 +136,11 @@ class Pages:
     def _is_confirmed(self, visitor: Visitor) -> bool:
         age = self._desk.now_ms() - visitor.session.confirmed_ms
         return 0 <= age < self._desk.console.confirm_seconds * 1000
+
+
+def where_of(visitor: Visitor) -> str:
+    """The step that this visitor has still to take; empty: none."""
+    return "" if visitor.session.level == "full" else _WHERE[visitor.session.level]
 
 
 def find_visitor(desk: Desk) -> Visitor | None:

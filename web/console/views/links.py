@@ -7,8 +7,6 @@ send forms without their origin, which `forms` asks for.
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, make_response, render_template, request
 
 from shared.accounts.joining import Form, Joining
@@ -137,7 +135,7 @@ class _Views:
             asks_name=link.purpose != "reset",
             login=link.login,
             factor=app,
-            **asked(self._desk.console, two_factor=has_app, or_app=not has_app),
+            asked=asked(self._desk.console, two_factor=has_app, or_app=not has_app),
         )
 
     @staticmethod

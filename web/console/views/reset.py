@@ -11,6 +11,7 @@ from typing import Any
 from flask import render_template, request
 
 from shared.accounts.actor import Client
+from shared.accounts.first import link_url
 from shared.accounts.links import SECONDS
 from shared.accounts.outcome import Wait
 from shared.accounts.sign_in import SignIn
@@ -60,7 +61,7 @@ class _Views:
         if found is None or isinstance(found, Wait):
             return
         user, token = found
-        link = f"{self._desk.console.url}/console/reset/{token}"
+        link = link_url(self._desk.console, "reset", token)
         ends = self._desk.now_ms() + _SECONDS * 1000
         self._letters.send(user.login, letter_texts.reset(host_of(self._desk), link, ends))
 

@@ -13,16 +13,12 @@ from shared.accounts.mailed_codes import SECONDS
 from shared.accounts.outcome import SignedIn, Wait
 from shared.accounts.sign_in import SignIn
 from web.console import letter_texts
+from web.console.code_letters import NOT_SENT, send_code
 from web.console.desk import Desk, Visitor
-from web.console.entrance import enter, host_of, refused, tell, wait_text
-from web.console.letters import Letters
+from web.console.entrance import enter, refused, tell, wait_text
 from web.console.pages import Pages, next_page
 
 WRONG = "That is not right, or was used before. A code of an app changes every 30 seconds."
-_NOT_SENT = (
-    "Mail cannot be sent just now. Use a recovery code, or ask an owner for a link"
-    " (posthaste user link)."
-)
 
 
 def register(pages: Pages, desk: Desk) -> None:
@@ -37,7 +33,6 @@ class _Views:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._sign_in = SignIn(desk.accounts)
-        self._letters = Letters(desk)
 
     def form(self, visitor: Visitor) -> str:
         """What is asked for."""
@@ -64,16 +59,11 @@ class _Views:
     def mail(self, visitor: Visitor) -> Any:
         """Send a code."""
         desk, where = self._desk, next_page(request.form.get("next", ""))
-        if not self._letters.can_send:
-            return refused(self._page(visitor, where, _NOT_SENT))
-        code = self._sign_in.mail_code(visitor.session, visitor.user, desk.client())
-        if isinstance(code, Wait):
-            return refused(self._page(visitor, where, wait_text(code)), code)
-        ends = desk.now_ms() + SECONDS * 1000
-        if not isinstance(code, str) or not self._letters.send(
-            visitor.user.login, letter_texts.code(host_of(desk), code, ends)
-        ):
-            return refused(self._page(visitor, where, _NOT_SENT))
+        sent = send_code(desk, self._sign_in, visitor)
+        if isinstance(sent, Wait):
+            return refused(self._page(visitor, where, wait_text(sent)), sent)
+        if not sent:
+            return refused(self._page(visitor, where, NOT_SENT))
         return self._page(visitor, where, mailed=True)
 
     @staticmethod

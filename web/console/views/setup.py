@@ -68,9 +68,7 @@ class _Views:
             return go(SETUP)
         return refused(self._page(visitor, {"code": _WRONG_CODE}))
 
-    def _page(
-        self, visitor: Visitor, errors: dict[str, str] | None = None, wrong: str = ""
-    ) -> str:
+    def _page(self, visitor: Visitor, errors: dict[str, str] | None = None, wrong: str = "") -> str:
         desk, user = self._desk, visitor.user
         common = {"errors": errors or {}, "wrong": wrong, "login": user.login, "next": _next()}
         if must_change(user, desk.console, desk.now_ms()):
@@ -81,7 +79,7 @@ class _Views:
                 what="password",
                 reason=reason,
                 **common,
-                **asked(desk.console, two_factor=two_factor),
+                asked=asked(desk.console, two_factor=two_factor),
             )
         me, sealed = me_of(desk, visitor), request.form.get("sealed", "")
         setup = self._own.shown_app(me, sealed) or self._own.new_app(me)

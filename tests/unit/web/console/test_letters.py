@@ -8,8 +8,9 @@ from shared.model.message import Content, Head
 from tests.support.console import ConsoleApi
 from tests.support.letters import letters
 from web.console import letter_texts
+from web.console.afterwards import Afterwards
 from web.console.agents import browser_of
-from web.console.letters import Afterwards, Letter, Letters
+from web.console.letters import Letter, Letters
 
 LINK = "https://console.example.test/console/reset/abc"
 
