@@ -27,7 +27,7 @@ from web.console.pages import Pages
 
 REFERRER = "strict-origin"
 _REMEDIES = {
-    "first": "On the server, `posthaste user link` makes a new one.",
+    "first": "On the server, `posthaste user create --role owner` makes a link for an owner.",
     "invitation": "Ask whoever has invited you for a new one.",
     "reset": "Ask for a new one where you sign in.",
 }
@@ -38,7 +38,7 @@ _TITLES = {
 }
 _TEXTS = {
     "first": "This account may do everything, and invites the others.",
-    "invitation": "{by} invites you to the mail console at {host}, as {role}.",
+    "invitation": "You are invited to the mail console at {host}, as {role}{by}.",
     "reset": "For {login}. All your sessions end, and a second factor is still asked for.",
 }
 _TAKEN = "Somebody has an account with this address already: sign in, or ask for a new password."
@@ -122,7 +122,10 @@ class _Views:
             title=title,
             button=button,
             text=_TEXTS[link.purpose].format(
-                by=link.by, host=host_of(self._desk), role=link.role, login=link.login
+                by=f", by {link.by}" if "@" in link.by else "",
+                host=host_of(self._desk),
+                role=link.role,
+                login=link.login,
             ),
             errors=errors or {},
             wrong=wrong,

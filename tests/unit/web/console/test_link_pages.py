@@ -89,7 +89,7 @@ def test_a_link_that_works_no_more_says_what_to_do(console: ConsoleApi) -> None:
         assert answer.status_code == 404
         assert "does not work" in answer.text
     assert "whoever has invited you" in console.browser().get(path).text
-    assert "posthaste user link" in console.browser().get("/first/x").text
+    assert "posthaste user create" in console.browser().get("/first/x").text
 
 
 def test_whoever_is_invited_chooses_name_and_password(console: ConsoleApi) -> None:
