@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --quiet pyproject.toml
 
-.PHONY: help install up check test bench chaos soak lock clean
+.PHONY: help install up check test test-browser bench chaos soak lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,10 @@ check: $(VENV)/.installed-dev ## Format, lint, types and boundaries
 test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, then all tests, quick ones first
 	@$(BIN)/python -m pytest -q tests/unit
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder tests/contract tests/scenario
+	@$(MAKE) --no-print-directory test-browser
+
+test-browser: $(VENV)/.installed-dev ## Drive the pages of a running installation with headless Chromium
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/browser
 
 bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FIGURES="batch drain" for some
 	@$(BIN)/python -m tests.bench.run $(if $(QUICK),--quick) $(FIGURES)

@@ -9,7 +9,7 @@ from typing import Any
 from shared.config import load
 from shared.logging import configure
 from shared.metrics.web import Files
-from shared.secret_files import dsn_of, feedback_keys_of, redis_password_of
+from shared.secret_files import console_keys_of, dsn_of, feedback_keys_of, redis_password_of
 from web.arbiter import Drain, Slots
 from web.gunicorn_log import GunicornLogger
 from web.measure import Meter
@@ -21,6 +21,7 @@ configure(_all.log)  # For gunicorn's own process; its workers have it from ther
 dsn_of(_all.sentry)  # What is wrong is told here, before any process starts.
 redis_password_of(_all.store)
 feedback_keys_of(_all.feedback)
+console_keys_of(_all.console)
 
 bind = [_settings.listen, _settings.operator_listen]
 workers = _settings.processes

@@ -1,7 +1,8 @@
 """The home directory of `posthaste up`: where everything of one installation stands.
 
 posthaste.toml (settings), key (the first API key), log-key (of addresses in logs),
-feedback-key (of return paths and links), up.json (what runs), lock, log/, redis/, inbox/.
+feedback-key (of return paths and links), console-key (of second factors and forms), up.json (what
+runs), lock, log/, redis/, inbox/.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from shared.config import load, variable
 from shared.errors import ConfigError
 from shared.settings import Settings
 
-_KEY_FILE = "POSTHASTE_FEEDBACK_KEY_FILE"
 _LOG_BYTES = 10 * 1024 * 1024
 
 _TOML = """\
@@ -51,6 +51,7 @@ class Home:
         self.key = self.directory / "key"
         self.log_key = self.directory / "log-key"
         self.feedback_key = self.directory / "feedback-key"
+        self.console_key = self.directory / "console-key"
         self.up = self.directory / "up.json"
         self.logs = self.directory / "log"
         self.redis = self.directory / "redis"
@@ -64,7 +65,7 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.settings.exists():
                 self.settings.write_text(_TOML, encoding="utf-8")
-            for key in (self.log_key, self.feedback_key):
+            for key in (self.log_key, self.feedback_key, self.console_key):
                 if not key.exists():
                     self.write_private(key, secrets.token_urlsafe(32) + "\n")
         except OSError as error:
@@ -73,21 +74,23 @@ class Home:
             ) from error
 
     def load(self, overrides: Mapping[str, str] | None = None) -> Settings:
-        """The settings, with this home's key where they name none. Raises `ConfigError`."""
-        return load(self.settings, overrides={**self.own_key(), **(overrides or {})})
+        """The settings, with this home's keys where they name none. Raises `ConfigError`."""
+        return load(self.settings, overrides={**self.own_keys(), **(overrides or {})})
 
-    def own_key(self) -> dict[str, str]:
-        """The variable that names this home's feedback key; empty: there is another, or none."""
+    def own_keys(self) -> dict[str, str]:
+        """The variables that name this home's keys, of sections for which there is no other."""
         try:
             found = tomllib.loads(self.settings.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = {}
-        section = found.get("feedback", {})
-        named = isinstance(section, dict) and (section.get("key") or section.get("key_file"))
-        set_outside = any(map(variable, ("POSTHASTE_FEEDBACK_KEY", _KEY_FILE)))
-        if named or set_outside or not self.feedback_key.exists():
-            return {}
-        return {_KEY_FILE: str(self.feedback_key)}
+        names = {}
+        for section, key in (("feedback", self.feedback_key), ("console", self.console_key)):
+            values, prefix = found.get(section, {}), f"POSTHASTE_{section.upper()}_KEY"
+            named = isinstance(values, dict) and (values.get("key") or values.get("key_file"))
+            set_outside = any(map(variable, (prefix, f"{prefix}_FILE")))
+            if not named and not set_outside and key.exists():
+                names[f"{prefix}_FILE"] = str(key)
+        return names
 
     def lock(self) -> None:
         """Keep others out for as long as this process lives. Raises `ConfigError`."""

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import click
 
+from shared.accounts.first import first_link
 from shared.api_keys import generate, parse
 from shared.clock import SystemClock
 from shared.model.message import CLASSES
 from shared.outgoing import outgoing_from
 from shared.store.keys import SCOPES
 from shared.store.redis_keys import RedisKeys
+from shared.store.redis_records import RedisRecords
 from shared.store.redis_spool import RedisSpool
 from shared.supervisor.child import Child
 from shared.supervisor.home import Home
@@ -47,6 +49,7 @@ class Installation:
         self._options = options
         self._report = report
         self._key = ""
+        self._console = ""
         self._ready = False
 
     def run(self) -> None:
@@ -86,7 +89,7 @@ class Installation:
             self._start_all()
             self._ready = True
             self._write_up()
-            self._report(screen(self._plan, self._home, self._key))
+            self._report(screen(self._plan, self._home, self._key, self._console))
             if self._detached:
                 self._report(READY)
                 os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # Nobody reads the pipe now.
@@ -110,6 +113,7 @@ class Installation:
         spool = RedisSpool(self._settings, connections=2)
         self._supervisor.start("redis", lambda: store_answers(spool), LOADING_SECONDS)
         self._key = self._first_key()
+        self._console = self._console_link()
         inbox = self._plan.inbox
         if inbox is not None:
             smtp = self._plan.inbox_smtp or ""
@@ -143,6 +147,17 @@ class Installation:
         self._home.write_private(self._home.key, text + "\n")
         return text
 
+    def _console_link(self) -> str:
+        """Where the console is: for its first owner a link that counts once."""
+        console = self._settings.console
+        if not console.url:
+            return ""
+        records = RedisRecords(self._settings)
+        try:
+            return first_link(records, SystemClock(), console) or f"{console.url}/console/"
+        finally:
+            records.close()
+
     def _say(self, text: str) -> None:
         try:
             click.echo(f"posthaste: {text}")
@@ -167,6 +182,7 @@ class Installation:
                 "bounces": self._plan.bounces,
                 "bounces_operator": self._plan.bounces_operator,
                 "inbox": self._plan.inbox,
+                "console": self._settings.console.url or None,
                 "inbox_smtp": self._plan.inbox_smtp,
                 "relay": self._plan.environment.get("POSTHASTE_RELAY_URL", ""),
                 "redis": self._plan.environment["POSTHASTE_STORE_REDIS_URL"],

@@ -29,6 +29,9 @@ SOCKET_PATH_LIMIT = 100
 TRIAL_DOMAIN = "bounces.posthaste.test"
 """Of return paths of mail that is for the inbox."""
 
+TRIAL_SENDER = "Posthaste <console@posthaste.test>"
+"""Of the console's own mail, which is for the inbox."""
+
 _ANY_RELAY = Settings().relay
 
 
@@ -135,9 +138,10 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
     elif smtp is not None and not (_relay_is_set(home) or settings.relay != _ANY_RELAY):
         to_inbox = True
         environment["POSTHASTE_RELAY_URL"] = f"smtp://{_join(smtp)}"
-    environment |= home.own_key()
+    environment |= home.own_keys()
     if to_inbox and not settings.unsubscribe.url and is_loopback(http.host):
         environment["POSTHASTE_UNSUBSCRIBE_URL"] = f"http://{_join(http)}"  # To try it out.
+    _console(settings, environment, http, inbox, to_inbox=to_inbox)
     back = _bounces(home, options, environment, fixed=fixed, to_inbox=to_inbox)
     listeners += back
     _check_ports(listeners)
@@ -158,6 +162,26 @@ def make(home: Home, options: Options, redis_socket: str) -> Plan:
         listeners=tuple(listeners),
         specs=_specs(home, workers, environment, redis_socket, with_inbox, bool(back)),
     )
+
+
+def _console(
+    settings: Settings,
+    environment: dict[str, str],
+    http: Reserved,
+    inbox: Reserved | None,
+    *,
+    to_inbox: bool,
+) -> None:
+    """The console on this machine, where the settings name no other place for it."""
+    if settings.console.url:
+        return
+    if not is_loopback(http.host):
+        return  # Others could come by, and passwords would travel in the open.
+    environment["POSTHASTE_CONSOLE_URL"] = f"http://{_join(http)}"
+    if to_inbox and not settings.console.mail_from:
+        environment["POSTHASTE_CONSOLE_MAIL_FROM"] = TRIAL_SENDER
+    if inbox is not None and not settings.console.inbox_url:
+        environment["POSTHASTE_CONSOLE_INBOX_URL"] = f"http://{_join(inbox)}"
 
 
 def _check_ports(listeners: Sequence[Reserved]) -> None:

@@ -25,10 +25,12 @@ def _curl(url: str, key: str) -> str:
     )
 
 
-def screen(plan: Plan, home: Home, key: str) -> str:
-    """URLs, the first key, a first message, and how to stop."""
+def screen(plan: Plan, home: Home, key: str, console: str) -> str:
+    """Where a browser begins, URLs, the first key, a first message, and how to stop."""
     lines = [
         "Posthaste is up.",
+        "",
+        f"  Open      {console or 'no console: console.url is empty'}",
         "",
         f"  API       {plan.http}",
         f"  Inbox     {plan.inbox or 'not running: mail goes to ' + plan.relay}",

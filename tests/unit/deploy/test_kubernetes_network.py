@@ -136,7 +136,7 @@ def test_only_the_api_and_unsubscribe_links_are_public(overlay: str) -> None:
     assert {host for each in ingress["spec"]["tls"] for host in each["hosts"]} == hosts
     for rule in ingress["spec"]["rules"]:
         paths = [(path["path"], path["pathType"]) for path in rule["http"]["paths"]]
-        assert paths == [("/v1", "Prefix"), ("/u/", "Prefix")]
+        assert paths == [("/v1", "Prefix"), ("/u/", "Prefix"), ("/console", "Prefix")]
         for path in rule["http"]["paths"]:
             service = path["backend"]["service"]
             ports = named(overlay, "Service", service["name"])["spec"]["ports"]

@@ -1,4 +1,4 @@
-"""The key of a home that signs what comes back: made once, and used unless there is another."""
+"""A home's keys, of what comes back and of the console: made once, used unless there are others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError
-from shared.secret_files import feedback_keys_of
+from shared.secret_files import console_keys_of, feedback_keys_of
 from shared.supervisor.home import Home
-from shared.supervisor.plan import TRIAL_DOMAIN, Options, make
+from shared.supervisor.plan import TRIAL_DOMAIN, TRIAL_SENDER, Options, make
 
 KEY = "x" * 32
 
@@ -74,5 +74,35 @@ def test_up_has_return_paths_of_its_own_only_for_mail_that_stays_here(
         assert ("bounces" in {each.role for each in plan.specs}) == runs
         to_inbox = plan.inbox_smtp == f"smtp://{plan.relay}"
         assert plan.settings.unsubscribe.url == (plan.http if to_inbox else "")
+    finally:
+        plan.release()
+
+
+def test_the_console_has_a_key_of_its_own(home: Home) -> None:
+    assert home.console_key.stat().st_mode & 0o077 == 0
+    own = home.console_key.read_text().strip().encode()
+    assert console_keys_of(home.load().console) == (own,)
+    home.settings.write_text(f"[console]\nkey = '{KEY}'\nurl = 'https://mail.shop.test'\n")
+    assert console_keys_of(home.load().console) == (KEY.encode(),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "url", "sender"),
+    [
+        ("", Options(http=0), "HTTP", TRIAL_SENDER),
+        ("", Options(http=0, smtp_relay="smtp://127.0.0.1:1"), "HTTP", ""),
+        ("[console]\nurl = 'https://mail.shop.test'\n", Options(http=0),
+         "https://mail.shop.test", ""),
+        ("[web]\nlisten = '0.0.0.0:0'\n", Options(http=0), "", ""),
+    ],
+)  # fmt: skip
+def test_up_has_a_console_where_nobody_else_can_listen(
+    home: Home, settings: str, options: Options, url: str, sender: str
+) -> None:
+    home.settings.write_text(settings)
+    plan = make(home, options, "/tmp/s")  # noqa: S108  # Nothing is made there.
+    try:
+        assert plan.settings.console.url == (plan.http if url == "HTTP" else url)
+        assert plan.settings.console.mail_from == sender
     finally:
         plan.release()

@@ -1,0 +1,46 @@
+"""One Chromium and one installation for the tests of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.conftest import need_redis
+from tests.support.browser import WIDE, Seat, System, launched, system
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def world(chromium: Browser) -> Iterator[System]:
+    """The installation; where there is no browser it is not started."""
+    del chromium
+    need_redis()
+    with system() as found:
+        yield found
+
+
+@pytest.fixture
+def seat(chromium: Browser, world: System) -> Iterator[Callable[[], Seat]]:
+    """Makes browser profiles; at the end nothing may have been wrong in any of them."""
+    with ExitStack() as stack:
+        made: list[Seat] = []
+
+        def make() -> Seat:
+            context = chromium.new_context(viewport=WIDE)
+            context.set_default_timeout(15_000)
+            stack.callback(context.close)
+            made.append(Seat(context, world))
+            return made[-1]
+
+        yield make
+        for each in made:
+            each.check()
