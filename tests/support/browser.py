@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -95,6 +96,13 @@ class System:
         self.records.close()
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
 def system(settings: str = "", *options: str) -> Iterator[System]:
     """Start it, with more `settings` in its file."""
@@ -102,14 +110,25 @@ def system(settings: str = "", *options: str) -> Iterator[System]:
         strict = stack.enter_context(
             SmtpServer(answers={f"RCPT {REFUSED}": "550 5.1.1 <b>no</b> such user here"})
         )
+        smtp = _free_port()
         text = (
             '[console]\nfrom_domains = ["shop.test"]\n'
-            f'[[relay]]\nname = "inbox"\n[[relay]]\nname = "strict"\nhost = "127.0.0.1"\n'
-            f'port = {strict.port}\ntls = "none"\n'
+            'mail_from = "Posthaste <console@posthaste.test>"\n'
+            f'[[relay]]\nname = "inbox"\nurl = "smtp://127.0.0.1:{smtp}"\n'
+            f'[[relay]]\nname = "strict"\nurl = "smtp://127.0.0.1:{strict.port}"\n'
             '[[route]]\nname = "strict"\nrelay = "strict"\nrecipient_domains = ["refused.test"]\n'
         )
         facts = stack.enter_context(
-            installation("--workers", "2", "--web", "2", *options, settings=text + settings)
+            installation(
+                "--workers",
+                "2",
+                "--web",
+                "2",
+                "--inbox-smtp",
+                str(smtp),
+                *options,
+                settings=text + settings,
+            )
         )
         found = System(facts, strict)
         try:
