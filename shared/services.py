@@ -9,14 +9,18 @@ from shared.settings import Settings
 from shared.store.keys import Keys
 from shared.store.operations import Operations
 from shared.store.ports import Spool
+from shared.store.recent import Recent
 from shared.store.records import Records
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
+from shared.store.redis_recent import RedisRecent
 from shared.store.redis_records import RedisRecords
 from shared.store.redis_returns import RedisReturns
+from shared.store.redis_samples import RedisSamples
 from shared.store.redis_spool import RedisSpool
 from shared.store.redis_suppressions import RedisSuppressions
 from shared.store.returns import Returns
+from shared.store.samples import Samples
 from shared.store.suppressions import Suppressions
 
 
@@ -31,6 +35,8 @@ class Services(msgspec.Struct, frozen=True):
     suppressions: Suppressions
     returns: Returns
     records: Records
+    recent: Recent
+    samples: Samples
 
 
 def connect(settings: Settings) -> Services:
@@ -44,4 +50,6 @@ def connect(settings: Settings) -> Services:
         RedisSuppressions(settings),
         RedisReturns(settings),
         RedisRecords(settings),
+        RedisRecent(settings),
+        RedisSamples(settings),
     )

@@ -41,6 +41,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_seconds: int = 86_400
     """How long a finished message can still be looked up."""
     retention_messages: int = 1_000_000
+    recent_messages: int = 1_000_000
+    """How many messages the console can list and search, finished or not."""
     events_max: int = 100_000
     """Events kept while no recorder reads them."""
 

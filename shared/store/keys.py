@@ -46,3 +46,11 @@ class Keys(Protocol):
     def revoke(self, key_id: str) -> bool:
         """Mark a key revoked; False when there is none."""
         ...
+
+    def used(self, key_id: str, at_ms: int) -> None:
+        """Note that a request came with this key. Callers do so once a minute or so."""
+        ...
+
+    def last_used(self) -> dict[str, int]:
+        """When each key was used last, by public id; of one that never was, nothing."""
+        ...

@@ -7,6 +7,7 @@ from shared.model.message import MessageClass
 from shared.settings import Settings
 from shared.store.memory_operations import MemoryOperations
 from shared.store.memory_queue import MemoryQueue
+from shared.store.memory_recent import MemoryRecent, MemorySamples
 from shared.store.memory_records import MemoryRecords
 from shared.store.memory_returns import MemoryReturns
 from shared.store.memory_sessions import MemorySessions
@@ -28,6 +29,8 @@ class MemoryStore:
         self.suppressions = MemorySuppressions(self.state)
         self.returns = MemoryReturns(self.state)
         self.records = MemoryRecords(clock)
+        self.recent = MemoryRecent(self.state)
+        self.samples = MemorySamples(self.state)
 
     def tickets(self, message_class: MessageClass) -> list[str]:
         """The tickets that are outstanding."""

@@ -11,6 +11,7 @@ from shared.model.leg import Leg, LegFlag, LegState, leg_id
 from shared.model.message import CLASSES, MessageClass
 from shared.model.status import OPEN, Status
 from shared.model.turns import hop_and_application
+from shared.store.memory_recent import TRIMMED_A_RUN
 from shared.store.memory_state import LIVE_MS, State, resting
 from shared.store.memory_suppressions import sweep
 from shared.store.ports import Pumped
@@ -47,11 +48,16 @@ class PumpRun:
         self._expire_still()
         self._forget_sites()
         self._forget()
+        state.recent.trim(
+            state.heads, TRIMMED_A_RUN + self._forgotten, state.settings.store.recent_messages
+        )
         sweep(state)
         trimmed = self._trim()
         paused = now < state.reap_after
+        minted = state.top_up()
+        state.samples.take()
         return Pumped(
-            self._due, self._reaped, self._crashed, self._dead, state.top_up(), trimmed,
+            self._due, self._reaped, self._crashed, self._dead, minted, trimmed,
             self._forgotten, paused, self._more,
         )  # fmt: skip
 

@@ -8,7 +8,6 @@ import msgspec
 
 from shared.compression import pack_content
 from shared.hops import mx_hop
-from shared.ids import accepted_ms
 from shared.model.leg import Leg, LegState, counted, leg_id
 from shared.model.message import CLASSES, Head, UnknownFormat, pack_head, unpack_head
 from shared.model.status import OPEN, Status
@@ -17,6 +16,7 @@ from shared.store.events import Event
 from shared.store.figures import Depth, Health
 from shared.store.keys import ApiKey
 from shared.store.memory_lines import kept
+from shared.store.memory_recent import oldest_ready
 from shared.store.memory_state import State
 from shared.store.memory_suppressions import standing
 from shared.store.outcomes import OTHER, outcome_counter, outcome_field
@@ -62,6 +62,7 @@ class MemorySpool:
         head = msgspec.structs.replace(message.head, content_bytes=size)
         state.heads[message.id] = pack_head(head)
         state.contents[message.id] = content
+        state.recent.ids.append(message.id)
         if len(submission.legs) > 1:
             state.open_legs[message.id] = len(submission.legs)
         payload = msgspec.msgpack.encode(AcceptedPayload(indices)) if indices else b""
@@ -238,7 +239,9 @@ class MemorySpool:
                 },
                 ready_legs={str(name): count for name, count in state.ready_legs.items()},
                 counters={name: count for name, count in counters.items() if count},
-                oldest_ready_ms=self._oldest(),
+                oldest_ready_ms={
+                    name: age for name in CLASSES if (age := oldest_ready(state, name)) >= 0
+                },
                 deferred_legs={name: len(state.deferred[name]) for name in CLASSES},
                 leased_legs={name: len(state.leases[name]) for name in CLASSES},
                 live_workers=state.live_workers(),
@@ -249,14 +252,6 @@ class MemorySpool:
                 troubled_hops=sum(mx_hop(hop) is None for hop in state.trouble),
                 finished_messages=len(state.finished),
             )
-
-    def _oldest(self) -> dict[str, int]:
-        state, found = self._state, {}
-        for name in CLASSES:
-            heads = [state.ready[name, hop][0] for hop in list(state.ring[name])[:100]]
-            if heads:
-                found[str(name)] = max(state.now() - accepted_ms(each) for each in heads)
-        return found
 
     def health(self) -> Health:
         """Always well."""
@@ -269,6 +264,7 @@ class MemoryKeys:
     def __init__(self, state: State) -> None:
         self._state = state
         self._keys: dict[str, ApiKey] = {}
+        self._used: dict[str, int] = {}
 
     def add(self, key: ApiKey) -> None:
         """See the port."""
@@ -290,6 +286,14 @@ class MemoryKeys:
         if key.revoked_ms is None:
             self._keys[key_id] = msgspec.structs.replace(key, revoked_ms=self._state.now())
         return True
+
+    def used(self, key_id: str, at_ms: int) -> None:
+        """See the port."""
+        self._used[key_id] = at_ms
+
+    def last_used(self) -> dict[str, int]:
+        """See the port."""
+        return dict(self._used)
 
 
 def _without(leg: Leg, suppressed: tuple[int, ...]) -> Leg:

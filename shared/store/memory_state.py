@@ -24,6 +24,7 @@ from shared.store.events import Event
 from shared.store.memory_early import EarlyNews
 from shared.store.memory_limits import Limits
 from shared.store.memory_outcomes import OutcomeCounts, application_of
+from shared.store.memory_recent import RecentIds, SampleList
 from shared.store.memory_shares import Shares
 from shared.store.operations import Refusal
 from shared.store.outcomes import OTHER, outcome_counter, outcome_field
@@ -85,12 +86,10 @@ class State:
         self.apps: dict[tuple[MessageClass, str], dict[str, float]] = {}
         """By class and hop: application -> the end of its turn."""
         self.turns: dict[tuple[MessageClass, str], int] = {}  # When a hop last had a permit.
-        self.shares: dict[MessageClass, Shares] = {}
-        """What the ring was like when it was counted last."""
+        self.shares: dict[MessageClass, Shares] = {}  # What the ring was like when last counted.
         self.served: dict[str, dict[str, float]] = {}
         """Pool -> member -> the end of its turn; the pool's own time under ''."""
-        self.recovering: dict[str, tuple[int, int]] = {}
-        """Hop -> (since, strikes before)."""
+        self.recovering: dict[str, tuple[int, int]] = {}  # Hop -> (since, strikes before).
         self.suspended: dict[str, Pause] = {}
         self.trouble: dict[str, Pause] = {}
         self.probes: dict[str, bytes] = {}
@@ -107,6 +106,8 @@ class State:
         self.counters: dict[str, int] = {}
         self.outcomes = OutcomeCounts(self.now)
         self.early = EarlyNews(self)
+        self.recent = RecentIds()
+        self.samples = SampleList(self)
 
     def now(self) -> int:
         """Milliseconds since the epoch."""

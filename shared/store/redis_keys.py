@@ -13,6 +13,8 @@ from shared.store.keys import ApiKey
 from shared.store.scripts import PREFIX
 
 _NAME = f"{PREFIX}keys"
+_USED = f"{PREFIX}keys:used"
+"""HASH: public id -> when it was used last, in ms."""
 _FORMAT = b"\x01"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ApiKey).decode
@@ -62,6 +64,15 @@ class RedisKeys:
         if key.revoked_ms is None:
             self.add(msgspec.structs.replace(key, revoked_ms=self._clock.now_ms()))
         return True
+
+    def used(self, key_id: str, at_ms: int) -> None:
+        """See the port."""
+        self._redis.command("HSET", _USED, key_id, at_ms)
+
+    def last_used(self) -> dict[str, int]:
+        """See the port."""
+        flat = self._redis.command("HGETALL", _USED)
+        return {key.decode(): int(at) for key, at in zip(flat[::2], flat[1::2], strict=True)}
 
     def close(self) -> None:
         """Close the connections."""

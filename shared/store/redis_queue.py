@@ -219,6 +219,7 @@ class RedisQueue:
             store.retention_messages,
             store.events_max,
             PUMP_BATCH,
+            store.recent_messages,
         )
         return Pumped(
             due, reaped, crashed, dead, tickets, trimmed, forgotten, paused == 1, more == 1

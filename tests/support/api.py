@@ -34,6 +34,8 @@ class Api:
             store.suppressions,
             store.returns,
             store.records,
+            store.recent,
+            store.samples,
         )
         self.context = create_context(self.services)
         self.app = create_app(self.settings, self.services, self.context)

@@ -42,16 +42,20 @@ from shared.store.ports import (
     Verb,
 )
 from shared.store.quotas import Quota
+from shared.store.recent import Recent
 from shared.store.records import Records
 from shared.store.redis_keys import RedisKeys
 from shared.store.redis_operations import RedisOperations
 from shared.store.redis_queue import RedisQueue
+from shared.store.redis_recent import RedisRecent
 from shared.store.redis_records import RedisRecords
 from shared.store.redis_returns import RedisReturns
+from shared.store.redis_samples import RedisSamples
 from shared.store.redis_sessions import RedisSessions
 from shared.store.redis_spool import RedisSpool
 from shared.store.redis_suppressions import RedisSuppressions
 from shared.store.returns import Returns
+from shared.store.samples import Samples
 from shared.store.scripts import PREFIX
 from shared.store.sessions import Answer, Asked, Sessions
 from shared.store.suppressions import Started, Suppressions
@@ -76,6 +80,8 @@ class Store:
 
     returns: Returns
     records: Records
+    recent: Recent
+    samples: Samples
 
     def __init__(
         self, spool: Spool, keys: Keys, operations: Operations, suppressions: Suppressions,
@@ -297,6 +303,8 @@ class MemoryTestStore(Store):
         super().__init__(memory.spool, memory.keys, memory.operations, memory.suppressions, clock)
         self.returns = memory.returns
         self.records = memory.records
+        self.recent = memory.recent
+        self.samples = memory.samples
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The twin never waits, so no loop is needed: days of a test take a moment."""
@@ -342,6 +350,8 @@ class RedisTestStore(Store):
         )  # fmt: skip
         self.returns = self._redis_returns = RedisReturns(used, clock)
         self.records = self._redis_records = RedisRecords(used, clock)
+        self.recent = self._redis_recent = RedisRecent(used, clock)
+        self.samples = self._redis_samples = RedisSamples(used)
 
     def queue(self) -> Queue:
         """The server's queue."""
@@ -388,6 +398,8 @@ class RedisTestStore(Store):
         self.suppressions.close()
         self._redis_returns.close()
         self._redis_records.close()
+        self._redis_recent.close()
+        self._redis_samples.close()
         self.operations.close()
         self.spool.close()
         self.keys.close()

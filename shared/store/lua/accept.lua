@@ -2,7 +2,7 @@
 -- accept: store submissions, each atomically. Not allow-oom: a full store refuses new mail first.
 -- KEYS[1] prefix. Writes head:<b> body:<b> leg:<b> ready:<c>:<queue> ring:<c> deferred:<c> open
 --   urgent:<hop> expiry idem:<n> quota:<window>:<start> finished events counters outcomes[:<day>]
---   tickets:<c> dramatiq:<class>[.msgs]; reads suppressed suppressed:<n>
+--   recent tickets:<c> dramatiq:<class>[.msgs]; reads suppressed suppressed:<n>
 -- ARGV[4] width of an idempotency hash in ms, ARGV[5] how many hashes to look in, then for each
 --   submission: message id, head, body, idempotency key ('' for none), fingerprint, '1' when
 --   scheduled, '1' when it has a deliver_by, its quota ('' for none, else '<recipients>
@@ -14,7 +14,7 @@
 
 local width, kept = tonumber(ARGV[4]), tonumber(ARGV[5])
 local bucket = math.floor(now / width)
-local answers = {}
+local answers, stored = {}, {}
 local i, n = 6, #ARGV
 -- include suppressions
 local anyone = some_listed()
@@ -166,10 +166,12 @@ while i <= n do
     end
     if key ~= '' then remember(key, ARGV[i + 4], id, scheduled, who) end
     event('accepted', id, payload)
+    stored[#stored + 1] = id
     answers[#answers + 1] = 'a' .. who
   end
   i = i + 10 + legs
 end
 if write_uses then write_uses() end
+if #stored > 0 then call('RPUSH', P .. 'recent', unpack(stored)) end  -- At most 100 in a script.
 commit()
 return answers

@@ -8,15 +8,7 @@
 -- for each class: deferred, leased, age in ms of the oldest head among the first 100 ready queues
 -- or -1}.
 
-local function oldest(c)
-  local hops = call('LRANGE', P .. 'ring:' .. c, 0, 99)
-  local age = -1
-  for i = 1, #hops do
-    local id = call('LINDEX', P .. 'ready:' .. c .. ':' .. hops[i], 0)
-    if id then age = math.max(age, now - accepted_at(id)) end
-  end
-  return age
-end
+-- include oldest
 
 local suspended = 0
 for _, text in ipairs(call('HVALS', P .. 'suspended')) do

@@ -33,6 +33,8 @@
 --   outcomes HASH '<c>|APPLICATION|SITE|WHAT' -> recipients, since ever; outcomes:<day> the same of a
 --   day (UTC), kept for 35 days. Names are escaped (shared/store/outcomes.py)
 --   told:<week> HASH digest of late news -> ''     early:<hour> HASH leg id -> news of it (parts/early.lua)
+--   recent LIST of ids of messages, as they were accepted; recent:trimmed STRING, how many are gone from its left
+--   samples LIST of figures by minute (parts/sample.lua)
 --   waited STRING, written to wait for replicas
 --   kept LIST of ids of mail that came back, kept:about kept:content HASH by id, kept:bytes STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.

@@ -4,9 +4,11 @@
 --   body:<b> ready:<c>:<queue> ring:<c> wake:<c> waiting[:<c>:<hop>] held dead finished events
 --   counters inflight expiry outcomes[:<day>] tickets:<c> dramatiq:<class>[.msgs]; reads early:<hour>
 --   events:acknowledged suspended trouble pools apps:<c>:<hop>; removes trouble recovering shaping
---   gcra turns; corrects flying; removes from suppressed suppressed:<n>
+--   gcra turns; corrects flying; removes from suppressed suppressed:<n>; trims recent, counted in
+--   recent:trimmed; appends to samples
 -- ARGV[4] worker id, [5] lease ms, [6] crashes that make a dead letter, [7] retention ms,
---   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run.
+--   [8] finished messages kept, [9] events kept, [10] most legs moved and reaped in this run,
+--   [11] recent messages kept.
 -- Returns {due, reaped, crashed, dead, tickets, events trimmed, forgotten, paused, more}.
 
 local lease, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -19,12 +21,14 @@ call('SET', P .. 'live', call('ZCARD', P .. 'workers'))
 
 -- A gap between runs means that the server stalled, restarted, or had no worker: whoever holds
 -- a lease could not renew it meanwhile, so nobody's lease is reaped for one lease time.
-local last = call('HMGET', P .. 'pump', 'last', 'reap_after')
+local last = call('HMGET', P .. 'pump', 'last', 'reap_after', 'sampled')
 local reap_after = tonumber(last[2] or '0')
 if not last[1] or now - tonumber(last[1]) > 1000 or now < tonumber(last[1]) then
   reap_after = now + lease
 end
-call('HSET', P .. 'pump', 'last', now, 'reap_after', reap_after)
+local minute = string.format('%d', math.floor(now / 60000))
+local samples_now = last[3] ~= minute
+call('HSET', P .. 'pump', 'last', now, 'reap_after', reap_after, 'sampled', minute)
 
 -- The hop of a deferred leg that cannot tell it any more.
 local function forget_waiting(c, id)
@@ -230,6 +234,9 @@ end
 -- include sweep
 -- include suppressions
 -- include sweep_suppressed
+-- include trim_recent
+-- include oldest
+-- include sample
 
 for _, c in ipairs({ '0', '1', '2' }) do
   if due < most then move_due(c) end
@@ -246,6 +253,7 @@ forget_sites(troubled)
 for _, hop in ipairs(call('HRANDFIELD', P .. 'recovering', 20)) do recovery_of(hop) end
 expire_still(call('HRANDFIELD', P .. 'pools', 20))
 forget()
+trim_recent(forgotten + 100, tonumber(ARGV[11]))
 sweep()
 sweep_suppressed()
 
@@ -261,5 +269,6 @@ end
 
 local minted = commit()
 recount()
+if samples_now then take_sample() end
 return { due, reaped, crashed, dead, minted, trimmed, forgotten,
   now < reap_after and 1 or 0, more }

@@ -44,6 +44,8 @@ class Exporter:
             memory.suppressions,
             memory.returns,
             memory.records,
+            memory.recent,
+            memory.samples,
         )
 
     def samples(self) -> dict[str, float]:
