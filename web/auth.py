@@ -1,22 +1,27 @@
 """From the Authorization header to an API key in force; a 401 problem otherwise.
 
-Keys are cached for `key_cache_seconds`, the time a revoked one may still be honoured.
+Keys are cached for `key_cache_seconds`, the time a revoked one may still be honoured. When a key
+was used is noted once a minute, by each process, once the answer is on its way: a store that cannot
+write, or is slow, changes no answer.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import structlog
-from flask import Request
+from flask import Request, Response, after_this_request
 
 from shared import api_keys
 from shared.clock import Clock
-from shared.errors import OutcomeUnknown, StoreUnavailable
+from shared.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from shared.store.keys import ApiKey, Keys
 from web.errors import Problem
 
 _MOST_CACHED = 4096
+_NOTED_SECONDS = 60
+"""How long after a use the next one is noted, and after a failure any."""
 
 
 class Authenticator:
@@ -27,6 +32,8 @@ class Authenticator:
         self._clock = clock
         self._seconds = cache_seconds
         self._cached: dict[str, tuple[float, ApiKey | None]] = {}
+        self._noted: dict[str, float] = {}
+        self._resting_until = 0.0
         self._lock = threading.Lock()
 
     def key(self, request: Request) -> ApiKey:
@@ -40,7 +47,36 @@ class Authenticator:
         if not api_keys.matches(key, secret) or key is None:
             raise _unauthorized("wrong_key", "The API key is not valid.")
         structlog.contextvars.bind_contextvars(application=key.application)
+        if self._is_to_note(identifier):
+            after_this_request(self._note_behind(identifier))
         return key
+
+    def _is_to_note(self, identifier: str) -> bool:
+        """Whether no use was noted for a while; whoever is told so is the only one."""
+        now = self._clock.monotonic()
+        with self._lock:
+            last = self._noted.get(identifier)
+            if now < self._resting_until or (last is not None and now - last < _NOTED_SECONDS):
+                return False
+            if len(self._noted) >= _MOST_CACHED:
+                self._noted.clear()
+            self._noted[identifier] = now
+        return True
+
+    def _note_behind(self, identifier: str) -> Callable[[Response], Response]:
+        """What adds the note to the end of a response."""
+
+        def note() -> None:
+            try:
+                self._keys.used(identifier, self._clock.now_ms())
+            except StoreError:  # The request has had its answer; what fails is told by others.
+                self._resting_until = self._clock.monotonic() + _NOTED_SECONDS
+
+        def append(response: Response) -> Response:
+            response.call_on_close(note)
+            return response
+
+        return append
 
     def _find(self, identifier: str) -> ApiKey | None:
         now = self._clock.monotonic()

@@ -73,24 +73,27 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_home
 def list_keys(as_json: bool, home: Path | None) -> None:
-    """List keys, without their secrets.
+    """List keys, without their secrets; when each was used last, to the minute.
 
     Example: posthaste key list --json
     """
-    rows = [_row(each) for each in RedisKeys(settings_for(home)).all()]
+    keys = RedisKeys(settings_for(home))
+    last_used = keys.last_used()
+    rows = [_row(each, last_used.get(each.id)) for each in keys.all()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         domains = ",".join(row["from"]) or "any"
+        used = f"last used {row['last_used_at']}" if row["last_used_at"] else "no use known"
         state = f"revoked {row['revoked_at']}" if row["revoked_at"] else "in force"
         click.echo(
             f"{row['id']}  {row['app']}  may {','.join(row['scopes'])}  from {domains}"
-            f"  {','.join(row['classes'])}  created {row['created_at']}  {state}"
+            f"  {','.join(row['classes'])}  created {row['created_at']}  {used}  {state}"
         )
 
 
-def _row(stored: ApiKey) -> dict[str, Any]:
+def _row(stored: ApiKey, last_used_ms: int | None) -> dict[str, Any]:
     return {
         "id": stored.id,
         "app": stored.application,
@@ -98,6 +101,7 @@ def _row(stored: ApiKey) -> dict[str, Any]:
         "classes": list(stored.classes),
         "scopes": list(stored.scopes),
         "created_at": _time(stored.created_ms),
+        "last_used_at": _time(last_used_ms),
         "revoked_at": _time(stored.revoked_ms),
     }
 

@@ -22,6 +22,7 @@ from shared.store.news import late_bounce
 from shared.store.operations import Aside, Destination, Line, Move, Place, SetAside
 from shared.store.ports import Accepted, AcceptKind, Claimed, Idempotency
 from shared.store.quotas import Quota
+from shared.store.recent import Sought
 from shared.store.returns import Came, News, NewsKind
 from shared.store.suppression_records import unpack_entries
 from tests.support.redis_server import RedisServer
@@ -389,6 +390,18 @@ class Pair:
         assert isinstance(twin, MemoryTestStore)
         return twin.memory.state.shares.values()
 
+    def compare_lists(self) -> None:
+        """Recent messages and figures by minute are the same."""
+        first, second = (store.recent.recent(None, 200) for store in self.stores)
+        assert first == second
+        sought = Sought(recipient="R1@", status=Status.DEFERRED)
+        first, second = (store.recent.search(sought, 9, 2, scan=7) for store in self.stores)
+        assert first == second
+        SEEN.update("sought" for _ in first.entries)
+        samples = [store.samples.samples() for store in self.stores]
+        assert samples[0] == samples[1]
+        SEEN.update("sampled" for each in samples[0] if each.total().deferred)
+
     def compare(self) -> None:
         """Everything that can be seen is the same, and nothing is unaccounted for."""
         for identifier in self.ids:
@@ -406,6 +419,7 @@ class Pair:
             assert found[0] == found[1]
         limits = [store.operations.limits(LIMITED) for store in self.stores]
         assert limits[0] == limits[1]
+        self.compare_lists()
         first_depth, second_depth = (store.spool.depth() for store in self.stores)
         for name in ("accepted", "by_status", "ready_legs", "deferred_legs", "leased_legs",
                      "dead_legs", "held_legs", "finished_messages", "live_workers",
@@ -554,4 +568,5 @@ def test_twins_agree(server: RedisServer) -> None:
         "expired", "crashed", "dead", "requeued", "dropped", "over_quota", "replayed", "override",
         "slowed", "used", "moved", "turns", "suppressed", "unsuppressed", "all suppressed",
         "some suppressed", "suppressed at start", "changed", "noted", "bounced late", "complained",
+        "sought", "sampled",
     } <= SEEN, "the histories are too tame"  # fmt: skip

@@ -340,6 +340,7 @@ class RedisTestStore(Store):
 
     def __init__(self, used: Settings, clock: ManualClock) -> None:
         self._settings = used
+        self.url = used.store.redis_url
         self._loop = asyncio.new_event_loop()
         self._redis_queue: RedisQueue | None = None
         self._redis_sessions: RedisSessions | None = None
