@@ -244,6 +244,13 @@ def salvage_leg(packed: bytes) -> Leg:
     return _checked(packed, lambda _: ((), b""))
 
 
+def letters_of(packed: bytes) -> bytes:
+    """The status letters of a packed leg, with no look at the rest; of a damaged one, anything."""
+    place = int.from_bytes(packed[_FIXED.size : _FIXED.size + 1])
+    at = _FIXED.size + 1 + place
+    return packed[at + 2 : at + 2 + int.from_bytes(packed[at : at + 2])]
+
+
 _BROKEN = (struct.error, LookupError, ValueError, OverflowError, msgspec.MsgspecError)
 
 Tail = Callable[[bytes], tuple[tuple[Attempt, ...], bytes]]

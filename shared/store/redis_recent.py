@@ -8,13 +8,13 @@ serves others.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from shared.clock import Clock
 from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.ids import accepted_ms
-from shared.model.leg import Leg, leg_id, salvage_leg
+from shared.model.leg import FORMAT, leg_id, letters_of, salvage_leg
 from shared.model.message import Head, NewerFormat, UnknownFormat
 from shared.model.status import Status
 from shared.secret_files import redis_password_of
@@ -29,6 +29,7 @@ from shared.store.unreadable import readable_head
 _STRETCH = 500
 """Messages looked at together when few are found: some 300 KB of heads."""
 _ID = 16
+_READABLE = bytes((FORMAT,))
 
 
 class _Row(NamedTuple):
@@ -113,7 +114,10 @@ class RedisRecent:
         for row in rows:
             if leg_id(row.message_id, 0) not in packed:
                 continue  # Forgotten since its head was read.
-            statuses = _statuses(row, packed)
+            legs = list(_packed_legs(row, packed))
+            if not any(_may_have(each, seeker.letter) for each in legs):
+                continue  # Most are not, and to find that out like this takes a fifth of the time.
+            statuses = _statuses(len(row.head.recipients), legs)
             if seeker.wants_statuses(statuses):
                 entries.append(Entry(row.position, row.message_id, row.head, statuses))
         return entries
@@ -148,33 +152,34 @@ class RedisRecent:
 
 
 def _legs_of(row: _Row, packed: bytes | None) -> int:
-    """How many legs to read of a message; as many as it can have where the first cannot tell."""
+    """How many legs to ask for: one, where that has everybody; else as many as there can be."""
+    most = len(row.head.recipients)
     if packed is None:
         return 0
-    leg = _readable(packed)
-    return len(row.head.recipients) if leg is None else leg.legs
+    return 1 if len(letters_of(packed)) == most else most
 
 
-def _readable(packed: bytes) -> Leg | None:
-    """A leg without its history, which nobody sees here."""
-    try:
-        return salvage_leg(packed)
-    except UnknownFormat:
-        return None
+def _may_have(packed: bytes, letter: bytes) -> bool:
+    """Whether a leg has a status, or cannot tell."""
+    return letter in letters_of(packed) or packed[:1] != _READABLE
 
 
-def _statuses(row: _Row, packed: dict[bytes, bytes]) -> tuple[Status, ...]:
-    """The status of each recipient. As elsewhere (`shared.store.unreadable`), those whose leg is
-    damaged are dead, and those whose leg is of a newer release are queued."""
-    count = len(row.head.recipients)
-    found: dict[int, Status] = {}
-    rest = Status.DEAD
-    for number in range(count):
+def _packed_legs(row: _Row, packed: dict[bytes, bytes]) -> Iterator[bytes]:
+    for number in range(len(row.head.recipients)):
         value = packed.get(leg_id(row.message_id, number))
         if value is None:
-            break
+            return
+        yield value
+
+
+def _statuses(count: int, legs: Iterable[bytes]) -> tuple[Status, ...]:
+    """The status of each recipient. As elsewhere (`shared.store.unreadable`), those whose leg is
+    damaged are dead, and those whose leg is of a newer release are queued."""
+    found: dict[int, Status] = {}
+    rest = Status.DEAD
+    for packed in legs:
         try:
-            leg = salvage_leg(value)
+            leg = salvage_leg(packed)
         except NewerFormat:
             rest = Status.QUEUED
         except UnknownFormat:

@@ -24,6 +24,8 @@ class Seeker:
         self._sender = _part(sought.sender)
         self._words = [_folded(word) for word in sought.subject.split()]
         until = sought.until_ms
+        self.letter = b"" if sought.status is None else sought.status.letter.encode()
+        """That of the status; empty: any."""
         self.latest_ms = None if until is None else max(0, until + _SLACK_MS)
         """What was accepted after this is not looked at."""
 
