@@ -29,6 +29,7 @@ from tests.bench import (
     latency,
     limits,
     machine,
+    pages,
     postfix,
     report,
     sites,
@@ -73,13 +74,14 @@ MINUTES: dict[str, Benchmark] = {
     "sites": sites.sites,
     "applications": applications.applications,
     "suppression": suppression.suppression,
+    "pages": pages.pages,
 }
 """By name only: they take minutes, whatever the machine."""
 FIGURES = {**BARS, **PARTS, **MINUTES}
 QUICK_FIGURES = tuple(BARS)[:4]
 WITHOUT_SINK = {"latency", "deferred", "entry", "idle", "accept-batch", "accept-single", "fair",
                 "settle", "render", "limits", "urgent", "failover", "applications",
-                "suppression"}  # fmt: skip
+                "suppression", "pages"}  # fmt: skip
 
 
 def _refusal(wanted: list[str]) -> str:
