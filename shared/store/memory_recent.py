@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -58,28 +59,27 @@ class MemoryRecent:
         seeker, found = Seeker(sought), list[Entry]()
         with self._state.lock:
             listed = self._state.recent
-            position = self._start(seeker, before)
+            position, floor = self._bounds(seeker, before)
             looked_at: int | None = None
-            while position > listed.trimmed and len(found) < most and scan > 0:
+            while position > floor and len(found) < most and scan > 0:
                 message_id = listed.ids[position - 1 - listed.trimmed]
-                if seeker.ended(accepted_ms(message_id)):
-                    return RecentPage(tuple(found), None, looked_at)
                 position, scan, looked_at = position - 1, scan - 1, accepted_ms(message_id)
                 entry = self._entry(position, message_id, seeker)
                 found += [entry] if entry is not None else []
-        more = position if position > listed.trimmed else None
-        return RecentPage(tuple(found), more, looked_at)
+        return RecentPage(tuple(found), position if position > floor else None, looked_at)
 
-    def _start(self, seeker: Seeker, before: int | None) -> int:
+    def _bounds(self, seeker: Seeker, before: int | None) -> tuple[int, int]:
+        """The position before which to look, and the first that may be looked at."""
         listed = self._state.recent
-        end = listed.trimmed + len(listed.ids)
-        position = end if before is None else max(listed.trimmed, min(before, end))
-        latest = seeker.latest_ms
-        while latest is not None and position > listed.trimmed:
-            if accepted_ms(listed.ids[position - 1 - listed.trimmed]) <= latest:
-                break
-            position -= 1
-        return position
+        last = len(listed.ids)
+        if before is not None:
+            last = max(0, min(last, before - listed.trimmed))
+        if seeker.latest_ms is not None:
+            last = bisect_right(listed.ids, seeker.latest_ms, 0, last, key=accepted_ms)
+        floor = 0
+        if seeker.earliest_ms is not None:
+            floor = bisect_right(listed.ids, seeker.earliest_ms - 1, 0, last, key=accepted_ms)
+        return listed.trimmed + last, listed.trimmed + floor
 
     def _entry(self, position: int, message_id: bytes, seeker: Seeker) -> Entry | None:
         head = readable_head(self._state.heads.get(message_id))

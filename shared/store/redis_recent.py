@@ -69,33 +69,28 @@ class RedisRecent:
         looked_at: int | None = None
         stretch = most
         while scan > 0 and len(found) < most:
-            first, trimmed, ids = self._stretch(before, min(stretch, scan), seeker.latest_ms)
-            young = [each for each in ids if not seeker.ended(accepted_ms(each))]
-            ended = len(young) < len(ids)
-            rows = self._wanted(seeker, young, first + len(ids) - len(young))
-            entries = self._entries(seeker, rows)[: most - len(found)]
-            found += entries
+            first, floor, ids = self._stretch(seeker, before, min(stretch, scan))
+            entries = self._entries(seeker, self._wanted(seeker, ids, first))
+            found += entries[: most - len(found)]
             if len(found) >= most:  # What is behind the last one has not been looked at.
                 last = found[-1]
-                further = last.position if last.position > trimmed else None
+                further = last.position if last.position > floor else None
                 return RecentPage(tuple(found), further, accepted_ms(last.message_id))
-            looked_at = accepted_ms(young[0]) if young else looked_at
-            if ended or first <= trimmed:
+            looked_at = accepted_ms(ids[0]) if ids else looked_at
+            if first <= floor:
                 return RecentPage(tuple(found), None, looked_at)
             before, scan, stretch = first, scan - len(ids), _STRETCH
         return RecentPage(tuple(found), before, looked_at)
 
     def _stretch(
-        self, before: int | None, most: int, latest_ms: int | None
+        self, seeker: Seeker, before: int | None, most: int
     ) -> tuple[int, int, list[bytes]]:
-        """The position of the first id, that of the list's first, and the ids, oldest first."""
+        """The position of the first id, the first that may be, and the ids, oldest first."""
         now = b"" if self._clock is None else self._clock.now_ms()
-        ends = b"" if before is None else before
-        latest = b"" if latest_ms is None else latest_ms
-        first, trimmed, ids = self._redis.run(
-            SCRIPTS["recent"], [now, *self._head, ends, most, latest]
-        )
-        return first, trimmed, [ids[at : at + _ID] for at in range(0, len(ids), _ID)]
+        bounds = (before, most, seeker.latest_ms, seeker.earliest_ms)
+        given: list[Value] = [b"" if each is None else each for each in bounds]
+        first, floor, ids = self._redis.run(SCRIPTS["recent"], [now, *self._head, *given])
+        return first, floor, [ids[at : at + _ID] for at in range(0, len(ids), _ID)]
 
     def _wanted(self, seeker: Seeker, ids: Sequence[bytes], first: int) -> list[_Row]:
         """Those whose head is there, readable, and has what is sought; the newest first."""

@@ -28,11 +28,9 @@ class Seeker:
         """That of the status; empty: any."""
         self.latest_ms = None if until is None else max(0, until + _SLACK_MS)
         """What was accepted after this is not looked at."""
-
-    def ended(self, accepted_ms: int) -> bool:
-        """Whether everything further on is too old."""
-        since = self._sought.since_ms
-        return since is not None and accepted_ms < since - _SLACK_MS
+        since = sought.since_ms
+        self.earliest_ms = None if since is None else max(0, since - _SLACK_MS)
+        """Nor is what was accepted before this."""
 
     def wants(self, head: Head) -> bool:
         """Whether a message may be one of them, as far as its head tells."""

@@ -233,6 +233,17 @@ def test_times_bound_a_search_from_both_sides(store: Store) -> None:
     assert [entry.message_id for entry in page.entries] == [ids[1]]
 
 
+def test_a_message_that_was_overtaken_by_far_hides_no_other(store: Store) -> None:
+    """Its machine's clock was wrong: it stands among others that are minutes younger."""
+    late = store.clock.now_ms() - 600_000
+    ids = [store.accept()]
+    store.accept(identifier=late.to_bytes(6, "big") + b"\x70\x00\x80" + bytes(6) + b"z")
+    ids += [store.accept(), store.accept()]
+    page = store.recent.search(Sought(since_ms=store.clock.now_ms() - 1000), None, 9)
+    assert [entry.message_id for entry in page.entries][:2] == ids[:0:-1]
+    assert [entry.position for entry in page.entries][:2] == [3, 2]
+
+
 def test_a_search_stops_after_so_many_and_goes_on_there(store: Store) -> None:
     start = store.clock.now_ms()
     wanted = accept(store, subject="needle")
