@@ -24,7 +24,8 @@ PAGE = 500
 BATCH = 100
 """Legs of one script: so many are in doubt when its answer does not come."""
 WINDOW = 10_000
-"""Legs that are looked at before those chosen are decided about; one request of the API is one."""
+"""Legs that are looked at before those chosen are decided about, where nothing else is said; one
+request of the API is one."""
 _STATES: dict[LegState, Aside] = {LegState.DEAD: "dead", LegState.HELD: "uncertain"}
 
 
@@ -90,12 +91,19 @@ class Redrive:
     """Decisions about what is set aside."""
 
     def __init__(
-        self, spool: Spool, operations: Operations, retry: RetrySettings, clock: Clock
+        self,
+        spool: Spool,
+        operations: Operations,
+        retry: RetrySettings,
+        clock: Clock,
+        *,
+        window: int = 0,
     ) -> None:
         self._spool = spool
         self._operations = operations
         self._retry = retry
         self._clock = clock
+        self._given_window = window
 
     def chosen(self, choice: Choice, before: Place | None = None) -> Iterator[SetAside]:
         """The legs, the last ones first."""
@@ -118,7 +126,7 @@ class Redrive:
                         return found, _place(found[-1])
                     found.append(each)
             looked += len(page)
-            if looked >= WINDOW and choice.message_ids is None:
+            if looked >= self._most_looked() and choice.message_ids is None:
                 return found, _place(page[-1])
         return found, None
 
@@ -203,9 +211,12 @@ class Redrive:
         for page in self._pages(choice, before):
             found += [self._leg(each) for each in page if choice.matches(each)]
             looked += len(page)
-            if looked >= WINDOW and choice.message_ids is None:
+            if looked >= self._most_looked() and choice.message_ids is None:
                 return found, _place(page[-1])
         return found, None
+
+    def _most_looked(self) -> int:
+        return self._given_window or WINDOW
 
     def _leg(self, each: SetAside) -> _Leg:
         now, deliver_by = self._clock.now_ms(), each.head.deliver_by_ms

@@ -24,7 +24,9 @@ from web.console.pages import Pages, find_visitor
 from web.console.views import (
     account,
     account_password,
+    aside,
     confirm,
+    deciding,
     home,
     links,
     recovery_codes,
@@ -41,6 +43,7 @@ from web.views.context import Context
 _VIEWS = (
     home, sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
+    aside, deciding,
 )  # fmt: skip
 """Each has `register(pages, desk)`."""
 _STATIC = "console.static"

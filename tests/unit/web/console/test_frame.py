@@ -66,7 +66,7 @@ def test_b25_no_form_counts_that_is_not_ours(console: ConsoleApi) -> None:
             ({"Sec-Fetch-Site": "same-site"}, True),
             ({}, False),
         ):
-            answer = browser.post(path, headers=headers, csrf=csrf)
+            answer = browser.post(path, {"field": "value"}, headers=headers, csrf=csrf)
             assert answer.status_code == 403, (rule, headers, csrf)
         answer = browser.post(path, csrf=True, content_type="text/plain")
         assert answer.status_code == 415, rule
