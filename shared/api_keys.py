@@ -1,4 +1,4 @@
-"""API keys: `ph_<id>_<secret>`, shown once, stored as a hash of the secret."""
+"""API keys: `ph_<id>_<secret>`, shown once, stored as a hash of the secret; what one may be for."""
 
 from __future__ import annotations
 
@@ -6,13 +6,40 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterable
 
 from shared.clock import Clock
+from shared.domains import domain_of
+from shared.errors import ConfigError
 from shared.model.message import MessageClass
 from shared.store.keys import ApiKey, Scope
+from shared.suppressing.entry import EVERYBODY
 
 _KEY = re.compile(r"ph_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
 _NO_SECRET = bytes(32)
+OWN_APPLICATION = "posthaste"
+"""Whose mail is Posthaste's own: links and codes for people. No key is for it."""
+LONGEST_APPLICATION = 64
+_MOST_BYTES = 255
+
+
+def application_of(text: str) -> str:
+    """The application that a new key may be for. Raises `ConfigError`, in words for people."""
+    name = text.strip()
+    if not name or not name.isprintable() or len(name) > LONGEST_APPLICATION:
+        raise ConfigError(f"1 to {LONGEST_APPLICATION} printable characters")
+    if len(name.encode()) > _MOST_BYTES:
+        raise ConfigError(f"at most {_MOST_BYTES} bytes in UTF-8")
+    if name == EVERYBODY:
+        raise ConfigError(f"{EVERYBODY} means all applications elsewhere: choose a name")
+    if name.casefold() == OWN_APPLICATION:
+        raise ConfigError(f"{name} is kept for the mail of Posthaste itself: choose another name")
+    return name
+
+
+def domains_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """The From domains that a new key may use, each once. Raises `ConfigError`."""
+    return tuple(dict.fromkeys(domain_of(each) for each in texts))
 
 
 def generate(

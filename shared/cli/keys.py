@@ -9,15 +9,13 @@ from typing import Any
 
 import click
 
-from shared.api_keys import generate
+from shared.api_keys import application_of, domains_of, generate
 from shared.cli.store import settings_for
 from shared.clock import SystemClock
-from shared.domains import domain_of
 from shared.errors import ConfigError
 from shared.model.message import CLASSES, MessageClass
 from shared.store.keys import SCOPES, ApiKey, Scope
 from shared.store.redis_keys import RedisKeys
-from shared.suppressing.entry import EVERYBODY
 
 _home = click.option(
     "--home", type=click.Path(path_type=Path), help="Use the store of the `up` in this directory."
@@ -54,17 +52,15 @@ def create(
 
     Example: posthaste key create --app shop --from shop.example --class critical
     """
-    if not application.strip() or not application.isprintable() or len(application) > 64:
-        raise ConfigError("--app must be 1 to 64 printable characters")
-    if len(application.encode()) > 255:
-        raise ConfigError("--app must be at most 255 bytes in UTF-8")
-    if application.strip() == EVERYBODY:
-        raise ConfigError(f"--app {EVERYBODY} means all applications elsewhere: choose a name")
     try:
-        checked = tuple(domain_of(each) for each in domains)
+        name = application_of(application)
+    except ConfigError as error:
+        raise ConfigError(f"--app: {error}") from None
+    try:
+        checked = domains_of(domains)
     except ConfigError as error:
         raise ConfigError(f"--from: {error}") from None
-    text, stored = generate(application.strip(), checked, classes or CLASSES, SystemClock(), scopes)
+    text, stored = generate(name, checked, classes or CLASSES, SystemClock(), scopes)
     RedisKeys(settings_for(home)).add(stored)
     click.echo(text)
 

@@ -28,6 +28,7 @@ from web.console.views import (
     confirm,
     deciding,
     home,
+    keys,
     links,
     recovery_codes,
     reset,
@@ -43,7 +44,7 @@ from web.views.context import Context
 _VIEWS = (
     home, sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
-    aside, deciding,
+    aside, deciding, keys,
 )  # fmt: skip
 """Each has `register(pages, desk)`."""
 _STATIC = "console.static"
