@@ -25,6 +25,7 @@ from web.console.views import (
     account,
     account_password,
     aside,
+    audit,
     confirm,
     deciding,
     home,
@@ -44,7 +45,7 @@ from web.views.context import Context
 _VIEWS = (
     home, sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
-    aside, deciding, keys,
+    aside, deciding, keys, audit,
 )  # fmt: skip
 """Each has `register(pages, desk)`."""
 _STATIC = "console.static"
