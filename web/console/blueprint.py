@@ -128,6 +128,7 @@ class _Around:
                 raise Problem(421, "other_host", "The console is not reached by this name.")
             return redirect(self._desk.console.url + request.full_path.rstrip("?"), 302)
         g.visitor = find_visitor(self._desk)
+        g.has_ended = g.visitor is None
         return None
 
     def end(self, response: Response) -> Response:
@@ -137,7 +138,8 @@ class _Around:
             return secure(response, tls=self._desk.secure)
         forms.keep(self._desk, response)
         has_cookie = cookies.read(cookies.SESSION, secure=self._desk.secure)
-        if has_cookie and g.get("visitor") is None and "Set-Cookie" not in response.headers:
+        # Not of a static file, and not when the store could not say whose session it is.
+        if has_cookie and g.get("has_ended") and "Set-Cookie" not in response.headers:
             cookies.drop(response, cookies.SESSION, secure=self._desk.secure)
         return secure(response, tls=self._desk.secure)
 

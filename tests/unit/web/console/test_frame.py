@@ -7,6 +7,7 @@ import re
 import pytest
 
 from shared.accounts.user import ROLES, Role
+from shared.errors import StoreUnavailable
 from tests.support.console import ConsoleApi
 from web.console.pages import next_page
 
@@ -70,6 +71,25 @@ def test_b25_no_form_counts_that_is_not_ours(console: ConsoleApi) -> None:
             assert answer.status_code == 403, (rule, headers, csrf)
         answer = browser.post(path, csrf=True, content_type="text/plain")
         assert answer.status_code == 415, rule
+
+
+def test_a_session_survives_files_and_a_store_that_is_away(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    browser = console.signed_in()
+    with browser.get("/static/console.css") as file:
+        assert "Set-Cookie" not in file.headers
+    with monkeypatch.context() as patched:
+        patched.setattr(console.store.records, "get", away)
+        answer = browser.get("/")
+    assert answer.status_code == 503
+    assert "posthaste-session" not in answer.headers.get("Set-Cookie", "")
+    assert browser.get("/").status_code == 200
+    console.desk.sessions.end_one(browser.user.id, browser.session.id)
+    assert "posthaste-session=;" in browser.get("/").headers["Set-Cookie"]
 
 
 def test_an_unknown_page_is_told_as_one(console: ConsoleApi) -> None:
