@@ -31,6 +31,8 @@ from web.console.views import (
     home,
     keys,
     links,
+    people,
+    person,
     recovery_codes,
     reset,
     second_factor,
@@ -45,7 +47,7 @@ from web.views.context import Context
 _VIEWS = (
     home, sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
-    aside, deciding, keys, audit,
+    aside, deciding, keys, audit, people, person,
 )  # fmt: skip
 """Each has `register(pages, desk)`."""
 _STATIC = "console.static"
