@@ -140,7 +140,7 @@ class _Around:
             return secure(response, tls=self._desk.secure)
         forms.keep(self._desk, response)
         has_cookie = cookies.read(cookies.SESSION, secure=self._desk.secure)
-        # Not of a static file, and not when the store could not say whose session it is.
+        # Not when the store could not say whose session it is.
         if has_cookie and g.get("has_ended") and "Set-Cookie" not in response.headers:
             cookies.drop(response, cookies.SESSION, secure=self._desk.secure)
         return secure(response, tls=self._desk.secure)

@@ -21,7 +21,7 @@ from shared.store.operations import Aside, Place, SetAside
 from shared.store.records import Audited, Change, Records
 
 KIND = "decisions"
-PIECE = 3000
+PIECE = 2000
 """Legs that one request looks at."""
 _FORMAT = 1
 _KEPT_MS = 24 * 3_600_000

@@ -22,7 +22,7 @@ from web.console.desk import Desk, Visitor
 from web.console.pages import Pages
 from web.errors import Problem
 
-WINDOW = 2000
+WINDOW = 1000
 """Legs that one page looks at."""
 PAGE = 50
 """Messages of one page."""

@@ -79,6 +79,7 @@ class _Views:
             "console/keys.html",
             keys=rows,
             last_used=self._keys.last_used(),
+            every_class=len(CLASSES),
             may_revoke={key.id for key in rows if _may(visitor, key.scopes)},
             following=rows[-1].id if len(keys) > at + PAGE else "",
             begun=at > 0,
