@@ -13,12 +13,12 @@
     if (told) told.textContent = text;
   };
 
-  // Copying: `data-copy` is the text, or the #id of an element that has it.
+  // Copying: `data-copy` is the text, or the id of an element that has it.
   const copied = async (button) => {
     const wanted = button.dataset.copy;
-    const source = /^#[\w-]+$/.test(wanted) ? document.getElementById(wanted.slice(1)) : null;
+    const source = document.getElementById(wanted.replace(/^#/, ""));
     try {
-      await navigator.clipboard.writeText(source ? source.value ?? source.textContent : wanted);
+      await navigator.clipboard.writeText(source ? source.value ?? source.textContent.trim() : wanted);
     } catch {
       tell("It could not be copied: select the text and copy it yourself.");
       return;
@@ -36,7 +36,7 @@
     const at = event.target instanceof Element ? event.target.closest("[data-copy], [data-dialog], [data-close]") : null;
     if (!at) return;
     if ("copy" in at.dataset) {
-      copied(at);
+      if (at.dataset.copy) copied(at);
       return;
     }
     const dialog = "close" in at.dataset ? at.closest("dialog") : document.getElementById(at.dataset.dialog);
@@ -147,7 +147,7 @@
     const scrolls = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
     if (!scrolls || box.hasAttribute("tabindex")) return;
     box.tabIndex = 0;
-    box.setAttribute("role", "region");
+    box.setAttribute("role", "group");
     box.setAttribute("aria-label", box.querySelector("caption")?.textContent.trim() || "Scrolls sideways");
   };
   const look = () => { for (const box of document.querySelectorAll(".scroll, pre")) reachable(box); };
