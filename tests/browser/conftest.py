@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -29,13 +30,13 @@ def world(chromium: Browser) -> Iterator[System]:
 
 
 @pytest.fixture
-def seat(chromium: Browser, world: System) -> Iterator[Callable[[], Seat]]:
-    """Makes browser profiles; at the end nothing may have been wrong in any of them."""
+def seat(chromium: Browser, world: System) -> Iterator[Callable[..., Seat]]:
+    """Makes browser profiles (`options`: Playwright's); at the end none may have had a fault."""
     with ExitStack() as stack:
         made: list[Seat] = []
 
-        def make() -> Seat:
-            context = chromium.new_context(viewport=WIDE)
+        def make(**options: Any) -> Seat:
+            context = chromium.new_context(**{"viewport": WIDE, **options})
             context.set_default_timeout(15_000)
             stack.callback(context.close)
             made.append(Seat(context, world))

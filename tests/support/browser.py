@@ -157,7 +157,8 @@ class Seat:
             self.wrong.append(f"loads {url}")
 
     def _said(self, kind: str, text: str) -> None:
-        told = any(f"status of {status} " in text for status in self.expected)
+        words = ("status of", "Status Error Code")  # Chromium's, and htmx's.
+        told = any(f"{each} {status} " in text for each in words for status in self.expected)
         if kind in ("error", "warning") and not told:
             self.wrong.append(f"console: {text}")
 
