@@ -18,10 +18,11 @@ _ROWS = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "azer
 _LEAST_RUN = 3
 _LEAST_LENGTH = 8
 """What is shorter is too short anyway."""
+_LEAST_WORD = 3
 _FEW = 5
 """A password of fewer parts than this, each one character or one run, is a sequence."""
 _LEAST_OWN = 6
-"""So many characters must be left when words of the user's own are taken away."""
+"""So many letters or digits must be left when words of the user's own are taken away."""
 _EDGE = "".join(map(chr, range(33, 48))) + "0123456789:;=?_~ "
 
 
@@ -38,9 +39,15 @@ def blocked(password: str, words: Sequence[str]) -> list[tuple[str, str]]:
     elif len(list(parts(folded))) < _FEW:
         found.append(("sequence", "It is a sequence, such as 12345 or qwerty."))
     rests = [(form, without(form, words)) for form in (folded, plain)]
-    if any(rest != form and len(rest) < _LEAST_OWN for form, rest in rests):
+    if any(rest != form and sum(map(str.isalnum, rest)) < _LEAST_OWN for form, rest in rests):
         found.append(("about", "It is made of your name, your login or this system's name."))
     return found
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a login, a name or a host that a password may not be made of."""
+    plain = "".join(each if each.isalnum() else " " for each in text)
+    return [word for word in plain.split() if len(word) >= _LEAST_WORD]
 
 
 def forms_of(password: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shared.accounts.accounts import Accounts, seen
-from shared.accounts.actor import Client, actor_of
+from shared.accounts.actor import CLI, Client, actor_of
 from shared.accounts.app import AppSetup, opened, setup_of
 from shared.accounts.levels import first_level_of, level_of
 from shared.accounts.links import Link
@@ -72,6 +72,8 @@ class Joining:
         link, taken = found
         if link.purpose == "reset":
             return self._reset(link, token, form, client)
+        if not self._still_invites(link):
+            return Refused("link")
         login = new_login(form.login) if link.purpose == "first" else link.login
         if login is None:
             return Refused("login")
@@ -81,6 +83,13 @@ class Joining:
         if not isinstance(made, _Made):
             return made
         return self._joined(token, link, taken, made, client)
+
+    def _still_invites(self, link: Link) -> bool:
+        """Whether who has invited may still do so; from the command line one always may."""
+        if link.purpose == "first" or link.by == CLI.who:
+            return True
+        inviter = self._accounts.users.find(link.by)
+        return inviter is not None and not inviter.disabled and inviter.may("people")
 
     def _with_password(self, user: User, token: str, form: Form) -> _Made | Weak | Wrong | Wait:
         """The user with the form's password, and the app if there is a code of one."""

@@ -11,14 +11,13 @@ LONGEST_NAME = 100
 def login_in(text: str) -> str:
     """As `login_of` makes it, with its domain as A-labels: `ÖRG@Bücher.example` is who
     `örg@xn--bcher-kva.example` is. What is no address stays as it is, and nobody has it."""
-    folded = login_of(text[: 4 * LONGEST_LOGIN])
+    folded = _folded(text)
     return mailbox(folded) or folded
 
 
 def new_login(text: str) -> str | None:
     """A login for a new user; None where it is no e-mail address that mail could be sent to."""
-    folded = login_of(text[: 4 * LONGEST_LOGIN])
-    found = mailbox(folded)
+    found = mailbox(_folded(text))
     return found if found is not None and len(found) <= LONGEST_LOGIN else None
 
 
@@ -26,3 +25,8 @@ def name_in(text: str) -> str:
     """A name on one line; empty: there is none."""
     words = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return words[:LONGEST_NAME]
+
+
+def _folded(text: str) -> str:
+    """Cut off far beyond what is a login; halves of surrogate pairs are no text."""
+    return login_of(text[: 4 * LONGEST_LOGIN].encode(errors="replace").decode())

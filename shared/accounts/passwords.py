@@ -3,7 +3,7 @@
 A password is taken as it was typed, in Unicode's form NFC: nothing is stripped and nothing cut. The
 settings say how long it must be; a long one of a few runs, a common one or one made of the login is
 refused. Hashes are Argon2id. At most two are worked out at once in a process, since each takes
-memory: whoever waits too long for a place gets `TooManyAtOnce`.
+memory, and few may wait: whoever finds no place gets `TooManyAtOnce`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from shared.accounts.blocklist import blocked
+from shared.accounts.blocklist import blocked, words_of
 from shared.console_settings import ConsoleSettings
 
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
 """OWASP's least for Argon2id; some 20 ms of a core."""
 LONGEST_BYTES = 1024
 _HASH_BYTES, _SALT_BYTES = 32, 16
-_WAIT_SECONDS = 5.0
+_WAIT_SECONDS = 2.0
 _PLACES = threading.BoundedSemaphore(2)
 """Of this process, however many `Passwords` it has: 2 x 19 MiB."""
+_QUEUE = threading.BoundedSemaphore(4)
+"""Those at a place and those that wait for one: web's other threads are for mail."""
 _NAMES = ("", "one kind", "two kinds", "three kinds", "all four kinds")
 
 
@@ -53,7 +55,7 @@ class Passwords:
         self._settings = settings
         self._hasher = PasswordHasher(PASSES, MEMORY_KIB, LANES, _HASH_BYTES, _SALT_BYTES)
         self._nobody = _hash_of_nothing()
-        self._own = ("posthaste", *_labels(urlsplit(settings.url).hostname or ""))
+        self._own = ("posthaste", *words_of(urlsplit(settings.url).hostname or ""))
 
     def weaknesses(
         self, password: str, *, two_factor: bool, about: Sequence[str] = ()
@@ -72,7 +74,7 @@ class Passwords:
         if _classes(text) < settings.password_classes:
             detail = f"It needs {_NAMES[settings.password_classes]} of: lower case, upper case, "
             found.append(Weakness("classes", detail + "digits, other characters."))
-        words = [*self._own, *(part for text in about for part in _labels(text))]
+        words = [*self._own, *(part for text in about for part in words_of(text))]
         return found + [Weakness(code, detail) for code, detail in blocked(text, words)]
 
     def stands_alone(self, password: str) -> bool:
@@ -137,23 +139,19 @@ def _classes(text: str) -> int:
     return len(kinds)
 
 
-def _labels(text: str) -> list[str]:
-    """The words of a login, a name or a host."""
-    return [part for part in _split(text) if len(part) >= 4]
-
-
-def _split(text: str) -> list[str]:
-    return "".join(each if each.isalnum() else " " for each in text).split()
-
-
 @contextmanager
 def _place() -> Iterator[None]:
-    if not _PLACES.acquire(timeout=_WAIT_SECONDS):
+    if not _QUEUE.acquire(blocking=False):
         raise TooManyAtOnce
     try:
-        yield
+        if not _PLACES.acquire(timeout=_WAIT_SECONDS):
+            raise TooManyAtOnce
+        try:
+            yield
+        finally:
+            _PLACES.release()
     finally:
-        _PLACES.release()
+        _QUEUE.release()
 
 
 def _hash_of_nothing() -> str:

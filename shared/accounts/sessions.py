@@ -21,6 +21,8 @@ from shared.store.records import ANY, Audited, Change, Records
 KIND = "sessions"
 _FORMAT = 1
 _TRIES = 5
+_STEP_MS = 15 * 60_000
+"""For so long after the password the second step may come."""
 _TOUCH_MS = 30_000
 """A session that is used is written again after so long, not at each page."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -203,6 +205,8 @@ class Sessions:
         idle = session.seen_ms + self._settings.idle_seconds * 1000
         absolute = session.began_ms + self._settings.session_seconds * 1000
         ends = min(idle, absolute)
+        if session.level == "password":
+            ends = min(ends, session.began_ms + _STEP_MS)
         return Change(KIND, key, bytes((_FORMAT,)) + _encode(session), expected, ends)
 
 

@@ -46,7 +46,9 @@ class SignIn:
         right = self._verified("sign_in", subjects, user, password)
         if isinstance(right, Wait):
             return right
-        done = self._begun(user, right, client, subjects) if user and right else None
+        done = None
+        if user is not None and right and not user.disabled:
+            done = self._begun(user, right, client, subjects)
         if done is None:
             self._failures.note("sign_in.failed", user, client)
             return Wrong()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shared.accounts.blocklist import blocked, forms_of, parts, without
+from shared.accounts.blocklist import blocked, forms_of, parts, without, words_of
 
 _WORDS = ("very weak", "weak", "fair", "good", "strong")
 _BITS = (20.0, 28.0, 36.0, 50.0)
@@ -32,10 +32,11 @@ class Strength(msgspec.Struct, frozen=True):
 def estimate(password: str, about: Sequence[str] = ()) -> Strength:
     """What there is to say of it; `about` are words of its user."""
     text = password[:_LONGEST]
-    left = without(forms_of(text)[0], [each for each in about if len(each) >= 4])
+    words = [word for each in about for word in words_of(each)]
+    left = without(forms_of(text)[0], words)
     bits = len(list(parts(left))) * math.log2(_alphabet(text)) / 2 if left else 0.0
     score = sum(bits >= least for least in _BITS)
-    if blocked(text, about):
+    if blocked(text, words):
         score = min(score, 1)
     return Strength(score, _WORDS[score])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -45,6 +46,14 @@ def at_once(*works: Callable[[], T]) -> list[T]:
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(run, works))
+
+
+def patient(work: Callable[[], T]) -> T:
+    """Whoever finds no place to have a password checked tries again."""
+    deadline = time.monotonic() + 20
+    while isinstance(answer := work(), Wait):
+        assert time.monotonic() < deadline
+    return answer
 
 
 def client(number: int = 1) -> Client:
@@ -151,7 +160,7 @@ def test_of_many_first_owners_there_is_one(store: Store) -> None:
 
     def join(at: int) -> object:
         form = Form(PASSWORD, login=f"owner{at}@people.test")
-        return Joining(accounts(store)).accept(tokens[at], form, client(at))
+        return patient(lambda: Joining(accounts(store)).accept(tokens[at], form, client(at)))
 
     answers = at_once(*(lambda at=at: join(at) for at in (0, 1, 2, 3, 0, 1, 2, 3)))
     assert sum(isinstance(each, SignedIn) for each in answers) == 1
@@ -168,7 +177,9 @@ def test_of_many_invitations_for_a_login_the_last_counts_and_once(store: Store) 
     there = accounts(store)
     (left,) = there.links.invitations()
     works = [
-        lambda token=each.token: Joining(accounts(store)).accept(token, Form(PASSWORD), client())
+        lambda token=each.token: patient(
+            lambda: Joining(accounts(store)).accept(token, Form(PASSWORD), client())
+        )
         for each in made
         if isinstance(each, Invited)
     ]
@@ -191,7 +202,7 @@ def test_b26_no_session_outlives_a_change_of_the_password(store: Store) -> None:
             for n in range(3)
         ]
         changed, *others = at_once(
-            lambda me=me, new=new: Own(accounts(store)).change_password(me, new),  # type: ignore[misc]
+            lambda me=me, new=new: patient(lambda: Own(accounts(store)).change_password(me, new)),  # type: ignore[misc]
             *works,
         )
         assert isinstance(changed, SignedIn)
