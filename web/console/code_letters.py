@@ -11,8 +11,8 @@ from web.console.entrance import host_of
 from web.console.letters import Letters
 
 NOT_SENT = (
-    "Mail cannot be sent just now. Try again in a while, or use a recovery code. An owner of this"
-    " installation can help, too (posthaste user link)."
+    "Mail cannot be sent just now. Try again in a while, or ask an owner of this installation"
+    " for a link (posthaste user link)."
 )
 
 

@@ -27,10 +27,11 @@ from web.console.pages import Pages
 
 REFERRER = "strict-origin"
 _REMEDIES = {
-    "first": "On the server, `posthaste user create --role owner` makes a link for an owner.",
+    "first": "A link for an owner can be made on the server:",
     "invitation": "Ask whoever has invited you for a new one.",
     "reset": "Ask for a new one where you sign in.",
 }
+_COMMANDS = {"first": "posthaste user create ADDRESS --role owner"}
 _TITLES = {
     "first": ("The first owner", "Make the first account", "Welcome. You are the first owner."),
     "invitation": ("Your account", "Make my account", "Welcome. This is the console."),
@@ -143,7 +144,9 @@ class _Views:
 
     @staticmethod
     def _gone(purpose: str) -> Response:
-        page = render_template("console/link_gone.html", remedy=_REMEDIES[purpose])
+        page = render_template(
+            "console/link_gone.html", remedy=_REMEDIES[purpose], command=_COMMANDS.get(purpose)
+        )
         return make_response(page, 404)
 
 

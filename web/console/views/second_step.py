@@ -74,6 +74,7 @@ class _Views:
             next=where,
             wrong=wrong,
             by_mail=visitor.user.second_factor == "email",
+            has_recovery=bool(visitor.user.recovery_codes),
             mailed=mailed or kind == "email",
             kind=kind,
             minutes=SECONDS // 60,

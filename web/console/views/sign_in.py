@@ -18,7 +18,7 @@ from web.console.desk import Desk, Visitor
 from web.console.entrance import enter, refused, tell, wait_text
 from web.console.pages import SIGN_IN, Pages, go, next_page, where_of
 
-WRONG = "These do not fit. Look at both, and try again."
+WRONG = "The address or the password is not right."
 
 
 def register(pages: Pages, desk: Desk) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 from typing import Any
 
+import structlog
 from pyotp import TOTP
 from werkzeug.test import TestResponse
 
@@ -158,6 +159,20 @@ def test_a_reset_ends_all_sessions_and_is_told(console: ConsoleApi) -> None:
     console.desk.afterwards.wait()
     assert letters(console)[-1][0].subject == "Your password was changed"
     assert console.browser().get(path).status_code == 404
+
+
+def test_no_link_stands_in_a_log_or_in_the_audit_trail(console: ConsoleApi) -> None:
+    who = person(console)
+    with structlog.testing.capture_logs() as logs:
+        path, browser = _reset(console, who), console.browser()
+        browser.get(path)
+        assert _accept(browser, path, password="eight brown owls at noon").status_code == 303
+    token = path.removeprefix("/reset/")
+    told = str(logs) + str(console.store.records.trail())
+    assert "password.reset" in told
+    assert "/console/<any(first,invitation,reset):purpose>/<token>" in told
+    assert token not in told
+    assert "eight brown" not in told
 
 
 def test_b27_a_reset_is_no_second_step(console: ConsoleApi) -> None:
