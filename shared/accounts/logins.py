@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.accounts.user import LONGEST_LOGIN, login_of
-from shared.addresses import mailbox
+from shared.addresses import canonical, mailbox
 
 LONGEST_NAME = 100
 
@@ -16,9 +16,12 @@ def login_in(text: str) -> str:
 
 
 def new_login(text: str) -> str | None:
-    """A login for a new user; None where it is no e-mail address that mail could be sent to."""
-    found = mailbox(_folded(text))
-    return found if found is not None and len(found) <= LONGEST_LOGIN else None
+    """A login for a new user; None where it is no address that mail could be sent to, or where the
+    form that is compared is another's: mail for `ann@faß.example` must not go to `fass.example`."""
+    login, typed = mailbox(_folded(text)), mailbox(_text(text).strip())
+    if login is None or typed is None or len(login) > LONGEST_LOGIN:
+        return None
+    return login if canonical(typed) == login else None
 
 
 def name_in(text: str) -> str:
@@ -28,5 +31,9 @@ def name_in(text: str) -> str:
 
 
 def _folded(text: str) -> str:
+    return login_of(_text(text))
+
+
+def _text(text: str) -> str:
     """Cut off far beyond what is a login; halves of surrogate pairs are no text."""
-    return login_of(text[: 4 * LONGEST_LOGIN].encode(errors="replace").decode())
+    return text[: 4 * LONGEST_LOGIN].encode(errors="replace").decode()

@@ -65,6 +65,9 @@ def test_a_link_of_the_first_owner_ends_when_there_is_one_by_another_way(office:
         "a b@people.test",
         "ann@people.test\r\nBcc: x@y.test",
         "ann@[192.0.2.1]",
+        "ann@fa\u00df.test",
+        "stra\u00dfe@people.test",
+        "\ufb01ona@people.test",
         "x" * 250 + "@people.test",
     ],
 )

