@@ -11,6 +11,7 @@ from shared.accounts.actor import CLI, Client
 from shared.accounts.failures import MOST_AN_HOUR
 from shared.accounts.levels import level_of
 from shared.accounts.outcome import Refused, SignedIn, Wait, Wrong
+from shared.accounts.passwords import Passwords
 from shared.accounts.throttle import FREE
 from shared.accounts.user import User
 from shared.accounts.users import new_id
@@ -383,3 +384,21 @@ def test_the_level_says_what_is_missing(office: Office) -> None:
     for user, fields, console, level in cases:
         changed = msgspec.structs.replace(user, **fields)
         assert level_of(changed, Office(**console).settings, now) == level, (fields, console)
+
+
+@pytest.mark.parametrize("fields", [{"disabled": True}, {"password": ""}, {"password": "other"}])
+def test_b26_what_changes_while_a_password_is_checked_counts(
+    office: Office, monkeypatch: pytest.MonkeyPatch, fields: dict[str, object]
+) -> None:
+    office.join()
+    real = Passwords.verify
+
+    def verify(self: Passwords, hashed: str, password: str) -> bool:
+        right = real(self, hashed, password)
+        office.accounts.users.change(
+            office.user().id, lambda user: msgspec.structs.replace(user, **fields)
+        )
+        return right
+
+    monkeypatch.setattr(Passwords, "verify", verify)
+    assert office.sign_in.attempt("ann@people.test", PASSWORD, HOME) == Wrong()
