@@ -75,7 +75,7 @@ def test_the_inbox_looks_like_the_console(seat: Callable[..., Seat], world: Syst
     page.goto(f"{world.inbox}/")
     expect(page.get_by_role("link", name="A look").first).to_be_visible(timeout=15_000)
     place.look()
-    expect(page.get_by_role("link", name="Console")).to_have_attribute(
+    expect(page.get_by_role("link", name="Console", exact=True)).to_have_attribute(
         "href", f"{world.url}/console/"
     )
     page.get_by_text("Delete all", exact=True).click()

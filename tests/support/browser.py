@@ -20,11 +20,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
-from shared.accounts.sessions import Sessions
+from shared.accounts.accounts import accounts_of
 from shared.accounts.user import Role, User
-from shared.accounts.users import Users, new_id
+from shared.accounts.users import new_id
 from shared.clock import SystemClock
 from shared.config import load
+from shared.secret_files import console_keys_of
 from shared.settings import Settings
 from shared.store.redis_records import RedisRecords
 from tests.support.installation import installation
@@ -80,8 +81,10 @@ class System:
         }
         self.settings: Settings = load(home / "posthaste.toml", environment=environment)
         self.records = RedisRecords(self.settings)
-        self.users = Users(self.records)
-        self.sessions = Sessions(self.records, SystemClock(), self.settings.console)
+        console = self.settings.console
+        keys = console_keys_of(console)
+        self.accounts = accounts_of(self.records, SystemClock(), console, keys)
+        self.users, self.sessions = self.accounts.users, self.accounts.sessions
 
     def user(self, role: Role = "owner", **fields: Any) -> User:
         """A new user."""
