@@ -101,6 +101,17 @@ def test_what_is_gone_in_the_middle_is_passed_over(store: Store) -> None:
     assert page.entries[0].statuses == (Status.SCHEDULED,)
 
 
+def test_trimming_ends_at_the_first_that_is_there(store: Store) -> None:
+    ids = [store.accept() for _ in range(5)]
+    for each in (*ids[:2], ids[3]):
+        store.put_head(each, None)
+    store.pump()
+    page = store.recent.recent(None, 9)
+    assert [entry.message_id for entry in page.entries] == [ids[4], ids[2]]
+    assert page.scanned_to_ms is not None
+    assert store.recent.recent(2, 9).scanned_to_ms is None
+
+
 @pytest.mark.store(recent_messages=3)
 def test_more_than_the_most_are_not_kept(store: Store) -> None:
     ids = [store.accept() for _ in range(5)]
@@ -158,8 +169,15 @@ def test_a_leg_that_cannot_be_read_fails_no_page(
     put_leg(store, entry.message_id, packed)
     (entry,) = store.recent.recent(None, 5).entries
     assert entry.statuses == (status, Status.QUEUED)
-    if packed[:1] != b"\x01":
-        assert found(store, status=status) == [entry.message_id]
+
+
+def test_a_leg_of_a_newer_release_is_found_as_queued(store: Store) -> None:
+    if isinstance(store, MemoryTestStore):
+        return  # Its legs are not packed.
+    message_id = store.accept()
+    put_leg(store, message_id, b"\x02newer")
+    assert found(store, status=Status.QUEUED) == [message_id]
+    assert found(store, status=Status.DEAD) == []
 
 
 def test_a_replay_and_a_refusal_are_not_listed_again(store: Store) -> None:
