@@ -16,7 +16,6 @@ from __future__ import annotations
 import html
 import http.client
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -80,36 +79,26 @@ class Browser:
         self._connection.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _sign_in(up: dict[str, Any], url: str) -> Browser:
-    console = ConsoleSettings(url=url, key=KEY)
+def _sign_in(up: dict[str, Any]) -> Browser:
+    console = ConsoleSettings(url=up["console"], key=KEY)
     store = StoreSettings(redis_url=up["redis"], timeout_seconds=10)
     records, clock = RedisRecords(Settings(store=store, console=console)), SystemClock()
     user = User(new_id(), "bench@people.test", "Bench", "owner", clock.now_ms())
     assert Users(records).add(user)
     token, _ = Sessions(records, clock, console).begin(user.id, "full", "127.0.0.1", "bench")
     records.close()
-    return Browser(url, f"{cookies.name_of(cookies.SESSION, secure=False)}={token}")
+    return Browser(up["console"], f"{cookies.name_of(cookies.SESSION, secure=False)}={token}")
 
 
 @contextmanager
 def _filled(effort: Effort) -> Iterator[tuple[dict[str, Any], Browser]]:
     """An installation whose relay does not answer, full, and somebody signed in."""
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
-    settings = f'[console]\nurl = "{url}"\nkey = "{KEY}"\n'
-    options = ("--http", str(port), "--smtp-relay", "smtp://127.0.0.1:9", "--workers", "1")
     share = 10 if effort is QUICK else 1
-    with installation(*options, settings=settings) as up:
+    with installation("--smtp-relay", "smtp://127.0.0.1:9", "--workers", "1") as up:
         now_ms = time.time_ns() // 1_000_000
         fill(up["redis"], now_ms, deferred=DEFERRED // share, finished=FINISHED // share)
         _settle_down(up["redis"])
-        yield up, _sign_in(up, url)
+        yield up, _sign_in(up)
 
 
 def _settle_down(url: str) -> None:
@@ -197,7 +186,7 @@ def _beside(
 def pages(effort: Effort) -> list[Figure]:
     """Each page, and what pages take from accepting."""
     with _filled(effort) as (up, browser):
-        paths = _paths(browser, up["http"])
+        paths = _paths(browser, up["console"])
         if any(path.startswith("/console/messages") for path in paths):
             paths += FURTHEST
         figures = [figure for path in paths for figure in _asked(browser, path)]
