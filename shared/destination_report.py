@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -14,36 +14,62 @@ from shared import limit_report
 from shared.hops import limit_keys, shared_part
 from shared.limiting import is_site
 from shared.routing import Routes
-from shared.store.operations import Destination, Operations
+from shared.store.operations import Destination, Operations, Outline
 from shared.times import shown
 
 MOST_APPLICATIONS = 20
 """Of a destination those with the most ready mail are told."""
 
 
-def everything(operations: Operations, routes: Routes, asked: str = "") -> list[Destination]:
+def everything(
+    operations: Operations, routes: Routes, asked: str = "", hops: Collection[str] | None = None
+) -> list[Destination]:
     """The destinations, and behind them the configured hops that have nothing to do, and the site
-    that is `asked` for: thousands of them are told only while they have mail.
+    that is `asked` for: thousands of them are told only while they have mail. With `hops` those at
+    these only.
 
     May raise the `StoreError` family.
     """
-    rows = operations.destinations()
+    rows = operations.destinations(hops)
     busy = {each.hop for each in rows}
     wanted = [*routes.hops, *([asked] if is_site(asked, routes) else [])]
-    names = [each for each in dict.fromkeys(wanted) if each not in busy]
+    names = [
+        each
+        for each in dict.fromkeys(wanted)
+        if each not in busy and (hops is None or each in hops)
+    ]
     keys = list(dict.fromkeys(key for name in names for key in limit_keys(name)))
     limits = {each.key: each for each in operations.limits(keys)}
     refusals = operations.refusals(names)
     idle = [
         Destination(
-            name,
-            "transactional",
+            hop=name,
+            message_class="transactional",
             limits=tuple(limits[key] for key in limit_keys(name)),
             refusal=refusals.get(name),
         )
         for name in names
     ]
     return [*rows, *(_limited(each) for each in idle)]
+
+
+def outlines(operations: Operations, routes: Routes) -> list[Outline]:
+    """The same destinations and idle hops, with what their counters tell.
+
+    May raise the `StoreError` family.
+    """
+    rows = operations.outlines()
+    busy = {each.hop for each in rows}
+    idle = [
+        Outline(hop=name, message_class="transactional") for name in routes.hops if name not in busy
+    ]
+    return [*rows, *idle]
+
+
+def around(name: str, routes: Routes) -> list[str]:
+    """The hops that `of_destination` needs: the destination's own, and of a pool its members'."""
+    pool = routes.pools.get(name)
+    return [name, *(hop for hop, _ in pool.members)] if pool is not None else [name]
 
 
 def _limited(each: Destination) -> Destination:

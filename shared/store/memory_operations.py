@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -22,6 +22,7 @@ from shared.store.operations import (
     Destination,
     Line,
     Move,
+    Outline,
     Place,
     Refusal,
     SetAside,
@@ -43,22 +44,34 @@ class MemoryOperations:
         self._state = state
         self._sessions = sessions
 
-    def destinations(self) -> list[Destination]:
+    def destinations(self, hops: Collection[str] | None = None) -> list[Destination]:
         """See the port."""
+        with self._state.lock:
+            found = [
+                self._destination(self._outline(*place))
+                for place in self._places()
+                if hops is None or place[1] in hops
+            ]
+        return sorted(found, key=lambda each: (-each.depth, each.hop))
+
+    def outlines(self) -> list[Outline]:
+        """See the port."""
+        with self._state.lock:
+            found = [self._outline(*place) for place in self._places()]
+        return sorted(found, key=lambda each: (-each.depth, each.hop))
+
+    def _places(self) -> set[tuple[MessageClass, str]]:
         state = self._state
-        with state.lock:
-            places = {
-                (name, hop_and_application(each)[0])
-                for (name, each), queue in state.ready.items()
-                if queue
-            }
-            places |= {place for place, legs in state.waiting.items() if legs}
-            places |= {place for place, count in state.inflight.items() if count}
-            places |= {(name, hop) for at, name, hop in state.answered if self._lately(at)}
-            still = {*state.suspended, *state.trouble} - {hop for _, hop in places}
-            found = [self._destination(name, hop) for name, hop in places]
-            found += [self._destination("transactional", hop) for hop in still]
-        return sorted(found, key=lambda each: (-each.ready - each.deferred, each.hop))
+        places = {
+            (name, hop_and_application(each)[0])
+            for (name, each), queue in state.ready.items()
+            if queue
+        }
+        places |= {place for place, legs in state.waiting.items() if legs}
+        places |= {place for place, count in state.inflight.items() if count}
+        places |= {(name, hop) for at, name, hop in state.answered if self._lately(at)}
+        still = {*state.suspended, *state.trouble} - {hop for _, hop in places}
+        return places | {("transactional", hop) for hop in still}
 
     def vitals(self) -> Vitals:
         """See the port."""
@@ -67,34 +80,46 @@ class MemoryOperations:
     def _lately(self, at_ms: int) -> bool:
         return at_ms > self._state.now() - 60_000
 
-    def _destination(self, name: MessageClass, hop: str) -> Destination:
-        state, place = self._state, (name, hop)
-        queues = {
+    def _queues(self, name: MessageClass, hop: str) -> dict[str, Sequence[bytes]]:
+        """Application -> its ready legs there."""
+        return {
             hop_and_application(each)[1]: queue
-            for (of, each), queue in state.ready.items()
-            if queue and (of, hop_and_application(each)[0]) == place
+            for (of, each), queue in self._state.ready.items()
+            if queue and (of, hop_and_application(each)[0]) == (name, hop)
         }
-        waiting = state.waiting.get(place, set())
-        first = [*(queue[0] for queue in queues.values()), *sorted(waiting)[:1]]
+
+    def _outline(self, name: MessageClass, hop: str) -> Outline:
+        state, place = self._state, (name, hop)
         wakes = [at for each, at in state.wake[name].items() if hop_and_application(each)[0] == hop]
+        return Outline(
+            hop=hop,
+            message_class=name,
+            ready=sum(len(queue) for queue in self._queues(name, hop).values()),
+            deferred=len(state.waiting.get(place, ())),
+            in_flight=state.inflight.get(place, 0),
+            per_minute=sum(
+                1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]
+            ),
+            wakes_ms=min(wakes, default=None),
+            pause=state.pause(hop),
+        )
+
+    def _destination(self, outline: Outline) -> Destination:
+        state, hop = self._state, outline.hop
+        queues = self._queues(outline.message_class, hop)
+        waiting = state.waiting.get((outline.message_class, hop), set())
+        first = [*(queue[0] for queue in queues.values()), *sorted(waiting)[:1]]
         limits = tuple(self.limits(limit_keys(hop)))
         own = limits[0].effective
         return Destination(
-            hop,
-            name,
-            sum(len(queue) for queue in queues.values()),
-            len(waiting),
-            state.inflight.get(place, 0),
-            state.now() - min(accepted_ms(each) for each in first) if first else None,
-            sum(1.0 for at, *of in state.answered if self._lately(at) and of == [name, hop]),
-            own.limit,
-            min(wakes, default=None),
-            state.pause(hop),
-            deepest({each: len(queue) for each, queue in queues.items()}),
-            own.override,
-            own.slowed,
-            limits[0].used,
-            self._sessions.open_at(shared_part(hop)),
+            **msgspec.structs.asdict(outline),
+            oldest_ms=state.now() - min(accepted_ms(each) for each in first) if first else None,
+            limit=own.limit,
+            applications=deepest({each: len(queue) for each, queue in queues.items()}),
+            override=own.override,
+            slowed=own.slowed,
+            used=limits[0].used,
+            connections=self._sessions.open_at(shared_part(hop)),
             refusal=self._refusal(hop),
             limits=limits,
         )

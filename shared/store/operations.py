@@ -5,7 +5,7 @@ Any method may raise the `StoreError` family and nothing else. Times are millise
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -37,23 +37,43 @@ class Refusal(msgspec.Struct, frozen=True):
     """Code, enhanced code and text, without addresses."""
 
 
-class Destination(msgspec.Struct, frozen=True):
-    """One next hop and class, as of now. Legs, not recipients."""
+class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is known of a next hop and class at little cost, as of now. Legs, not recipients."""
 
     hop: str
     message_class: MessageClass
     ready: int = 0
     deferred: int = 0
     in_flight: int = 0
-    oldest_ms: int | None = None
-    """How long the oldest message that waits was accepted ago; None when none waits."""
     per_minute: float = 0.0
     """Legs that the hop has answered, over the last minute."""
-    limit: DestinationLimit = DestinationLimit()
-    """What it may get now, with the next two."""
     wakes_ms: int | None = None
     """When its next leg may go, when that is not now."""
     pause: Pause | None = None
+
+    @property
+    def depth(self) -> int:
+        """Legs that wait."""
+        return self.ready + self.deferred
+
+    def state(self, now_ms: int) -> State:
+        """What it does; `suspended`, `backing_off` and `probing` say that it stands still."""
+        if self.pause is not None and self.pause.kind == "suspended":
+            return "suspended"
+        if self.pause is not None:
+            return "backing_off" if (self.pause.until_ms or 0) > now_ms else "probing"
+        if self.wakes_ms is not None and self.wakes_ms > now_ms and self.ready:
+            return "limited"
+        return "active" if self.ready or self.in_flight else "idle"
+
+
+class Destination(Outline, frozen=True, kw_only=True):
+    """Everything about it."""
+
+    oldest_ms: int | None = None
+    """How long the oldest message that waits was accepted ago; None when none waits."""
+    limit: DestinationLimit = DestinationLimit()
+    """What it may get now, with `wakes_ms` and `pause`."""
     applications: tuple[tuple[str, int], ...] = ()
     """(application, ready legs) of those that have any, the deepest first; '': from before."""
     override: Override | None = None
@@ -73,16 +93,6 @@ class Destination(msgspec.Struct, frozen=True):
     def rate(self) -> float:
         """Legs a second that it may get; 0: no limit."""
         return self.limit.per_second
-
-    def state(self, now_ms: int) -> State:
-        """What it does; `suspended`, `backing_off` and `probing` say that it stands still."""
-        if self.pause is not None and self.pause.kind == "suspended":
-            return "suspended"
-        if self.pause is not None:
-            return "backing_off" if (self.pause.until_ms or 0) > now_ms else "probing"
-        if self.wakes_ms is not None and self.wakes_ms > now_ms and self.ready:
-            return "limited"
-        return "active" if self.ready or self.in_flight else "idle"
 
 
 def deepest(ready: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -170,8 +180,16 @@ class Vitals(msgspec.Struct, frozen=True):
 class Operations(Protocol):
     """What operators ask and decide."""
 
-    def destinations(self) -> list[Destination]:
-        """Every destination that has mail, stands still or was busy lately; the deepest first."""
+    def destinations(self, hops: Collection[str] | None = None) -> list[Destination]:
+        """Every destination that has mail, stands still or was busy lately; the deepest first.
+
+        With `hops` those of them that are at these. Each costs some round trips' share: of
+        thousands of sites `outlines` are what can be asked for every few seconds.
+        """
+        ...
+
+    def outlines(self) -> list[Outline]:
+        """The same destinations in the same order, with what their counters tell."""
         ...
 
     def vitals(self) -> Vitals:

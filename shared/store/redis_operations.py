@@ -7,7 +7,7 @@ family.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from shared.clock import Clock, SystemClock
@@ -29,13 +29,14 @@ from shared.store.operations import (
     Destination,
     Line,
     Move,
+    Outline,
     Place,
     Refusal,
     SetAside,
     Vitals,
     Waiting,
 )
-from shared.store.redis_destinations import View, pairs_of, refusals_of
+from shared.store.redis_destinations import Outlines, View, pairs_of, refusals_of
 from shared.store.redis_limits import limits_of
 from shared.store.redis_lines import entries, packed_moves
 from shared.store.scripts import PREFIX, SCRIPTS
@@ -158,11 +159,15 @@ class RedisOperations:
             found += pairs_of(self._redis.command("ZREVRANGEBYSCORE", key, f"({since}", *rest))
         return found
 
-    def destinations(self) -> list[Destination]:
+    def destinations(self, hops: Collection[str] | None = None) -> list[Destination]:
         """See the port."""
-        view = View(self._redis, self._now())
-        found = [view.destination(c, hop) for c, hop in view.places()]
-        return sorted(found, key=lambda each: (-each.ready - each.deferred, each.hop))
+        view = View(self._redis, self._now(), hops)
+        return sorted(view.destinations(), key=lambda each: (-each.depth, each.hop))
+
+    def outlines(self) -> list[Outline]:
+        """See the port."""
+        view = Outlines(self._redis, self._now())
+        return sorted(view.outlines(), key=lambda each: (-each.depth, each.hop))
 
     def vitals(self) -> Vitals:
         """See the port."""

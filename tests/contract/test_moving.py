@@ -28,7 +28,7 @@ def moved(store: Store, hop: str = "old", to: str = "new", **options: object) ->
 def destination(store: Store, hop: str, name: str = "transactional") -> Destination:
     rows = store.operations.destinations()
     found = [each for each in rows if (each.hop, each.message_class) == (hop, name)]
-    return found[0] if found else Destination(hop, "transactional")
+    return found[0] if found else Destination(hop=hop, message_class="transactional")
 
 
 def leg(store: Store, message_id: bytes, number: int = 0) -> Leg:

@@ -8,7 +8,7 @@ import pytest
 from shared.hops import DestinationLimit, PoolMembers
 from shared.model.leg import Attempt, LegState, RecipientReply, pack_history
 from shared.model.status import Status
-from shared.store.operations import Destination, Refusal
+from shared.store.operations import Destination, Outline, Refusal
 from shared.store.ports import ChangeKind, Pause, Settled
 from tests.support.stores import RedisTestStore, Store, release, settlement
 
@@ -600,3 +600,45 @@ def test_what_the_member_of_a_pool_refuses_is_its_own(store: Store) -> None:
         each.hop: each.refusal and each.refusal.text for each in store.operations.destinations()
     }
     assert found == {"pool:p": None, "a": "550 no"}
+
+
+def _busy(store: Store) -> None:
+    """Destinations in every state, a pool among them."""
+    members = PoolMembers("ordered", (("one", 1), ("two", 1)))
+    store.run(store.queue().pools({"pool:p": members}))
+    store.pump()
+    for hop in ("a", "a", "late", "gone", "mx:ill.test", "pool:p"):
+        store.accept(hops=(hop,))
+    store.accept(hops=("a",), message_class="bulk", application="news")
+    store.accept(hops=("a",), message_class="bulk", application="shop")
+    for claimed in store.claim(limit=4).legs:
+        if claimed.leg.hop == "late":
+            store.settle(settlement(claimed, Status.DEFERRED))
+        if claimed.leg.hop == "gone":
+            store.settle(settlement(claimed, Status.DELIVERED))
+    store.operations.suspend("one", None, "repair")
+    store.operations.suspend("two", store.clock.now_ms() + 60_000, "repair")
+    store.operations.suspend("bare", None, "")
+    store.trouble("mx:ill.test")
+
+
+def test_outlines_tell_what_destinations_tell(store: Store) -> None:
+    _busy(store)
+    found = store.operations.destinations()
+    assert {each.state(store.clock.now_ms()) for each in found} == {
+        "active", "idle", "suspended", "backing_off",
+    }  # fmt: skip
+    names = Outline.__struct_fields__
+    assert [msgspec.structs.asdict(each) for each in store.operations.outlines()] == [
+        {name: getattr(each, name) for name in names} for each in found
+    ]
+
+
+@pytest.mark.parametrize(
+    "hops", [(), ("a",), ("pool:p",), ("late", "gone", "mx:ill.test"), ("bare", "two", "nobody")]
+)
+def test_some_destinations_are_those_among_all(store: Store, hops: tuple[str, ...]) -> None:
+    _busy(store)
+    expected = [each for each in store.operations.destinations() if each.hop in hops]
+    assert bool(expected) == bool(hops)
+    assert store.operations.destinations(hops) == expected
