@@ -8,6 +8,16 @@ from shared.hops import ANY_SITE
 from shared.store.limits import FIELDS, Limited
 from shared.times import shown
 
+_UNITS = {
+    "per_second": "{}/s",
+    "per_minute": "{}/min",
+    "per_hour": "{}/h",
+    "per_day": "{}/day",
+    "concurrency": "{} under way",
+    "connections": "{} sessions",
+    "connections_per_second": "{} new sessions/s",
+}
+
 
 def limit(each: Limited) -> dict[str, Any]:
     """What holds for a relay, a site, all sites or a route."""
@@ -27,6 +37,11 @@ def limit(each: Limited) -> dict[str, Any]:
             "per_second": slowed.per_second or None,
         },
     }
+
+
+def amount(number: dict[str, Any]) -> str:
+    """One of `numbers` in few letters."""
+    return _UNITS[number["name"]].format(f"{round(number['limit'], 3):,}".removesuffix(".0"))
 
 
 def numbers(each: Limited) -> list[dict[str, Any]]:

@@ -73,10 +73,13 @@ class Moved(msgspec.Struct):
 
 def wrong_target(to: object, hop: str, routes: Routes) -> str:
     """What is wrong with where mail of `hop` shall go; empty when nothing is."""
-    hops = [each for each in routes.hops if each not in (hop, UNDECIDED_HOP)]
-    if to == BY_ROUTES or to in hops:
-        return ""
-    return f"One of {', '.join([*hops, BY_ROUTES])}."
+    there = targets(hop, routes)
+    return "" if to in there else f"One of {', '.join(there)}."
+
+
+def targets(hop: str, routes: Routes) -> list[str]:
+    """Where mail of `hop` can go."""
+    return [*(each for each in routes.hops if each not in (hop, UNDECIDED_HOP)), BY_ROUTES]
 
 
 def may_have_arrived(leg: Leg) -> bool:

@@ -19,6 +19,7 @@ from shared.cli.operate import (
     printable,
     table,
 )
+from shared.limit_report import amount
 from shared.store.operations import Destination
 from shared.times import short_duration, shown
 
@@ -27,15 +28,6 @@ _LEAST_WHY = 40
 """Characters of a line, and of its last column; the rest is told of one destination."""
 _HEAD = ("DESTINATION", "CLASS", "STATE", "READY", "DEFERRED", "IN FLIGHT", "OLDEST", "PER MIN",
          "WHY")  # fmt: skip
-_UNITS = {
-    "per_second": "{}/s",
-    "per_minute": "{}/min",
-    "per_hour": "{}/h",
-    "per_day": "{}/day",
-    "concurrency": "{} under way",
-    "connections": "{} sessions",
-    "connections_per_second": "{} new sessions/s",
-}
 
 
 @click.command(epilog=EXIT_CODES)
@@ -121,11 +113,6 @@ def _limits(each: Destination) -> str:
         if origin in origins
     ]
     return "; ".join(filter(None, (f"at most {told}" if told else "", *by)))
-
-
-def amount(number: dict[str, Any]) -> str:
-    """A limit in few letters."""
-    return _UNITS[number["name"]].format(f"{round(number['limit'], 3):,}".removesuffix(".0"))
 
 
 def _print(each: dict[str, Any]) -> None:
