@@ -28,9 +28,13 @@ from web.console.views import (
     audit,
     confirm,
     deciding,
-    home,
+    destinations,
     keys,
+    limits,
     links,
+    moves,
+    operating,
+    overview,
     people,
     person,
     recovery_codes,
@@ -45,7 +49,8 @@ from web.errors import RETRY_AFTER_SECONDS, Problem
 from web.views.context import Context
 
 _VIEWS = (
-    home, sign_in, second_step, setup, confirm, reset, links, account, account_password,
+    overview, destinations, operating, limits, moves,
+    sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
     aside, deciding, keys, audit, people, person,
 )  # fmt: skip
