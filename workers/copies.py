@@ -14,8 +14,8 @@ import msgspec
 from shared.clock import Clock
 from shared.model.leg import message_of
 from shared.model.message import Content
+from shared.render import render
 from shared.store.ports import Claimed
-from workers.render import render
 from workers.sign import BodyHash
 
 MOST_BYTES = 32 * 1024 * 1024

@@ -27,6 +27,7 @@ from shared.model.leg import (
 )
 from shared.model.message import Content, Head, NewerFormat, UnknownFormat
 from shared.parting import portioned
+from shared.render import needs_smtputf8, parts
 from shared.settings import Settings
 from shared.store.ports import Claimed, Queue, Settlement
 from shared.store.unreadable import REST_MS, dead
@@ -37,7 +38,6 @@ from workers.copies import Copies
 from workers.engine import release
 from workers.leases import Lease
 from workers.references import Copy, References
-from workers.render import needs_smtputf8, parts
 from workers.resolve import Onward, Resolve
 from workers.route import NextHop, NextHops
 from workers.shapes import Shapes

@@ -19,12 +19,12 @@ from shared.clock import SystemClock
 from shared.dkim import Key, generate
 from shared.model.message import Address, Content, Head, Recipient
 from shared.outgoing_settings import TimeoutSettings
+from shared.render import render
 from tests.bench.effort import Effort
 from tests.bench.figure import Figure, Peer
 from tests.bench.http_load import message
 from tests.support.smtp_client import Held, envelope, relay_to
 from tests.support.smtp_sink import SmtpSink
-from workers.render import render
 from workers.sign import Dkim
 from workers.smtp import Pool
 

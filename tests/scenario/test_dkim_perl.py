@@ -16,8 +16,8 @@ import pytest
 
 from shared.clock import SystemClock
 from shared.model.message import Address, Attachment, Content, Head, Recipient
+from shared.render import render
 from tests.support.dkim_keys import ed25519_key, rsa_key
-from workers.render import render
 from workers.sign import Dkim
 
 VERIFIER = r"""

@@ -10,10 +10,10 @@ import pytest
 
 from shared.clock import SystemClock
 from shared.model.message import Address, Attachment, Content, Head, Recipient
+from shared.render import render
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
 from tests.support.postfix import PASSWORD, USER, Postfix, postfix
 from tests.support.smtp_client import MESSAGE, Held, envelope, with_pool
-from workers.render import render
 from workers.sign import Dkim
 from workers.smtp import Envelope, Pool, Transaction
 

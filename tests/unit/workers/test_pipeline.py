@@ -15,6 +15,7 @@ from shared.model.message import Address, Attachment, Content, Head, Recipient
 from shared.model.status import BY_LETTER
 from shared.outgoing import outgoing_from
 from shared.parting import rerouted
+from shared.render import needs_smtputf8, parts
 from shared.routing import Routes
 from shared.settings import Settings
 from shared.store.ports import Accepted
@@ -24,7 +25,6 @@ from tests.support.stores import MemoryTestStore, settings
 from workers import copies
 from workers.pipeline import SLOW_HTML_BYTES, Pipeline
 from workers.references import References
-from workers.render import needs_smtputf8, parts
 from workers.route import NextHop
 from workers.sign import Dkim
 from workers.smtp import Envelope, Reply, Stage, Transaction

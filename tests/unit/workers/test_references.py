@@ -16,11 +16,11 @@ from shared.feedback.tokens import Tokens, token_in
 from shared.headers import MAX_LINE
 from shared.model.message import Address, Content, Head, Recipient
 from shared.outgoing import outgoing_from
+from shared.render import render
 from shared.settings import Settings
 from shared.shaping.file import shaping_from
 from tests.support.dkim_keys import ed25519_key, verifies
 from workers.references import Copy, References, feedback_id, nearest, sender_id
-from workers.render import render
 from workers.shapes import Shapes
 from workers.sign import Dkim
 

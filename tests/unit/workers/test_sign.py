@@ -22,8 +22,8 @@ from shared.dkim import Key, generate, keys_from, nearest, to_pem, zone_line
 from shared.errors import ConfigError
 from shared.model.message import Address, Attachment, Content, Head, Recipient
 from shared.outgoing_settings import DkimSettings
+from shared.render import render
 from tests.support.dkim_keys import ed25519_key, rsa_key, verifies
-from workers.render import render
 from workers.sign import Dkim, relaxed_body, relaxed_header
 
 WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505  # To be refused.

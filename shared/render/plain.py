@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from workers.render.hidden import BLOCKS, Hidden, hides
-from workers.render.link import Link, target_of
-from workers.render.markup import TEXT, attributes, tokens
-from workers.render.page import Page
-from workers.render.table import Table
+from shared.render.hidden import BLOCKS, Hidden, hides
+from shared.render.link import Link, target_of
+from shared.render.markup import TEXT, attributes, tokens
+from shared.render.page import Page
+from shared.render.table import Table
 
 MAX_HTML = 512 * 1024
 """Characters; from more than this no text is derived, and the message stays HTML alone."""

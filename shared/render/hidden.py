@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from workers.render.markup import TEXT, attributes
+from shared.render.markup import TEXT, attributes
 
 BLOCKS = frozenset(
     {

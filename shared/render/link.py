@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.render.page import Page
+from shared.render.page import Page
 
 _NOWHERE = ("#", "javascript:", "data:", "vbscript:", "cid:")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.render.plain import DEEPEST_TABLE, MAX_HTML, MORE, TIMES, plain_text
+from shared.render.plain import DEEPEST_TABLE, MAX_HTML, MORE, TIMES, plain_text
 
 
 def shown(page: str) -> str:
@@ -188,8 +188,8 @@ def test_no_page_is_a_bomb(name: str) -> None:
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
-from tests.unit.workers.test_plain import BOMBS, bomb, room_for
-from workers.render.plain import MAX_HTML, plain_text
+from tests.unit.shared.test_plain import BOMBS, bomb, room_for
+from shared.render.plain import MAX_HTML, plain_text
 resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
 for name in sys.argv[1:]:
     page = bomb(name, MAX_HTML)[:MAX_HTML]

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.model.message import Address, Attachment, Content, Head, Recipient
+from shared.render import render
+from shared.render.bodies import encode_text
 from web.validation.head import OURS, check_head
 from web.validation.report import Report
-from workers.render import render
-from workers.render.bodies import encode_text
 from workers.smtp.transaction import stuff
 
 PNG = bytes(range(256)) * 3

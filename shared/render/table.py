@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from workers.render.page import Page
+from shared.render.page import Page
 
 WIDTH = 78
 """What would be wider than this is not put side by side."""

@@ -1,6 +1,6 @@
 """From head and content to the bytes of a message (RFC 5322, RFC 2045), put together by hand."""
 
-from workers.render.message import render
-from workers.render.smtputf8 import needs_smtputf8, parts
+from shared.render.message import render
+from shared.render.smtputf8 import needs_smtputf8, parts
 
 __all__ = ["needs_smtputf8", "parts", "render"]

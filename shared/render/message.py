@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 
 from shared.model.message import Address, Attachment, Content, Head
-from workers.render import headers
-from workers.render.bodies import encode_base64, encode_text, is_clean
-from workers.render.plain import plain_text
+from shared.render import headers
+from shared.render.bodies import encode_base64, encode_text, is_clean
+from shared.render.plain import plain_text
 
 
 def render(head: Head, content: Content, *, seven_bit: bool = False) -> bytes:
