@@ -148,6 +148,11 @@ class MemorySpool:
                 },
             )
 
+    def content(self, message_id: bytes) -> bytes | None:
+        """See the port."""
+        with self._state.lock:
+            return self._state.contents.get(message_id)
+
     def cancel(self, message_id: bytes) -> Changed:
         """See the port."""
         state = self._state

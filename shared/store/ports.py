@@ -146,6 +146,11 @@ class Spool(Protocol):
         """The message and its legs, or None when it is not (or no longer) known."""
         ...
 
+    def content(self, message_id: bytes) -> bytes | None:
+        """The packed content of a message; None when no leg of it can be sent any more, or it is
+        not known."""
+        ...
+
     def cancel(self, message_id: bytes) -> Changed:
         """Cancel every leg that is ready or waiting.
 

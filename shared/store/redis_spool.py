@@ -196,6 +196,13 @@ class RedisSpool:
                 break
         return found
 
+    def content(self, message_id: bytes) -> bytes | None:
+        """See the port."""
+        found: bytes | None = self._redis.command(
+            "HGET", f"{PREFIX}body:{message_id[15]}", message_id
+        )
+        return found
+
     def cancel(self, message_id: bytes) -> Changed:
         """See the port."""
         kind = _CHANGES[self._run("cancel", message_id)]

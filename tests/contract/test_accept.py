@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from shared.compression import unpack_content
 from shared.model.leg import LegState
+from shared.model.status import Status
 from shared.store.ports import Accepted, AcceptKind, Idempotency
-from tests.support.stores import Store
+from tests.support.stores import Store, settlement
 
 
 def test_an_accepted_message_can_be_read_back(store: Store) -> None:
@@ -21,6 +23,21 @@ def test_an_accepted_message_can_be_read_back(store: Store) -> None:
 
 def test_an_unknown_message_is_none(store: Store) -> None:
     assert store.spool.get(bytes(16)) is None
+    assert store.spool.content(bytes(16)) is None
+
+
+def test_content_is_there_until_the_last_leg_is_final(store: Store) -> None:
+    submission = store.submission(hops=("a", "b"))
+    store.spool.accept([submission])
+    identifier = submission.message.id
+    packed = store.spool.content(identifier)
+    assert packed is not None
+    assert unpack_content(packed) == submission.message.content
+    (claimed,) = store.claim(limit=1).legs
+    store.settle(settlement(claimed, Status.DELIVERED))
+    assert store.spool.content(identifier) == packed
+    store.spool.cancel(identifier)
+    assert store.spool.content(identifier) is None
 
 
 def test_the_same_key_makes_one_message(store: Store) -> None:
