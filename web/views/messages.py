@@ -9,16 +9,14 @@ from flask import Blueprint, Response, request
 
 from shared import report
 from shared.ids import external, new_message_id, parse_external
-from shared.model.status import FINAL, Status
 from shared.store.keys import ApiKey
 from shared.store.ports import ChangeKind, Stored
+from web import changes
 from web.accept import accept, check_key, idempotency
 from web.answers import answer
-from web.errors import Problem, changing, invalid
+from web.errors import Problem, invalid
 from web.validation import Validated, validate
-from web.validation.message import give_up_ms
 from web.validation.report import Report, escape
-from web.validation.times import moment
 from web.views.context import Context
 
 
@@ -90,26 +88,19 @@ class _Views:
             structlog.contextvars.bind_contextvars(message_id=identifier)
         stored = None if message_id is None else self._spool.get(message_id)
         if stored is None or not (others or stored.head.application == key.application):
-            raise Problem(404, "not_found", "There is no such message, or not any more.")
+            raise changes.gone()
         return stored
 
     def cancel(self, identifier: str) -> Response:
         """POST /v1/messages/{id}/cancel."""
         stored = self._own(self._context.key(request), identifier)
-        with changing():
-            kind = self._spool.cancel(stored.id).kind
-        return self._changed(kind, stored.id)
+        return self._changed(changes.cancel(self._context.services, stored), stored.id)
 
     def reschedule(self, identifier: str) -> Response:
         """PATCH /v1/messages/{id}."""
         stored = self._own(self._context.key(request), identifier)
         send_at = self._send_at(self._context.fields(request), stored)
-        retry = self._context.services.settings.retry
-        seconds = retry.give_up_of(stored.head.message_class)
-        start = max(send_at, stored.head.accepted_ms)
-        give_up = give_up_ms(start, stored.head.deliver_by_ms, seconds)
-        with changing():
-            kind = self._spool.reschedule(stored.id, send_at, give_up).kind
+        kind = changes.reschedule(self._context.services, stored, send_at)
         return self._changed(kind, stored.id)
 
     def _send_at(self, fields: dict[str, Any], stored: Stored) -> int:
@@ -120,15 +111,7 @@ class _Views:
         if "send_at" not in fields:
             found.add("/send_at", "required", "The new time.")
             raise invalid(found.errors)
-        send_at = moment(fields["send_at"], "/send_at", found)
-        if send_at is not None:
-            now = self._context.services.clock.now_ms()
-            if send_at > now + self._limits.max_schedule_seconds * 1000:
-                days = self._limits.max_schedule_seconds // 86_400
-                found.add("/send_at", "too_late", f"At most {days} days ahead.")
-            deliver_by = stored.head.deliver_by_ms
-            if deliver_by is not None and max(send_at, now) >= deliver_by:
-                found.add("/send_at", "too_late", "Must lie before deliver_by.")
+        send_at = changes.send_at_of(fields["send_at"], self._context.services, stored, found)
         if found.errors or send_at is None:
             raise invalid(found.errors)
         return send_at
@@ -136,15 +119,8 @@ class _Views:
     def _changed(self, kind: ChangeKind, message_id: bytes) -> Response:
         stored = self._spool.get(message_id)
         if stored is None or kind is ChangeKind.NOT_FOUND:
-            raise Problem(404, "not_found", "There is no such message, or not any more.")
-        if kind is ChangeKind.CHANGED:
-            return answer({"id": external(message_id), "recipients": report.statuses(stored)})
-        if kind is ChangeKind.IN_FLIGHT:
-            raise Problem(409, "in_flight", "The message is being delivered now.")
-        found = set(stored.statuses().values())
-        if found == {Status.CANCELLED}:
-            raise Problem(409, "already_cancelled", "The message was cancelled before.")
-        detail = "Every recipient has a final status."
-        if not found <= FINAL:
-            detail = "The message has been attempted already."
-        raise Problem(409, "too_late", detail)
+            raise changes.gone()
+        problem = changes.refusal(kind, stored)
+        if problem is not None:
+            raise problem
+        return answer({"id": external(message_id), "recipients": report.statuses(stored)})
