@@ -18,14 +18,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.answers import answer
 from web.console.show import STATIC
 from web.inbox.mailbox import Captured, Mailbox
-from web.inbox.reading import Letter, read, safe_html
+from web.inbox.reading import Letter, images, read
+from web.preview.order import in_order
+from web.preview.page import frame, preview
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-FRAME_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'"
 )
 WAIT_SECONDS = 20.0
 MAX_LISTED = 500
@@ -136,6 +135,7 @@ class _Views:
             letter=letter,
             tabs=tabs,
             view=wanted if wanted in tabs else tabs[0],
+            links=in_order(letter.html or "")[1],
             hidden=_hidden(entry, letter),
             source=data[:1_000_000].decode("utf-8", "replace"),
         )
@@ -143,14 +143,8 @@ class _Views:
     def frame(self, identifier: str) -> Response:
         """The message's HTML, alone: no script, no network, no origin."""
         _, data = self._open(identifier)
-        page = (
-            '<!doctype html><meta charset="utf-8"><style>body{margin:16px;font:15px/1.5 system-ui,'
-            "sans-serif;color:#1a1d21;background:#fff;overflow-wrap:anywhere}img{max-width:100%}"
-            "</style>" + safe_html(read(data))
-        )
-        response = Response(page, content_type="text/html; charset=utf-8")
-        response.headers["Content-Security-Policy"] = FRAME_POLICY
-        return response
+        letter = read(data)
+        return frame(preview(letter.html or "", images(letter)))
 
     def source(self, identifier: str) -> Response:
         entry, data = self._open(identifier)

@@ -1,4 +1,4 @@
-"""A captured message for the reader: headers, text, HTML made safe, attachments.
+"""A captured message for the reader: headers, text, HTML, attachments.
 
 The bytes are whatever somebody sent: nothing here raises on them. What cannot be understood is left
 out; the source is always there to look at.
@@ -6,7 +6,6 @@ out; the source is always there to look at.
 
 from __future__ import annotations
 
-import base64
 import re
 from email import message_from_bytes
 from email.errors import HeaderParseError
@@ -15,10 +14,10 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value
 
 import msgspec
-import nh3
+
+from web.preview.page import Image
 
 MAX_PARTS = 200
-MAX_INLINE_BYTES = 2 * 1024 * 1024
 MAX_SHOWN_BYTES = 1024 * 1024
 
 _DAMAGE = (
@@ -26,11 +25,6 @@ _DAMAGE = (
 )  # fmt: skip
 # Controls that turn text around or hide it in a file's name.
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\x00-\x1f\x7f-\x9f]")
-_TAGS = set(nh3.ALLOWED_TAGS) | {"center", "font", "table", "tbody", "thead", "tr", "td", "th"}
-_ATTRIBUTES = {
-    **{tag: set(names) for tag, names in nh3.ALLOWED_ATTRIBUTES.items()},
-    "*": {"style", "align", "valign", "width", "height", "bgcolor", "color", "dir", "title"},
-}
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -49,7 +43,7 @@ class Letter(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     text: str | None
     html: str | None
-    """As sent: only `safe_html` may be shown."""
+    """As sent: only `web.preview` may show it."""
     parts: tuple[Part, ...]
 
     def header(self, name: str) -> str:
@@ -138,35 +132,10 @@ def _part(part: Message, index: int, kind: str) -> Part:
     return Part(index, name or f"part-{index + 1}", kind, _payload(part), identifier)
 
 
-def safe_html(letter: Letter) -> str:
-    """The page with everything active or remote removed; inline images become data URLs."""
-    images = {
-        part.content_id: part
+def images(letter: Letter) -> dict[str, Image]:
+    """Inline images, by Content-ID."""
+    return {
+        part.content_id: Image(part.content_type, part.content)
         for part in letter.parts
         if part.content_id and part.content_type.startswith("image/")
     }
-
-    def keep(tag: str, attribute: str, value: str) -> str | None:
-        if tag == "img" and attribute == "src":
-            return _image(value, images)
-        if attribute == "style" and "url(" in value.lower():
-            return None
-        return value
-
-    return nh3.clean(
-        letter.html or "",
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        attribute_filter=keep,
-        url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
-        link_rel="noopener noreferrer nofollow",
-    )
-
-
-def _image(source: str, images: dict[str, Part]) -> str | None:
-    if source.lower().startswith("data:image/"):
-        return source
-    part = images.get(source[4:]) if source.lower().startswith("cid:") else None
-    if part is None or len(part.content) > MAX_INLINE_BYTES:
-        return None
-    return f"data:{part.content_type};base64,{base64.b64encode(part.content).decode()}"

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from web.inbox.app import FRAME_POLICY, create_app
+from web.inbox.app import create_app
 from web.inbox.mailbox import Mailbox
-from web.inbox.reading import read, safe_html
+from web.inbox.reading import read
+from web.preview.page import FRAME_POLICY, preview
 
 HTML = b"""\
 From: =?utf-8?q?J=C3=B6rg?= <a@b.test>\r
@@ -192,4 +193,13 @@ def test_the_list_is_told_when_it_changes(mailbox: Mailbox, client: FlaskClient)
 
 def test_html_without_anything_dangerous_is_kept() -> None:
     letter = read(b"Content-Type: text/html\r\n\r\n<table><tr><td style='color:red'>x</td></tr>")
-    assert 'style="color:red"' in safe_html(letter).replace("'", '"')
+    assert 'style="color:red"' in preview(letter.html or "", {}).html
+
+
+def test_links_are_told_and_lead_nowhere(mailbox: Mailbox, client: FlaskClient) -> None:
+    data = b"Content-Type: text/html\r\n\r\n<a href='https://shop.test/reset?a=1&b=2'>Reset</a>"
+    identifier = add(mailbox, data)
+    frame = client.get(f"/messages/{identifier}/html").get_data(as_text=True)
+    assert "<a>Reset</a>" in frame
+    page = client.get(f"/messages/{identifier}").get_data(as_text=True)
+    assert "https://shop.test/reset?a=1&amp;b=2" in page
