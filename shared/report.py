@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shared.classification.told import Told
+from shared.classification.told import Meanings
 from shared.flushing import Flushed
 from shared.hops import UNRESOLVED, member_of, mx_hop, queue_of, unresolved
 from shared.ids import external
@@ -41,7 +41,7 @@ REASONS = {
 """Causes, in words for whoever has to decide."""
 
 
-def message(stored: Stored, routes: Routes, told: Told) -> dict[str, Any]:
+def message(stored: Stored, routes: Routes, told: Meanings) -> dict[str, Any]:
     """The whole message; its recipients' routes are those that they would take now, and replies
     mean what they mean now."""
     head = stored.head
@@ -73,7 +73,7 @@ def statuses(stored: Stored) -> list[dict[str, Any]]:
     ]
 
 
-def _recipients(stored: Stored, routes: Routes, told: Told) -> list[dict[str, Any]]:
+def _recipients(stored: Stored, routes: Routes, told: Meanings) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for leg in stored.legs:
         attempts = leg.all_attempts()
@@ -113,7 +113,7 @@ def _concerns(attempt: Attempt, index: int) -> bool:
     return not attempt.replies or any(each.recipient == index for each in attempt.replies)
 
 
-def _attempt(attempt: Attempt, index: int, meanings: Told) -> dict[str, Any]:
+def _attempt(attempt: Attempt, index: int, meanings: Meanings) -> dict[str, Any]:
     reply = next((each for each in attempt.replies if each.recipient == index), None)
     outcome = BY_LETTER.get(reply.status) if reply else None
     told: dict[str, Any] = {
@@ -218,7 +218,7 @@ def moved(came_of: Moved, to: str) -> dict[str, Any]:
     return told
 
 
-def set_aside(each: SetAside, attempts: Told | None = None) -> dict[str, Any]:
+def set_aside(each: SetAside, attempts: Meanings | None = None) -> dict[str, Any]:
     """A leg that is a dead letter, or held as uncertain; with `attempts` every one of them, with
     what their replies mean."""
     cause = each.leg.cause() or "unknown"
@@ -244,7 +244,7 @@ def set_aside(each: SetAside, attempts: Told | None = None) -> dict[str, Any]:
     return told
 
 
-def _for_each(attempt: Attempt, each: SetAside, meanings: Told) -> list[dict[str, Any]]:
+def _for_each(attempt: Attempt, each: SetAside, meanings: Meanings) -> list[dict[str, Any]]:
     """An attempt for everybody whose mail is set aside; one without replies once, for all."""
     if not attempt.replies:
         return [{"address": None, **_attempt(attempt, -1, meanings)}]

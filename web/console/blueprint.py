@@ -32,11 +32,15 @@ from web.console.views import (
     keys,
     limits,
     links,
+    message,
+    message_acts,
+    messages,
     moves,
     operating,
     overview,
     people,
     person,
+    preview,
     recovery_codes,
     reset,
     second_factor,
@@ -50,6 +54,7 @@ from web.views.context import Context
 
 _VIEWS = (
     overview, destinations, operating, limits, moves,
+    messages, message, message_acts, preview,
     sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
     aside, deciding, keys, audit, people, person,
@@ -191,7 +196,8 @@ class _Around:
         """The store does not answer."""
         _log.warning("store_refused", reason=error)
         detail = "The store does not answer. Nothing was done: try again in a moment."
-        if g.get("change") and isinstance(error, OutcomeUnknown):
+        change = g.get("change")
+        if change == "done" or (change and isinstance(error, OutcomeUnknown)):
             detail = "The store did not answer in time: look whether it was done."
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return self.problem(Problem(503, "unavailable", detail, headers=retry))

@@ -122,12 +122,17 @@ def _text(part: Message) -> str:
         return data.decode("latin-1")
 
 
+def plain_name(name: str) -> str:
+    """A file's name without folders, controls, and characters that turn text around."""
+    return _BIDI.sub("\ufffd", name).replace("\\", "/").rpartition("/")[2][:200]
+
+
 def _part(part: Message, index: int, kind: str) -> Part:
     try:
         name = decoded(collapse_rfc2231_value(part.get_filename("") or ""))
     except _DAMAGE:
         name = ""
-    name = _BIDI.sub("\ufffd", name).replace("\\", "/").rpartition("/")[2][:200]
+    name = plain_name(name)
     identifier = str(part.get("Content-ID", "")).strip().strip("<>")
     return Part(index, name or f"part-{index + 1}", kind, _payload(part), identifier)
 
