@@ -69,9 +69,12 @@ _LISTS = _TABLE | {"ul", "ol", "dl"}
 _LINKS = ("http://", "https://", "mailto:", "tel:")
 
 
-def in_order(page: str) -> tuple[str, tuple[str, ...]]:
-    """The page, well formed, without what is not shown; and where its links lead."""
-    order = _Order()
+def in_order(page: str, *, linked: bool = False) -> tuple[str, tuple[str, ...]]:
+    """The page, well formed, without what is not shown; and where its links lead.
+
+    With `linked` they keep where they lead: of a page that is to be sent.
+    """
+    order = _Order(linked=linked)
     for name, rest in tokens(page[:MAX_HTML]):
         if name == TEXT:
             order.parts.append(escape(rest, quote=False))
@@ -86,7 +89,8 @@ def in_order(page: str) -> tuple[str, tuple[str, ...]]:
 class _Order:
     """What is written so far, and what is open in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, linked: bool) -> None:
+        self._of_links = frozenset({"href"}) if linked else _NONE
         self.parts: list[str] = []
         self.links: dict[str, None] = {}
         self._open: list[str] = []
@@ -103,7 +107,11 @@ class _Order:
         given = attributes(rest) if rest else {}
         if name == "a":
             self._link(given.get("href", ""))
-        kept = ATTRIBUTES["*"] | ATTRIBUTES.get(name, _NONE)
+        kept = (
+            ATTRIBUTES["*"]
+            | ATTRIBUTES.get(name, _NONE)
+            | (self._of_links if name == "a" else _NONE)
+        )
         self.parts.append(f"<{name}")
         self.parts += [f' {key}="{escape(given[key])}"' for key in given if key in kept]
         self.parts.append(">")
