@@ -26,6 +26,8 @@ from web.console.views import (
     account_password,
     aside,
     audit,
+    compose,
+    compose_parts,
     confirm,
     deciding,
     destinations,
@@ -54,7 +56,7 @@ from web.views.context import Context
 
 _VIEWS = (
     overview, destinations, operating, limits, moves,
-    messages, message, message_acts, preview,
+    messages, message, message_acts, preview, compose, compose_parts,
     sign_in, second_step, setup, confirm, reset, links, account, account_password,
     second_factor, second_factor_mail, recovery_codes,
     aside, deciding, keys, audit, people, person,
