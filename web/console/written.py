@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from shared.api_keys import OWN_APPLICATION
 from shared.compression import unpack_content
 from shared.model.message import Attachment, Content, Head, NewerFormat, UnknownFormat
 from shared.render import render
@@ -20,8 +21,6 @@ from shared.store.ports import Spool, Stored
 from web.inbox.reading import decoded
 from web.preview.page import Image
 
-SYSTEM = "posthaste"
-"""The application of the console's own mail."""
 MOST_SHOWN_BYTES = 1_000_000
 """Of the source, on the page. A download has all of it."""
 
@@ -50,7 +49,7 @@ class Written(msgspec.Struct, frozen=True):
 def written(spool: Spool, stored: Stored) -> Written:
     """The content of a stored message. Raises the `StoreError` family."""
     head = stored.head
-    if head.application == SYSTEM:
+    if head.application == OWN_APPLICATION:
         return Written(head, missing="private")
     if not head.application:  # A stand-in: nobody knows whose it is.
         return Written(head, missing="damaged")

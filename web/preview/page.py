@@ -30,7 +30,7 @@ REMOTE_POLICY = _POLICY.format(images=" https:")
 MAX_INLINE_BYTES = 2 * 1024 * 1024
 """Of one image inside the page."""
 MAX_INLINE_CHARACTERS = 8 * 1024 * 1024
-"""Of all of them, as often as they stand in the page."""
+"""Of all of them, as often as the page names them."""
 _DATA_IMAGE = re.compile(
     r"data:image/(?:png|jpe?g|gif|webp|bmp|avif|x-icon|vnd\.microsoft\.icon);base64,[A-Za-z0-9+/=]*\Z",
     re.IGNORECASE,
@@ -112,13 +112,12 @@ class _Sources:
             return value if self._remote else None
         if value[:4].lower() == "cid:":
             value = self._inline(value[4:])
-        if not _DATA_IMAGE.match(value) or len(value) > self._room:
-            return None
-        self._room -= len(value)
-        return value
+        return value if _DATA_IMAGE.match(value) else None
 
     def _inline(self, identifier: str) -> str:
         found = self._images.get(identifier)
         if found is None or len(found.content) > min(MAX_INLINE_BYTES, self._room // 4 * 3):
             return ""
-        return f"data:{found.content_type};base64,{base64.b64encode(found.content).decode()}"
+        source = f"data:{found.content_type};base64,{base64.b64encode(found.content).decode()}"
+        self._room -= len(source)
+        return source

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.api_keys import OWN_APPLICATION
 from shared.model.message import pack_head, unpack_head
 from shared.model.status import Status
 from tests.support.console import ConsoleApi
@@ -152,6 +153,12 @@ def test_of_many_recipients_attempts_are_shown_one_by_one(console: ConsoleApi) -
     assert "451 4.2.0 Later" in one
     for wrong in ("12", "x", "-1", "9" * 40):
         assert "<details id=" not in look(console, identifier, f"?recipient={wrong}")
+
+
+def test_attempts_of_nobody_are_those_of_all(console: ConsoleApi) -> None:
+    identifier = sent(console, to=["ann@b.test", "bob@b.test"])
+    assert look(console, identifier, "?recipient=7").count("<details id=") == 2
+    assert look(console, identifier, "?recipient=1").count("<details id=") == 1
 
 
 @pytest.mark.parametrize("name", ["msg_" + "0" * 32, "nonsense", "msg_", "..", "msg_" + "A" * 32])
@@ -317,7 +324,7 @@ def test_a_damaged_message_is_told(console: ConsoleApi) -> None:
 
 @pytest.mark.parametrize("role", ["owner", "operator", "developer"])
 def test_mail_of_the_console_itself_is_shown_to_nobody(console: ConsoleApi, role: Any) -> None:
-    key = console.new_key(written.SYSTEM)
+    key = console.new_key(OWN_APPLICATION)
     identifier = sent(console, key=key, text="code 123456", html="<p>code 123456</p>")
     browser = console.signed_in(role)
     for view in ("", *VIEWS):

