@@ -251,6 +251,11 @@ def letters_of(packed: bytes) -> bytes:
     return packed[at + 2 : at + 2 + int.from_bytes(packed[at : at + 2])]
 
 
+def siblings_of(packed: bytes) -> int:
+    """How many legs a packed leg's message has, with no look at the rest; as `letters_of`."""
+    return int.from_bytes(packed[11:13])
+
+
 _BROKEN = (struct.error, LookupError, ValueError, OverflowError, msgspec.MsgspecError)
 
 Tail = Callable[[bytes], tuple[tuple[Attempt, ...], bytes]]

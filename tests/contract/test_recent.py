@@ -235,6 +235,14 @@ def test_a_status_is_sought_among_all_recipients(store: Store) -> None:
     assert found(store, status=Status.DEAD) == []
 
 
+def test_a_status_is_found_on_a_later_leg(store: Store) -> None:
+    message_id = store.accept(hops=("a", "b"))
+    claimed = next(each for each in store.claim().legs if each.leg.hop == "b")
+    store.settle(settlement(claimed, Status.BOUNCED))
+    assert found(store, status=Status.BOUNCED) == [message_id]
+    assert found(store, status=Status.BOUNCED, subject="other") == []
+
+
 def test_times_bound_a_search_from_both_sides(store: Store) -> None:
     start, ids = store.clock.now_ms(), []
     for _ in range(10):
