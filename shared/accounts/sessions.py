@@ -116,8 +116,9 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         return token, session, self._put(digest_of(token), session, None)
 
-    def find(self, token: str) -> Session | None:
-        """The session of a cookie, if it has not ended; it is used by that."""
+    def find(self, token: str, *, used: bool = True) -> Session | None:
+        """The session of a cookie, if it has not ended; it is used by that, unless a page only asks
+        again by itself."""
         key = digest_of(token)
         packed = self._records.get(KIND, key)
         if packed is None:
@@ -126,7 +127,7 @@ class Sessions:
         if session is None:
             return None
         now = self._clock.now_ms()
-        if now - session.seen_ms >= _TOUCH_MS:
+        if used and now - session.seen_ms >= _TOUCH_MS:
             touched = msgspec.structs.replace(session, seen_ms=now)
             if self._records.write([self._put(key, touched, packed)]):
                 return touched

@@ -26,6 +26,8 @@ View = Callable[..., Any]
 FORM_BYTES = 1024 * 1024
 """Of a form, where nothing else is said."""
 FORM_PARTS = 1000
+POLL = "X-Poll"
+"""Our scripts send it where a page asks again by itself, which is no use of the session."""
 
 SIGN_IN, SECOND_STEP, SETUP = "/console/sign-in", "/console/sign-in/second-step", "/console/setup"
 CONFIRM = "/console/confirm"
@@ -146,7 +148,8 @@ def where_of(visitor: Visitor) -> str:
 def find_visitor(desk: Desk) -> Visitor | None:
     """Who has sent this request, by the cookie."""
     token = cookies.read(cookies.SESSION, secure=desk.secure)
-    session = desk.sessions.find(token) if token else None
+    used = POLL not in request.headers
+    session = desk.sessions.find(token, used=used) if token else None
     user = desk.users.get(session.user_id) if session else None
     if session is None or user is None or user.disabled or not session.is_of(user):
         return None

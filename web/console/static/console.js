@@ -115,6 +115,10 @@
     asking = element;
     trouble(text);
   };
+  // What is asked again by itself does not keep a session from ending: nobody may sit there.
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if ("poll" in detail.elt.dataset) detail.headers["X-Poll"] = "1";
+  });
   document.addEventListener("htmx:beforeRequest", ({ detail }) => {
     if ("poll" in detail.elt.dataset) began(detail.elt);
     if (detail.elt instanceof HTMLFormElement && detail.requestConfig.verb !== "get") rest(detail.elt);

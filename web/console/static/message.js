@@ -21,7 +21,7 @@
   };
 
   const refresh = async () => {
-    const answer = await fetch(location.href, { headers: { "HX-Request": "true" }, cache: "no-store" });
+    const answer = await fetch(location.href, { headers: { "HX-Request": "true", "X-Poll": "1" }, cache: "no-store" });
     const elsewhere = answer.headers.get("HX-Redirect");
     if (elsewhere || answer.status === 404) {
       stop();

@@ -111,7 +111,7 @@
   const refresh = async () => {
     try {
       const drawn = document.getElementById("points").dataset.digest;
-      const answer = await fetch(`${live.dataset.live}?drawn=${drawn}`, { cache: "no-store", redirect: "error", headers: etag ? { "If-None-Match": etag } : {} });
+      const answer = await fetch(`${live.dataset.live}?drawn=${drawn}`, { cache: "no-store", redirect: "error", headers: { "X-Poll": "1", ...(etag && { "If-None-Match": etag }) } });
       if (answer.status === 200) {
         etag = answer.headers.get("ETag") ?? "";
         replace(await answer.text());

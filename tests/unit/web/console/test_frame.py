@@ -106,6 +106,16 @@ def test_b26_a_session_ends_with_its_users_generation_of_them(console: ConsoleAp
     assert answer.headers["Location"].startswith("/console/sign-in")
 
 
+def test_b26_a_page_that_asks_again_by_itself_keeps_no_session_alive(console: ConsoleApi) -> None:
+    idle = console.settings.console.idle_seconds
+    for headers, status in (({"X-Poll": "1"}, 303), ({}, 200)):
+        browser = console.signed_in(login=f"{status}@people.test")
+        console.clock.advance(idle - 60)
+        assert browser.get("/messages", headers=headers).status_code == 200
+        console.clock.advance(120)
+        assert browser.get("/messages").status_code == status
+
+
 def test_b26_whoever_is_disabled_is_out_at_once(console: ConsoleApi) -> None:
     browser = console.signed_in()
 
