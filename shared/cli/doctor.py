@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from shared.cli.operate import home_option, json_option, print_json, printable
-from shared.cli.store import DEFAULT_HOME
+from shared.cli.store import DEFAULT_HOME, console_of
 from shared.clock import SystemClock
 from shared.config import host_and_port, load, settings_file
 from shared.doctor.finding import EXIT_CODES, WORST, Finding, worst
@@ -85,6 +85,7 @@ def _settings(home: Path | None) -> tuple[Settings, Path | None]:
         "POSTHASTE_STORE_REDIS_URL": facts.get("redis") or f"unix://{place.redis / 'redis.sock'}",
         "POSTHASTE_STORE_REDIS_PASSWORD_FILE": "",
         "POSTHASTE_STORE_DATA_DIR": str(place.redis),
+        **console_of(facts),
     }
     if facts.get("relay"):
         overrides["POSTHASTE_RELAY_URL"] = facts["relay"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -39,8 +40,15 @@ def settings_for(home: Path | None) -> Settings:
             f"nothing runs in {home}: start it with `posthaste up --home {home}`, or leave --home"
             " out to use store.redis_url"
         )
-    settings = Home(home).load()
+    settings = Home(home).load(console_of(facts))
     store = msgspec.structs.replace(
         settings.store, redis_url=facts["redis"], redis_password_file=""
     )
     return msgspec.structs.replace(settings, store=store)
+
+
+def console_of(facts: dict[str, Any]) -> dict[str, str]:
+    """What `posthaste up` has set by itself about its console, as variables: so a link that a
+    command prints leads there."""
+    found = {"URL": facts.get("console"), "MAIL_FROM": facts.get("console_mail_from")}
+    return {f"POSTHASTE_CONSOLE_{name}": value for name, value in found.items() if value}

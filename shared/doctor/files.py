@@ -45,7 +45,8 @@ def named_files(settings: Settings) -> Iterator[tuple[str, Path]]:
 def has_secrets_in_it(settings: Settings) -> bool:
     """Whether a secret stands in the settings themselves."""
     inline = [entry.password for entry in settings.relay]
-    inline += [settings.sentry.dsn, settings.log.address_key, settings.feedback.key]
+    inline += [settings.sentry.dsn, settings.log.address_key]
+    inline += [settings.feedback.key, settings.console.key]
     urls = (settings.store.redis_url, *(entry.url for entry in settings.relay))
     return any(inline) or any("@" in url for url in urls)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import http.client
 import ssl
-from urllib.parse import urlsplit
 
+from shared.doctor.asking import ask_web, reason
 from shared.doctor.finding import Finding, ok
 from shared.doctor.patient import Patient
 
@@ -24,7 +24,7 @@ async def check_links(patient: Patient) -> list[Finding]:
     if not url:
         return []
     try:
-        answer = await asyncio.to_thread(_ask, url, patient.options.seconds / 2)
+        answer = await asyncio.to_thread(ask_web, url + _NOBODYS, patient.options.seconds / 2)
     except ssl.SSLCertVerificationError as error:
         return [
             Finding(
@@ -35,33 +35,12 @@ async def check_links(patient: Patient) -> list[Finding]:
     except (OSError, http.client.HTTPException) as error:
         return [
             Finding(
-                "links.url", "warning", f"{url} does not answer here: {_why(error)}",
+                "links.url", "warning", f"{url} does not answer here: {reason(error)}",
                 "try it from another network; else lead this name and port to nginx or web, and"
                 " pass /u/ on",
             )
         ]  # fmt: skip
-    return [_judged(url, *answer)]
-
-
-def _ask(url: str, seconds: float) -> tuple[int, str, str]:
-    """Status, where it sends on to, and what it says to search engines."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
-    try:
-        connection.request("GET", f"{parts.path}{_NOBODYS}", headers={"User-Agent": "posthaste"})
-        response = connection.getresponse()
-        return (
-            response.status,
-            response.getheader("Location") or "",
-            response.getheader("X-Robots-Tag") or "",
-        )
-    finally:
-        connection.close()
-
-
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return [_judged(url, answer.status, answer.header("Location"), answer.header("X-Robots-Tag"))]
 
 
 def _judged(url: str, status: int, location: str, robots: str) -> Finding:

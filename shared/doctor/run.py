@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from shared.doctor.configuration import check_settings
+from shared.doctor.console import check_console
 from shared.doctor.direct import check_direct
 from shared.doctor.disk import check_disk
 from shared.doctor.feedback import check_feedback
@@ -45,6 +46,7 @@ CHECKS = (
     Check("direct", check_direct, outside=True),
     Check("feedback", check_feedback),  # With --offline the key only.
     Check("links", check_links, outside=True),
+    Check("console", check_console),  # With --offline all but its URL.
 )
 
 

@@ -183,6 +183,7 @@ class Installation:
                 "bounces_operator": self._plan.bounces_operator,
                 "inbox": self._plan.inbox,
                 "console": self._settings.console.url or None,
+                "console_mail_from": self._settings.console.mail_from or None,
                 "inbox_smtp": self._plan.inbox_smtp,
                 "relay": self._plan.environment.get("POSTHASTE_RELAY_URL", ""),
                 "redis": self._plan.environment["POSTHASTE_STORE_REDIS_URL"],
