@@ -31,7 +31,7 @@ class Failures:
     def note(self, act: str, user: User | None, client: Client) -> None:
         """One failure; of a login that nobody has without the login, which may be a password."""
         actor = actor_of(user, client) if user else Actor("system", "", client)
-        _log.info("sign_in_failed", act=act, user=actor.who, address=client.address)
+        _log.info("sign_in_failed", act=act, user=actor.who, client=client.address)
         hour = self._clock.now_ms() // _HOUR_MS
         key = f"{act}:{hour}".encode()
         for _ in range(_TRIES):

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +21,12 @@ from shared.metrics.build import BuildCollector
 from shared.metrics.process import ProcessesCollector, family
 
 OTHER = "other"
+SignIn = Literal["done", "wrong", "waiting", "second_step_wrong"]
+SIGN_INS: tuple[SignIn, ...] = ("done", "wrong", "waiting", "second_step_wrong")
+"""What became of tries to sign in to the console. `waiting`: too many came before."""
+LetterRefusal = Literal["invalid", "not_accepted"]
+LETTER_REFUSALS: tuple[LetterRefusal, ...] = ("invalid", "not_accepted")
+"""Why the console's own mail did not go: for what it is, or for the state of the system."""
 MOST_CHILDREN = 1024
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _PREFIX = "posthaste-metrics-"
@@ -50,6 +57,16 @@ class WebMetrics:
             buckets=_BUCKETS,
             registry=registry,
         )
+        sign_ins = Counter(
+            "posthaste_console_sign_ins", "Tries to sign in to the console.", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self._sign_ins = {outcome: sign_ins.labels(outcome) for outcome in SIGN_INS}
+        letters = Counter(
+            "posthaste_console_letters_refused", "Mail of the console itself that did not go.",
+            ["reason"], registry=registry,
+        )  # fmt: skip
+        self._letters = {reason: letters.labels(reason) for reason in LETTER_REFUSALS}
 
     def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request; `route` is the rule that matched."""
@@ -64,6 +81,14 @@ class WebMetrics:
     def rejected(self, reason: str) -> None:
         """Count a message that was refused."""
         self._rejected.labels(reason).inc()
+
+    def sign_in(self, outcome: SignIn) -> None:
+        """Count a try to sign in to the console."""
+        self._sign_ins[outcome].inc()
+
+    def letter_refused(self, reason: LetterRefusal) -> None:
+        """Count a letter of the console that did not go."""
+        self._letters[reason].inc()
 
 
 def alone() -> tuple[WebMetrics, CollectorRegistry]:

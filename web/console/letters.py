@@ -19,11 +19,12 @@ from flask import render_template
 
 from shared.errors import StoreError
 from shared.ids import new_message_id
+from shared.model.message import Message
 from shared.times import shown
 from web.accept import accept
 from web.console.desk import Desk
 from web.errors import Problem
-from web.validation import validate
+from web.validation import Policy, validate
 
 APPLICATION = "posthaste"
 
@@ -65,24 +66,29 @@ class Letters:
         """Have it sent to this address; False where that is not possible now, which is logged."""
         if not self.can_send:
             return False
-        policy = self._desk.policy_of(APPLICATION)
+        policy, metrics = self._desk.policy_of(APPLICATION), self._desk.context.meter.metrics
         validated = validate(self._fields(to, letter), new_message_id(), policy)
         if validated.message is None:
             wrong = [each.pointer for each in (*validated.errors, *validated.forbidden)]
             _log.error("letter_refused", fields=wrong)
+            metrics.letter_refused("invalid")
             return False
+        why = self._accepted(validated.message, policy)
+        if why is not None:
+            _log.warning("letter_not_accepted", reason=why)
+            metrics.letter_refused("not_accepted")
+        return why is None
+
+    def _accepted(self, message: Message, policy: Policy) -> Problem | StoreError | None:
+        """Why it was not; None: it was."""
         context = self._desk.context
         try:
             context.admission.check()
             commit = context.meter.metrics.commit
-            (receipt,) = accept(context.services.spool, policy, [(validated.message, None)], commit)
+            (receipt,) = accept(context.services.spool, policy, [(message, None)], commit)
         except (Problem, StoreError) as error:
-            _log.warning("letter_not_accepted", reason=error)
-            return False
-        if isinstance(receipt, Problem):
-            _log.warning("letter_not_accepted", reason=receipt)
-            return False
-        return True
+            return error
+        return receipt if isinstance(receipt, Problem) else None
 
     @staticmethod
     def _ends(letter: Letter) -> dict[str, Any]:

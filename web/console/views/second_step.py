@@ -42,14 +42,17 @@ class _Views:
         """A code."""
         desk, where = self._desk, next_page(request.form.get("next", ""))
         code = request.form.get("code", "") or request.form.get("recovery", "")
-        left = len(visitor.user.recovery_codes)
+        left, count = len(visitor.user.recovery_codes), desk.context.meter.metrics.sign_in
         outcome = self._sign_in.second_step(
             visitor.token, visitor.session, visitor.user, code, desk.client()
         )
         if isinstance(outcome, Wait):
+            count("waiting")
             return refused(self._page(visitor, where, wait_text(outcome)), outcome)
         if not isinstance(outcome, SignedIn):
+            count("second_step_wrong")
             return refused(self._page(visitor, where, WRONG))
+        count("done")
         if len(outcome.user.recovery_codes) < left:
             tell(desk, outcome.user, letter_texts.recovery_code_used)
         if outcome.device:

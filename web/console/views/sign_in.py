@@ -45,12 +45,17 @@ class _Views:
     def attempt(self, visitor: Visitor | None) -> Any:
         """Login and password."""
         desk, where = self._desk, next_page(request.form.get("next", ""))
+        count = desk.context.meter.metrics.sign_in
         login = request.form.get("login", "")[:LONGEST_LOGIN]
         outcome = self._sign_in.attempt(login, request.form.get("password", ""), desk.client())
         if isinstance(outcome, Wait):
+            count("waiting")
             return refused(self._page(where, login, wait_text(outcome)), outcome)
         if not isinstance(outcome, SignedIn):
+            count("wrong")
             return refused(self._page(where, login, WRONG))
+        if outcome.session.level != "password":
+            count("done")
         if visitor is not None:
             desk.sessions.end(visitor.token)
         if outcome.device:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 from werkzeug.test import TestResponse
 
 from shared.accounts.throttle import FREE
+from shared.log_text import Cleaner
 from tests.support.accounts import PASSWORD, cookie, enter, first_step, is_in, person
 from tests.support.console import Browser, ConsoleApi
 from tests.support.letters import letters
@@ -88,6 +90,17 @@ def test_b28_after_five_wrong_ones_there_is_a_wait_told_in_words(console: Consol
     assert f"Too many tries. Try again in {seconds} seconds." in answer.text
     console.clock.advance(seconds)
     assert first_step(browser, who).status_code == 303
+
+
+def test_the_log_says_from_where_wrong_ones_came_and_nobody_s_login(console: ConsoleApi) -> None:
+    browser = console.browser()
+    with structlog.testing.capture_logs() as logs:
+        given = {"login": "eve@people.test", "password": "not the password"}
+        browser.post("/sign-in", given, page="/sign-in")
+    (told,) = [each for each in logs if each["event"] == "sign_in_failed"]
+    written = Cleaner("hash", b"k" * 16).fields(told)
+    assert (written["act"], written["client"]) == ("sign_in.failed", "127.0.0.1")
+    assert "eve" not in str(logs)
 
 
 def test_b28_others_tries_keep_a_known_browser_not_out(console: ConsoleApi) -> None:
