@@ -40,14 +40,16 @@ class Installation:
     def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, dict[str, str]]:
-        """One request over TLS: status, JSON, headers in lower case."""
+        """One request over TLS: status, JSON or a page, headers in lower case."""
         given = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         with closing(self.front.connect()) as connection:
             connection.request(method, path, data, given | (headers or {}))
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, json.loads(response.read()), found
+            answer = response.read()
+            is_json = "json" in found.get("content-type", "")
+            return response.status, json.loads(answer) if is_json else answer, found
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation
         server = RedisServer().start()
         stack.callback(server.stop)
         log = tmp_path_factory.mktemp("front") / "web.log"
-        web = Role("web", server.url, log, POSTHASTE_WEB_PROCESSES="1")
+        console = {
+            "POSTHASTE_CONSOLE_URL": "https://localhost",
+            "POSTHASTE_CONSOLE_KEY": "k" * 32,
+            "POSTHASTE_CONSOLE_TRUSTED_PROXIES": "127.0.0.0/8",
+        }
+        web = Role("web", server.url, log, POSTHASTE_WEB_PROCESSES="1", **console)
         stack.callback(web.release)
         web.start()
         key = key_for(server.url)
@@ -226,6 +233,33 @@ def test_the_log_ends_before_the_token_of_a_link_of_the_console(installed: Insta
     said = [line for line in installed.front.access_log().splitlines() if "logged-3" in line]
     assert [json.loads(line)["path"] for line in said] == list(paths.values())
     assert "secret" not in "".join(said)
+
+
+def test_b25_the_console_has_its_headers_once_and_cookies_for_this_host(
+    installed: Installation,
+) -> None:
+    with closing(installed.front.connect()) as connection:
+        connection.request("GET", "/console/sign-in")
+        response = connection.getresponse()
+        page, headers = response.read().decode(), response.headers
+    assert response.status == 200
+    assert 'name="password"' in page
+    for name in ("Strict-Transport-Security", "Content-Security-Policy", "Cache-Control"):
+        assert len(headers.get_all(name) or ()) == 1, name
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    cookie = headers["Set-Cookie"]
+    assert cookie.startswith("__Host-posthaste-form=")
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+
+
+def test_a_file_of_the_console_may_be_as_large_as_a_request(installed: Installation) -> None:
+    """Whoever is not signed in is sent there; nginx itself refuses what is larger."""
+    for size, told in ((LIMIT - 1000, {303, 302}), (LIMIT + 1, {413})):
+        with closing(installed.front.connect()) as connection:
+            sent = {"Content-Type": "multipart/form-data; boundary=b"}
+            connection.request("POST", "/console/compose/files", b"x" * size, sent)
+            assert connection.getresponse().status in told
 
 
 def test_plain_http_is_sent_to_tls(installed: Installation) -> None:
