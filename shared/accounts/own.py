@@ -20,7 +20,6 @@ from shared.accounts.outcome import Codes, Refused, SignedIn, Wait, Weak, Wrong
 from shared.accounts.passwords import TooManyAtOnce, Weakness
 from shared.accounts.recovery import new_codes
 from shared.accounts.sessions import Session
-from shared.accounts.throttle import by_network
 from shared.accounts.user import User
 from shared.accounts.users import Step
 from shared.store.records import Change
@@ -86,7 +85,8 @@ class Own:
         """Take the app whose first code this is, and new recovery codes. In place of another app
         only with a code of that one, or a recovery code (`old_code`)."""
         accounts = self._accounts
-        if me.user.second_factor == "totp" and (wait := self._wait(me)):
+        counted = me.user.second_factor == "totp"
+        if counted and (wait := self._wait(me)):
             return wait
         seed = opened(accounts, me.session.id, sealed)
         if seed is None:
@@ -108,7 +108,7 @@ class Own:
                 recovery_codes=digests,
             )
 
-        done = self._changed(me, "second_factor.app_set_up", changed, right=True)
+        done = self._changed(me, "second_factor.app_set_up", changed, right=counted)
         return Codes(shown, done) if done else Wrong()
 
     def add_mail(self, me: Me, code: str) -> SignedIn | Wrong | Wait | Refused:
@@ -208,7 +208,8 @@ class Own:
         *,
         right: bool = False,
     ) -> SignedIn | None:
-        """A change that ends all other sessions; with `right` a code was, and tries are forgotten.
+        """A change that ends all other sessions; with `right` a code was, whose try was counted:
+        tries are forgotten.
 
         None: `changed` says so, or the session has ended meanwhile.
         """
@@ -236,7 +237,7 @@ class Own:
         if accounts.users.step(me.user.id, step) is None:
             return None
         if right:
-            accounts.throttle.give_back("second_step", by_network(me.client.address))
+            accounts.throttle.give_back("second_step", *subjects[1:])
         return made[0]
 
 

@@ -20,7 +20,7 @@ from shared.accounts.logins import login_in
 from shared.accounts.outcome import Outcome, Refused, SignedIn, Wait, Wrong
 from shared.accounts.passwords import TooManyAtOnce
 from shared.accounts.sessions import Session
-from shared.accounts.throttle import Act, by_network
+from shared.accounts.throttle import Act
 from shared.accounts.user import User
 from shared.accounts.users import Step
 from shared.store.records import Change
@@ -84,7 +84,7 @@ class SignIn:
         if accounts.users.step(user.id, step) is None:
             self._failures.note("second_step.failed", user, client)
             return Wrong()
-        accounts.throttle.give_back("second_step", by_network(client.address))
+        accounts.throttle.give_back("second_step", *subjects[1:])
         return made[0]
 
     def mail_code(self, session: Session, user: User, client: Client) -> str | Wait | Refused:
@@ -115,7 +115,7 @@ class SignIn:
             return Wrong()
         renewed = accounts.sessions.renew(token, session.level, confirmed=True)
         accounts.records.write(self._forgets("confirm", subjects))
-        accounts.throttle.give_back("confirm", by_network(client.address))
+        accounts.throttle.give_back("confirm", *subjects[1:])
         return SignedIn(renewed[0], renewed[1], user) if renewed else Wrong()
 
     def sign_out(self, token: str, user: User, client: Client) -> None:
@@ -170,7 +170,7 @@ class SignIn:
 
         if accounts.users.step(user.id, step) is None:
             return None
-        accounts.throttle.give_back("sign_in", by_network(client.address))
+        accounts.throttle.give_back("sign_in", *subjects[1:])
         return made[0]
 
     def _verified(

@@ -402,3 +402,22 @@ def test_b26_what_changes_while_a_password_is_checked_counts(
 
     monkeypatch.setattr(Passwords, "verify", verify)
     assert office.sign_in.attempt("ann@people.test", PASSWORD, HOME) == Wrong()
+
+
+def test_b28_a_known_browser_gives_back_no_tries_that_it_did_not_make(office: Office) -> None:
+    mallory = office.join("mallory@people.test")
+    here = Client("203.0.113.9", "Firefox")
+    first = office.sign_in.attempt("mallory@people.test", PASSWORD, here)
+    assert isinstance(first, SignedIn)
+    own = msgspec.structs.replace(here, device=first.device)
+    answers = []
+    for number in range(FREE + 2):
+        answers.append(office.sign_in.attempt(f"victim{number}@people.test", "x", here))
+        signed_in = office.sign_in.attempt("mallory@people.test", PASSWORD, own)
+        assert isinstance(signed_in, SignedIn)
+        confirmed = office.sign_in.confirm(
+            signed_in.token, signed_in.session, signed_in.user, PASSWORD, own
+        )
+        assert isinstance(confirmed, SignedIn)
+    assert [isinstance(each, Wait) for each in answers] == [False] * FREE + [True] * 2
+    assert mallory.user.id == first.user.id
