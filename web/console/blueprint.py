@@ -98,6 +98,7 @@ def blueprint(context: Context) -> Blueprint:
     pages = Pages(routes, desk)
     for view in _VIEWS:
         view.register(pages, desk)
+    pages.open_get("", _front)  # Flask's own redirect there would name whatever host was asked for.
     pages.open_get("/<path:rest>", _nowhere)
     around = _Around(desk, pages)
     routes.record_once(lambda state: state.app.extensions.setdefault("console", pages))
@@ -119,6 +120,11 @@ def _kept(response: Response) -> str:
     name = (request.view_args or {}).get("filename", "")
     right = response.status_code < 400 and show.is_asset(name, request.args.get("v", ""))
     return "public, max-age=31536000, immutable" if right else "no-cache"
+
+
+def _front(visitor: object) -> Any:
+    del visitor
+    return redirect("/console/", 308)
 
 
 def _nowhere(visitor: object, rest: str) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 import structlog
@@ -168,7 +168,7 @@ def go(where: str, notice: str = "") -> Any:
 
 def next_page(text: str, otherwise: str = "/console/") -> str:
     """Where a form wants to go on, if that is a page of the console (no open redirect)."""
-    parts = urlsplit(text) if text.isascii() and text.isprintable() else urlsplit("")
+    parts = _split(text if text.isascii() and text.isprintable() else "")
     local = not parts.scheme and not parts.netloc and "\\" not in text
     return text if local and parts.path.startswith("/console/") and ".." not in text else otherwise
 
@@ -177,8 +177,16 @@ def _here() -> str:
     """The page that is asked for; of a form, or of a part, the page that it stands on."""
     if request.method == "GET" and "HX-Request" not in request.headers:
         return request.full_path.rstrip("?")
-    found = urlsplit(request.headers.get("Referer", ""))
+    found = _split(request.headers.get("Referer", ""))
     return next_page(found.path + (f"?{found.query}" if found.query else ""))
+
+
+def _split(text: str) -> SplitResult:
+    """An address as it came; an empty one where it is none, such as `//[`."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
 
 
 def _bounded(view: View, most_bytes: int) -> View:

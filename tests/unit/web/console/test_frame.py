@@ -150,3 +150,21 @@ def test_without_a_url_there_is_no_console() -> None:
         assert api.client.get("/console/").status_code == 404
     finally:
         api.close()
+
+
+@pytest.mark.parametrize("text", ["//[", "http://[::1", "/console/\u2100//["])
+def test_an_address_that_is_none_is_no_mistake_of_ours(console: ConsoleApi, text: str) -> None:
+    browser = console.browser()
+    assert browser.get("/sign-in", query_string={"next": text}).status_code == 200
+    part = {"HX-Request": "true", "Referer": text.encode().decode("latin-1")}
+    answer = browser.get("/messages", headers=part)
+    assert answer.headers["HX-Redirect"] == "/console/sign-in?next=/console/"
+
+
+@pytest.mark.parametrize("host", ["console.example.test", "evil.test"])
+def test_b25_the_way_to_the_first_page_names_no_host_that_was_asked_for(
+    console: ConsoleApi, host: str
+) -> None:
+    answer = console.browser().client.get("/console", base_url=f"http://{host}")
+    assert answer.location in ("/console/", "https://console.example.test/console")
+    assert answer.headers["X-Frame-Options"] == "DENY"
