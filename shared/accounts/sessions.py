@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from shared.accounts.user import User
 from shared.clock import Clock
 from shared.console_settings import ConsoleSettings
+from shared.errors import StoreFull
 from shared.model.message import UnknownFormat, check_format
 from shared.store.records import ANY, Audited, Change, Records
 
@@ -129,8 +131,9 @@ class Sessions:
         now = self._clock.now_ms()
         if used and now - session.seen_ms >= _TOUCH_MS:
             touched = msgspec.structs.replace(session, seen_ms=now)
-            if self._records.write([self._put(key, touched, packed)]):
-                return touched
+            with suppress(StoreFull):  # Whoever is signed in may look at a store that is full.
+                if self._records.write([self._put(key, touched, packed)]):
+                    return touched
         return session
 
     def renew(self, token: str, level: Level, *, confirmed: bool) -> tuple[str, Session] | None:

@@ -21,6 +21,8 @@ from shared.store.scripts import PREFIX, SCRIPTS
 from shared.store.tickets import template
 
 _END = struct.Struct(">d")
+SMALL_BYTES = 16 * 1024
+"""What one write may store even where the store is full: a user, a session, not an attachment."""
 _FORMAT = 1
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Audited).decode
@@ -70,7 +72,8 @@ class RedisRecords:
         given += [bytes((_FORMAT,)) + _encode(entry) for entry in audited]
         given.append(MOST_AUDITED)
         replicas = self._settings.store.replicas
-        return bool(self._redis.run_replicated(SCRIPTS["records"], given, replicas))
+        script = SCRIPTS["records" if size_of(changes) <= SMALL_BYTES else "records_large"]
+        return bool(self._redis.run_replicated(script, given, replicas))
 
     def trail(self, before: str = "", limit: int = 100) -> list[Audited]:
         """See the port."""
@@ -89,6 +92,11 @@ class RedisRecords:
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+
+def size_of(changes: Sequence[Change]) -> int:
+    """The bytes that are to be stored."""
+    return sum(len(change.value or b"") for change in changes)
 
 
 def _name(kind: str) -> str:

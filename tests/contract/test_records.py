@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.errors import StoreFull
 from shared.store.records import ANY, MOST_CHANGES, Audited, Change
+from shared.store.redis_records import SMALL_BYTES
 from shared.store.scripts import PREFIX
 from tests.support.stores import RedisTestStore, Store
 
@@ -177,4 +179,21 @@ def test_what_cannot_be_read_is_not_there(store: Store) -> None:
     assert store.records.get("things", b"a") is None
     assert store.records.all("things") == {}
     assert put(store, b"a", b"two")
+    assert [each.act for each in store.records.trail()] == ["thing.done"]
+
+
+def test_a_full_store_takes_what_is_small_and_its_trail(store: Store) -> None:
+    if not isinstance(store, RedisTestStore):
+        pytest.skip("the twin is never full")
+    store.client.config_set("maxmemory", 1)
+    try:
+        assert store.records.write(
+            [Change("things", b"a", b"one")], [Audited("thing.done", "usr_1")]
+        )
+        with pytest.raises(StoreFull):
+            put(store, b"b", bytes(SMALL_BYTES + 1))
+        assert put(store, b"a", None, b"one")
+    finally:
+        store.client.config_set("maxmemory", 0)
+    assert put(store, b"b", bytes(SMALL_BYTES + 1))
     assert [each.act for each in store.records.trail()] == ["thing.done"]

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from shared.accounts.accounts import accounts_of
 from shared.accounts.passwords import TooManyAtOnce
 from shared.accounts.users import TooBusy
-from shared.errors import OutcomeUnknown, StoreError
+from shared.errors import OutcomeUnknown, StoreError, StoreFull
 from shared.secret_files import console_keys_of
 from web.console import cookies, forms, show
 from web.console.afterwards import Afterwards
@@ -204,6 +204,8 @@ class _Around:
         """The store does not answer."""
         _log.warning("store_refused", reason=error)
         detail = "The store does not answer. Nothing was done: try again in a moment."
+        if isinstance(error, StoreFull):
+            detail = "The store takes nothing in: it is full or read-only. Nothing was done."
         change = g.get("change")
         if change == "done" or (change and isinstance(error, OutcomeUnknown)):
             detail = "The store did not answer in time: look whether it was done."

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.accounts.user import ROLES, Role, User
-from shared.errors import StoreUnavailable
+from shared.errors import StoreFull, StoreUnavailable
 from tests.support.console import ConsoleApi
 from web.console.pages import next_page
 
@@ -168,3 +168,20 @@ def test_b25_the_way_to_the_first_page_names_no_host_that_was_asked_for(
     answer = console.browser().client.get("/console", base_url=f"http://{host}")
     assert answer.location in ("/console/", "https://console.example.test/console")
     assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+def test_whoever_is_signed_in_may_look_at_a_store_that_takes_nothing(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise StoreFull("full")
+
+    browser = console.signed_in()
+    console.clock.advance(60)
+    form = console.browser()
+    page = form.token("/sign-in")
+    monkeypatch.setattr(console.store.records, "write", full)
+    assert browser.get("/").status_code == 200
+    answer = form.post("/sign-in", {"login": "a@b.test", "password": "x", "csrf": page}, csrf=False)
+    assert answer.status_code == 503
+    assert "full or read-only. Nothing was done." in answer.text
