@@ -28,6 +28,7 @@ from web.validation.report import Report
 _TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that turn text around: with them `exe` can look like the `gpj.` of a picture."""
 _GONE = "There is no such draft, or not any more."
+_NO_FILES = "No files are taken at the moment, as no mail is. Try again in a minute."
 
 
 class NotTaken(Exception):
@@ -96,6 +97,10 @@ class Composing:
         if not content:
             raise NotTaken(422, "It is empty: there is nothing in it to send.")
         file = File(f"file_{secrets.token_hex(12)}", name, kind, len(content))
+        try:
+            self.desk.context.admission.check()
+        except Problem as error:
+            raise NotTaken(503, _NO_FILES) from error
         try:
             self.drafts.add_file(visitor.user.id, draft_id, file, content)
         except NoRoom as error:

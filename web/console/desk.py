@@ -108,5 +108,9 @@ class Desk(msgspec.Struct, frozen=True):
         )
 
     def audit(self, visitor: Visitor, act: str, what: str = "", **details: str) -> None:
-        """Append such an entry where what was done is not a record's change."""
+        """Append such an entry where what was done is not a record's change.
+
+        It has been done: a store that does not take the entry must not be told as if it had not.
+        """
+        g.change = "done"
         self.records.write((), [self.audited(visitor, act, what, **details)])

@@ -228,8 +228,9 @@ def test_a_full_or_silent_store_loses_nothing(
     draft = new_draft(browser)
     with monkeypatch.context() as patched:
         patched.setattr(console.context.admission, "health", lambda: Health(("store_full",)))
-        answer = submit(browser, draft)
-    assert answer.status_code == 503
+        answer, file = submit(browser, draft), upload(browser, draft, "a.txt", b"abc")
+    assert answer.status_code == file.status_code == 503
+    assert "No files are taken at the moment" in file.get_json()["wrong"]
     assert "nothing was sent" in answer.text
     assert 'value="Hello"' in answer.text
 

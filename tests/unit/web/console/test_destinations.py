@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.errors import OutcomeUnknown
+from shared.errors import OutcomeUnknown, StoreError, StoreFull, StoreUnavailable
 from shared.model.status import Status
 from shared.store.limits import Override
 from shared.store.operations import Outline
@@ -205,6 +205,23 @@ def test_a_flush_that_is_interrupted_says_how_far_it_came(
     assert answer.status_code == 503
     assert "0 of 3 messages and at most 3 more are due now" in answer.text
     assert [each[0] for each in acts(console)] == ["destination.flush"]
+
+
+@pytest.mark.parametrize("error", [StoreFull("full"), StoreUnavailable("gone")])
+def test_what_was_done_and_not_put_into_the_trail_is_not_told_as_undone(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch, error: StoreError
+) -> None:
+    browser = console.signed_in("operator")
+
+    def fails(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(console.store.records, "write", fails)
+    answer = browser.post("/destinations/relay/suspend", {"seconds": "900", "reason": "repair"})
+    assert answer.status_code == 503
+    assert row(console, "relay").pause
+    assert "Nothing was done" not in answer.text
+    assert "look whether it was done" in answer.text
 
 
 def test_moving_is_shown_before_it_is_done(console: ConsoleApi) -> None:
