@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from shared.accounts.accounts import accounts_of
@@ -110,6 +111,7 @@ def blueprint(context: Context) -> Blueprint:
     routes.register_error_handler(StoreError, around.store)
     routes.register_error_handler(TooBusy, around.busy)
     routes.register_error_handler(TooManyAtOnce, around.many)
+    routes.register_error_handler(ParseException, around.chunks)
     routes.register_error_handler(Exception, around.unexpected)
     show.register(routes)
     return routes
@@ -227,6 +229,10 @@ class _Around:
         return self.problem(
             Problem(503, "busy", "Too many people sign in just now. Try again.", headers=retry)
         )
+
+    def chunks(self, _: Exception) -> Response:
+        """A body whose chunks are none, found while it is read."""
+        return self.problem(Problem(400, "bad_chunks", "The form did not come as it should."))
 
     def unexpected(self, error: Exception) -> Response:
         """Our own mistakes."""

@@ -25,6 +25,8 @@ from web.parse import drain
 View = Callable[..., Any]
 FORM_BYTES = 1024 * 1024
 """Of a form, where nothing else is said."""
+OPEN_FORM_BYTES = 16 * 1024
+"""Of a form that anybody may send: a megabyte of fields takes a second of the processor."""
 FORM_PARTS = 1000
 POLL = "X-Poll"
 """Our scripts send it where a page asks again by itself, which is no use of the session."""
@@ -93,7 +95,7 @@ class Pages:
     def open_post(self, path: str, view: View) -> None:
         """What such a page's form does."""
         rule = Rule("POST", path, None, open=True)
-        self._add(rule, view, self._open(view))
+        self._add(rule, view, self._open(view), OPEN_FORM_BYTES)
 
     def _add(self, rule: Rule, view: View, wrapped: View, most_bytes: int = FORM_BYTES) -> None:
         name = view.__qualname__.replace("_Views.", "").replace(".", "_")

@@ -6,6 +6,8 @@ import re
 
 import msgspec
 import pytest
+from flask import Request
+from gunicorn.http.errors import InvalidChunkSize
 
 from shared.accounts.user import ROLES, Role, User
 from shared.errors import StoreFull, StoreUnavailable
@@ -185,3 +187,15 @@ def test_whoever_is_signed_in_may_look_at_a_store_that_takes_nothing(
     answer = form.post("/sign-in", {"login": "a@b.test", "password": "x", "csrf": page}, csrf=False)
     assert answer.status_code == 503
     assert "full or read-only. Nothing was done." in answer.text
+
+
+def test_a_form_in_chunks_that_are_none_is_no_mistake_of_ours(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise InvalidChunkSize(b"x")
+
+    browser = console.signed_in()
+    monkeypatch.setattr(Request, "form", property(broken))
+    answer = browser.post("/account/name", {"name": "x"})
+    assert (answer.status_code, answer.mimetype) == (400, "text/html")
