@@ -336,3 +336,13 @@ def test_an_act_that_there_is_not_is_refused(console: ConsoleApi) -> None:
     browser = console.signed_in("operator")
     assert browser.post(DECISIONS, {"act": "burn", "kind": "dead"}).status_code == 400
     assert browser.post(DECISIONS, {"act": "drop", "kind": "all"}).status_code == 404
+
+
+def test_what_nobody_has_seen_counted_is_not_touched(console: ConsoleApi) -> None:
+    browser = console.signed_in("operator")
+    address = begin(browser, "drop")
+    assert "Nothing is touched" in browser.get(address).text
+    set_aside(console, 2)
+    browser.post(f"{address}/go")
+    assert asides(console) == 2
+    assert entries(console) == []
