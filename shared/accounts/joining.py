@@ -70,10 +70,10 @@ class Joining:
         if found is None:
             return Refused("link")
         link, taken = found
+        if not self._still_stands(link):
+            return Refused("link")
         if link.purpose == "reset":
             return self._reset(link, token, form, client)
-        if not self._still_invites(link):
-            return Refused("link")
         login = new_login(form.login) if link.purpose == "first" else link.login
         if login is None:
             return Refused("login")
@@ -84,9 +84,11 @@ class Joining:
             return made
         return self._joined(token, link, taken, made, client)
 
-    def _still_invites(self, link: Link) -> bool:
-        """Whether who has invited may still do so; from the command line one always may."""
-        if link.purpose == "first" or link.by == CLI.who:
+    def _still_stands(self, link: Link) -> bool:
+        """Whether who has made it may still do so, who may have been shown it; nobody else has made
+        one of the first owner or one that its user has asked for, and the command line always may.
+        """
+        if link.by in ("", CLI.who):
             return True
         inviter = self._accounts.users.find(link.by)
         return inviter is not None and not inviter.disabled and inviter.may("people")

@@ -249,3 +249,17 @@ def test_what_a_browser_calls_itself_is_cut_off(office: Office, agent: str) -> N
     done = office.joining.accept(link.token, Form(PASSWORD), client)
     assert isinstance(done, SignedIn)
     assert len(done.session.agent) == 200
+
+
+def test_b26_a_link_for_a_new_password_goes_with_the_role_of_who_has_made_it(
+    office: Office,
+) -> None:
+    ann, bob = office.join("ann@people.test"), office.join("bob@people.test")
+    made = office.people.reset_link(actor_of(bob.user, HOME), ann.user.id)
+    assert isinstance(made, Invited)
+    assert isinstance(office.people.change_role(CLI, bob.user.id, "reader"), User)
+    assert office.joining.accept(made.token, Form("eight quiet herons"), HOME) == Refused("link")
+    asked = office.sign_in.ask_reset("ann@people.test", HOME)
+    assert isinstance(asked, tuple)
+    done = office.joining.accept(asked[1], Form("eight quiet herons"), HOME)
+    assert isinstance(done, SignedIn)
