@@ -44,7 +44,7 @@ test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, 
 	@$(MAKE) --no-print-directory test-browser
 
 test-browser: $(VENV)/.installed-dev ## Drive the pages of a running installation with headless Chromium
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/browser
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/browser
 
 bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FIGURES="batch drain" for some
 	@$(BIN)/python -m tests.bench.run $(if $(QUICK),--quick) $(FIGURES)

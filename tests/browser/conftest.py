@@ -7,10 +7,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.conftest import need_redis
 from tests.support.browser import WIDE, Seat, System, launched, system
+
+# What is waited for comes soon; on a busy machine later.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +41,7 @@ def seat(chromium: Browser, world: System) -> Iterator[Callable[..., Seat]]:
 
         def make(**options: Any) -> Seat:
             context = chromium.new_context(**{"viewport": WIDE, **options})
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(PATIENCE_MS)
             stack.callback(context.close)
             made.append(Seat(context, world))
             return made[-1]

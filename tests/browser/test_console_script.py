@@ -37,7 +37,9 @@ def _refuse(route: Route) -> None:
 def test_what_asks_again_waits_for_its_answer_and_tells_what_went_wrong(
     seat: Callable[..., Seat], world: System
 ) -> None:
-    page = _page(seat(), world)
+    place = seat()
+    place.page.clock.install()
+    page = _page(place, world)
     held: list[Route] = []
     page.route("**/console/asked", lambda route: held.append(route))
     page.evaluate(COUNT)
@@ -46,7 +48,7 @@ def test_what_asks_again_waits_for_its_answer_and_tells_what_went_wrong(
         '<p id="asked" data-poll="250" hx-get="/console/asked" hx-trigger="poll">none</p>',
     )
     _until(page, lambda: len(held) == 1)
-    page.wait_for_timeout(800)
+    page.clock.run_for(5000)
     assert page.evaluate("() => window.asked") == 1, "it asks before it has an answer"
     _refuse(held[0])
     trouble = page.locator("#trouble")

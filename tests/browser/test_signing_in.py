@@ -5,38 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pyotp
 from playwright.sync_api import Page, expect
 
 from shared.accounts.actor import CLI
-from shared.accounts.first import first_link, link_url
+from shared.accounts.first import link_url
 from shared.accounts.outcome import Refused
 from shared.accounts.people import People
-from shared.clock import SystemClock
+from shared.accounts.throttle import by_account, by_network
 from tests.support.browser import Seat, System
-from tests.support.system import poll
 
 PASSWORD, NEW = "seven grey herons at dusk", "eight brown owls at noon"
 
 
 def _code(app: pyotp.TOTP, later: int = 0) -> str:
     return app.at(int(time.time()) + 30 * later)
-
-
-def _mailed(place: Seat, subject: str) -> str:
-    """The text of the newest message with this subject in the inbox."""
-    found: list[Any] = []
-
-    def look() -> bool:
-        answer = place.context.request.get(f"{place.world.inbox}/api/messages")
-        found[:] = [each for each in answer.json()["messages"] if each["subject"] == subject]
-        return bool(found)
-
-    poll(look)
-    answer = place.context.request.get(f"{place.world.inbox}/api/messages/{found[0]['id']}")
-    return str(answer.json()["text"])
 
 
 def _sign_in(page: Page, login: str, password: str) -> None:
@@ -48,11 +32,11 @@ def _sign_in(page: Page, login: str, password: str) -> None:
 def test_the_first_owner_comes_in_with_an_app_and_again(
     seat: Callable[..., Seat], world: System
 ) -> None:
-    link = first_link(world.records, SystemClock(), world.settings.console)
-    assert link is not None
+    link = re.search(r"http://\S+/console/first/\S+", world.facts["said"])
+    assert link is not None, world.facts["said"]
     place = seat()
     page = place.page
-    page.goto(link)
+    page.goto(link[0])
     page.get_by_label("E-mail address").fill("First@people.test")
     page.get_by_label("Name").fill("First")
     page.get_by_label("Password", exact=True).fill("short")
@@ -79,13 +63,23 @@ def test_the_first_owner_comes_in_with_an_app_and_again(
     place.open("/account")
     expect(page.get_by_role("heading", level=1)).to_have_text("Second step")
     place.look()
-    page.get_by_label("Code of your authenticator app").fill(_code(app, later=1))
+    code = _code(app, later=1)
+    page.get_by_label("Code of your authenticator app").fill(code)
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{world.url}/console/")
     place.open("/account")
     expect(page.get_by_text("An authenticator app.")).to_be_visible()
-    page.get_by_role("link", name="Move to another app").click()
+    place.open("/account/recovery-codes")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("recovery codes")
     place.look()
+    page.get_by_role("button", name="Sign out").click()
+    _sign_in(page, "first@people.test", PASSWORD)
+    page.get_by_label("Code of your authenticator app").fill(code)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("not right")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Second step")
+    place.sign_in(world.user("operator"))
+    place.audited("first@people.test", "first.accepted", "sign_in.done", "second_step.failed")
 
 
 def test_whoever_is_invited_comes_in_and_gets_a_new_password_by_mail(
@@ -105,7 +99,7 @@ def test_whoever_is_invited_comes_in_and_gets_a_new_password_by_mail(
     page.get_by_role("button", name="Send me a link").click()
     expect(page.get_by_text("a link is on its way")).to_be_visible()
     link = re.search(
-        r"http://\S+/console/reset/\S+", _mailed(place, "A new password for Posthaste")
+        r"http://\S+/console/reset/\S+", place.captured("A new password for Posthaste")["text"]
     )
     assert link is not None
     page.goto(link[0])
@@ -113,7 +107,7 @@ def test_whoever_is_invited_comes_in_and_gets_a_new_password_by_mail(
     page.get_by_label("New password").fill(NEW)
     page.get_by_role("button", name="Set the password").click()
     expect(page.get_by_role("status").first).to_contain_text("Your password was changed")
-    assert "was changed" in _mailed(place, "Your password was changed")
+    assert "was changed" in place.captured("Your password was changed")["text"]
     place.expected = {404}
     page.goto(link[0])
     expect(page.get_by_role("heading", level=1)).to_contain_text("does not work")
@@ -129,3 +123,22 @@ def test_signing_in_needs_no_script(seat: Callable[..., Seat], world: System) ->
     page.get_by_label("Name").fill("Other")
     page.get_by_role("button", name="Save the name").click()
     expect(page.get_by_text("Your name was changed.")).to_be_visible()
+
+
+def test_five_wrong_passwords_are_followed_by_a_wait(
+    seat: Callable[..., Seat], world: System
+) -> None:
+    login, throttle = "somebody@people.test", world.accounts.throttle
+    subjects = (by_account(login), by_network("127.0.0.1"))
+    world.records.write(throttle.forgets("sign_in", *subjects))
+    place = seat()
+    place.expected = {422, 429}
+    page = place.open("/sign-in")
+    for _ in range(5):
+        with page.expect_event("load"):
+            _sign_in(page, login, "not this one")
+        expect(page.get_by_role("alert")).to_contain_text("not right")
+    _sign_in(page, login, "not this one")
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Try again in \d+ seconds"))
+    # The others of this process come from the same address.
+    world.records.write(throttle.forgets("sign_in", *subjects))
