@@ -25,6 +25,8 @@ _FORMAT = 1
 _TRIES = 5
 _STEP_MS = 15 * 60_000
 """For so long after the password the second step may come."""
+MOST = 50
+"""Sessions of one user: each page of sessions, and each change of a password, reads all."""
 _TOUCH_MS = 30_000
 """A session that is used is written again after so long, not at each page."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -200,6 +202,15 @@ class Sessions:
         kept = digest_of(but) if but else b""
         keys = [k for k, each in self._all() if each.user_id == user_id and k != kept]
         return [Change(KIND, key, None, ANY) for key in keys[:90]]
+
+    def crowded(self, user_id: str) -> list[Change]:
+        """What ends those of a user's sessions that were not used for longest, so that one more is
+        not too many; first of all those that never got further than the password."""
+        all_of = self._all()
+        mine = [
+            (s.level != "password", s.seen_ms, key) for key, s in all_of if s.user_id == user_id
+        ]
+        return [Change(KIND, key, None, ANY) for *_, key in sorted(mine)[: 1 - MOST][:MOST]]
 
     def _all(self) -> list[tuple[bytes, Session]]:
         found = ((key, _unpack(packed)) for key, packed in self._records.all(KIND).items())

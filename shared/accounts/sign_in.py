@@ -165,7 +165,8 @@ class SignIn:
             if level != "password":
                 (after, device), act = seen(accounts, after, client), "sign_in.done"
             made.append(SignedIn(token, session, after, device))
-            also = [change, *self._forgets("sign_in", subjects)]
+            also = [change, *accounts.sessions.crowded(now.id)]
+            also += self._forgets("sign_in", subjects)
             return Step(after, also, [actor_of(now, client).audited(act)])
 
         if accounts.users.step(user.id, step) is None:

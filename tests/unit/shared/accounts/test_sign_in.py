@@ -12,6 +12,7 @@ from shared.accounts.failures import MOST_AN_HOUR
 from shared.accounts.levels import level_of
 from shared.accounts.outcome import Refused, SignedIn, Wait, Wrong
 from shared.accounts.passwords import Passwords
+from shared.accounts.sessions import MOST
 from shared.accounts.throttle import FREE
 from shared.accounts.user import User
 from shared.accounts.users import new_id
@@ -421,3 +422,24 @@ def test_b28_a_known_browser_gives_back_no_tries_that_it_did_not_make(office: Of
         assert isinstance(confirmed, SignedIn)
     assert [isinstance(each, Wait) for each in answers] == [False] * FREE + [True] * 2
     assert mallory.user.id == first.user.id
+
+
+def test_b26_signing_in_again_and_again_keeps_so_many_sessions(office: Office) -> None:
+    office.join("bob@people.test")
+    first = office.join()
+    for _ in range(MOST + 5):
+        office.clock.advance(1)
+        assert office.accounts.sessions.find(first.token, used=True)
+        last = office.password_step()
+    assert len(office.accounts.sessions.of(last.user.id)) == MOST
+    assert office.accounts.sessions.find(last.token) == last.session
+    assert office.accounts.sessions.find(first.token), "it was used all the time"
+    assert len(office.accounts.sessions.of(office.user("bob@people.test").id)) == 1
+
+
+def test_b26_who_has_the_password_only_ends_nobodys_session(office: Office) -> None:
+    _, codes = office.add_app(office.join())
+    for _ in range(MOST + 5):
+        office.clock.advance(1)
+        assert office.password_step().session.level == "password"
+    assert office.accounts.sessions.find(codes.signed_in.token)
