@@ -81,7 +81,7 @@ def test_a_suspended_destination_keeps_its_mail_until_it_is_resumed(
     expect(page.get_by_role("status").first).to_be_visible()
     place.open(message_path)
     expect(page.locator("#sum")).to_contain_text("delivered")
-    place.audited(user.login, "destination.suspend", "destination.resume")
+    place.audited(user.login, "destination.suspended", "destination.resumed")
 
 
 def test_what_is_deferred_is_tried_at_once_by_a_flush(
@@ -99,7 +99,7 @@ def test_what_is_deferred_is_tried_at_once_by_a_flush(
     page.go_back()
     page.go_back()
     expect(page.locator("#sum")).to_contain_text("delivered")
-    place.audited(user.login, "destination.flush")
+    place.audited(user.login, "destination.flushed")
 
 
 def test_a_key_is_shown_once_used_and_revoked(seat: Callable[..., Seat], world: System) -> None:

@@ -103,7 +103,7 @@ class Desk(msgspec.Struct, frozen=True):
             login=visitor.user.login,
             address=client_address(self.console),
             what=what,
-            details=details,
+            details={name: text for name, text in details.items() if text},
             request_id=g.get("request_id", ""),
         )
 

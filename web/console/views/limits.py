@@ -76,7 +76,7 @@ class _Views:
         with changing():
             gone = self._operations.clear_limit(name)
             if gone:
-                self._desk.audit(visitor, "limit.clear", name)
+                self._desk.audit(visitor, "limit.cleared", name)
         return go(_address(name), notice="limit-cleared" if gone else "limit-none")
 
     def _known(self, name: str) -> Limited:

@@ -75,7 +75,7 @@ class _Views:
             if told.moved or told.interrupted:
                 self._desk.audit(
                     visitor,
-                    "destination.move",
+                    "destination.moved",
                     name,
                     **{"class": moving.message_class or "all"},
                     to=moving.to,

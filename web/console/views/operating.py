@@ -58,7 +58,7 @@ class _Views:
         until = self._desk.now_ms() + seconds * 1000 if isinstance(seconds, int) else None
         with changing():
             self._operations.suspend(name, until, reason)
-            self._audit(visitor, "suspend", found, seconds="" if seconds is None else str(seconds))
+            self._audit(visitor, "suspended", found, seconds="" if seconds is None else str(seconds))
         return go(hops.address(name), notice="destination-suspended")
 
     def ask_resume(self, visitor: Visitor, name: str) -> str:
@@ -72,7 +72,7 @@ class _Views:
         with changing():
             stood_still = self._operations.resume(name)
             if stood_still:
-                self._audit(visitor, "resume", found)
+                self._audit(visitor, "resumed", found)
         return go(
             hops.address(name),
             notice="destination-resumed" if stood_still else "destination-not-still",
@@ -101,7 +101,7 @@ class _Views:
     def _audit_flush(self, visitor: Visitor, name: str, wanted: str, told: Flushed) -> None:
         self._desk.audit(
             visitor,
-            "destination.flush",
+            "destination.flushed",
             name,
             **{"class": wanted or "all", "deferred": str(told.chosen)},
             flushed=str(told.flushed),

@@ -143,7 +143,7 @@ def test_suspending_says_what_it_touches_then_does_it(console: ConsoleApi) -> No
         "suspended", console.clock.now_ms() + 900_000, "repair"
     )
     assert acts(console) == [
-        ("destination.suspend", "relay", {"waiting": "5", "in_flight": "0", "seconds": "900"})
+        ("destination.suspended", "relay", {"waiting": "5", "in_flight": "0", "seconds": "900"})
     ]
     assert "Suspended." in browser.get(answer.headers["Location"].removeprefix("/console")).text
 
@@ -171,7 +171,7 @@ def test_resuming_lifts_what_there_is(console: ConsoleApi) -> None:
     assert "notice=destination-resumed" in answer.headers["Location"]
     again = browser.post("/destinations/relay/resume", {"x": ""})
     assert "notice=destination-not-still" in again.headers["Location"]
-    assert acts(console) == [("destination.resume", "relay", {"waiting": "2", "in_flight": "0"})]
+    assert acts(console) == [("destination.resumed", "relay", {"waiting": "2", "in_flight": "0"})]
 
 
 def test_flushing_says_how_much_then_makes_it_due(console: ConsoleApi) -> None:
@@ -188,7 +188,7 @@ def test_flushing_says_how_much_then_makes_it_due(console: ConsoleApi) -> None:
     assert "notice=destination-flushed" in answer.headers["Location"]
     assert (row(console, "relay").ready, row(console, "relay").deferred) == (3, 0)
     details = {"class": "all", "deferred": "3", "flushed": "3"}
-    assert acts(console) == [("destination.flush", "relay", details)]
+    assert acts(console) == [("destination.flushed", "relay", details)]
 
 
 def test_a_flush_that_is_interrupted_says_how_far_it_came(
@@ -204,7 +204,7 @@ def test_a_flush_that_is_interrupted_says_how_far_it_came(
     answer = console.signed_in("operator").post("/destinations/relay/flush", {"class": ""})
     assert answer.status_code == 503
     assert "0 of 3 messages and at most 3 more are due now" in answer.text
-    assert [each[0] for each in acts(console)] == ["destination.flush"]
+    assert [each[0] for each in acts(console)] == ["destination.flushed"]
 
 
 @pytest.mark.parametrize("error", [StoreFull("full"), StoreUnavailable("gone")])
@@ -242,7 +242,7 @@ def test_moving_is_shown_before_it_is_done(console: ConsoleApi) -> None:
     assert answer.headers["Location"] == "/console/destinations/relay?notice=destination-moved"
     assert row(console, "spare").ready == 3
     details = {"class": "all", "to": "spare", "chosen": "3", "moved": "3", "uncertain": "no"}
-    assert acts(console) == [("destination.move", "relay", details)]
+    assert acts(console) == [("destination.moved", "relay", details)]
 
 
 def test_what_is_moved_is_bounded(console: ConsoleApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +277,7 @@ def test_a_limit_is_set_and_cleared(console: ConsoleApi) -> None:
     (limited,) = console.store.operations.limits(["relay"])
     assert limited.effective.override is None
     told = {"per_second": "2.5", "connections": "3", "seconds": "3600"}
-    assert acts(console) == [("limit.set", "relay", told), ("limit.clear", "relay", {})]
+    assert acts(console) == [("limit.set", "relay", told), ("limit.cleared", "relay", {})]
 
 
 @pytest.mark.parametrize(
