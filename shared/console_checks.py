@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from shared.api_keys import OWN_APPLICATION
 from shared.console_settings import ConsoleSettings
 from shared.domains import domain_of
 from shared.errors import ConfigError
@@ -36,8 +37,11 @@ def checked(settings: Settings) -> Settings:
     url, domains = _url(console.url), _domains(console.from_domains)
     if url and not (console.key or console.key_file):
         raise ConfigError(f"console.url needs a key: {_REMEDY}")
-    if not console.application:
-        raise ConfigError("console.application must be a name, such as console")
+    if console.application in ("", OWN_APPLICATION):
+        raise ConfigError(
+            f"console.application must be a name, such as console, and not {OWN_APPLICATION}, which"
+            " is that of the console's own mail"
+        )
     console = msgspec.structs.replace(console, url=url, from_domains=domains)
     return msgspec.structs.replace(settings, console=console)
 

@@ -24,11 +24,19 @@ def client_address(settings: ConsoleSettings) -> str:
         found = _plain(at)
         if found is None or not any(found in each for each in trusted):
             break
+        name = _without_port(name)
         if address(name) is None:
             break
         at = name
     found = _plain(at)
     return str(found) if found is not None else ""
+
+
+def _without_port(name: str) -> str:
+    """Some proxies add it: `192.0.2.1:5060`, `[2001:db8::1]:5060`."""
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0] if name.count(":") == 1 else name
 
 
 def network_of(text: str) -> str:

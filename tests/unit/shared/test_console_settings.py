@@ -37,6 +37,7 @@ def _load(path: Path, text: str) -> None:
         ("password_classes = 5", "0 to 4"),
         ("password_max_age_days = -1", "0 or more"),
         ("application = ''", "console.application"),
+        ("application = 'posthaste'", "console.application"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, lines: str, told: str) -> None:

@@ -58,7 +58,9 @@ class _Views:
         until = self._desk.now_ms() + seconds * 1000 if isinstance(seconds, int) else None
         with changing():
             self._operations.suspend(name, until, reason)
-            self._audit(visitor, "suspended", found, seconds="" if seconds is None else str(seconds))
+            self._audit(
+                visitor, "suspended", found, seconds="" if seconds is None else str(seconds)
+            )
         return go(hops.address(name), notice="destination-suspended")
 
     def ask_resume(self, visitor: Visitor, name: str) -> str:
