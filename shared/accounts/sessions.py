@@ -16,7 +16,7 @@ import msgspec
 from shared.accounts.user import User
 from shared.clock import Clock
 from shared.console_settings import ConsoleSettings
-from shared.errors import StoreFull
+from shared.errors import StoreError
 from shared.model.message import UnknownFormat, check_format
 from shared.store.records import ANY, Audited, Change, Records
 
@@ -133,7 +133,7 @@ class Sessions:
         now = self._clock.now_ms()
         if used and now - session.seen_ms >= _TOUCH_MS:
             touched = msgspec.structs.replace(session, seen_ms=now)
-            with suppress(StoreFull):  # Whoever is signed in may look at a store that is full.
+            with suppress(StoreError):  # A store that is full, or read-only, still shows pages.
                 if self._records.write([self._put(key, touched, packed)]):
                     return touched
         return session

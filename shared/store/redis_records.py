@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from shared.clock import Clock, SystemClock
+from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.model.message import UnknownFormat, check_format
 from shared.secret_files import redis_password_of
 from shared.settings import Settings
@@ -45,18 +47,18 @@ class RedisRecords:
 
     def get(self, kind: str, key: bytes) -> bytes | None:
         """See the port."""
-        return self._standing(self._redis.command("HGET", _name(kind), key))
+        return self._standing(self._look("HGET", _name(kind), key))
 
     def some(self, kind: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """See the port."""
         if not keys:
             return []
-        found = self._redis.command("HMGET", _name(kind), *keys)
+        found = self._look("HMGET", _name(kind), *keys)
         return [self._standing(each) for each in found]
 
     def all(self, kind: str) -> dict[bytes, bytes]:
         """See the port."""
-        found = self._redis.command("HGETALL", _name(kind))
+        found = self._look("HGETALL", _name(kind))
         pairs = zip(found[::2], found[1::2], strict=True)
         standing = {key: self._standing(value) for key, value in pairs}
         return {key: value for key, value in standing.items() if value is not None}
@@ -80,8 +82,14 @@ class RedisRecords:
         if before and not re.fullmatch(ENTRY_ID, before):
             return []
         newest = f"({before}" if before else "+"
-        found = self._redis.command("XREVRANGE", f"{PREFIX}audit", newest, "-", "COUNT", limit)
+        found = self._look("XREVRANGE", f"{PREFIX}audit", newest, "-", "COUNT", limit)
         return [entry for identifier, fields in found if (entry := _entry(identifier, fields[1]))]
+
+    def _look(self, *command: Value) -> Any:
+        try:
+            return self._redis.command(*command)
+        except OutcomeUnknown as error:  # A look changes nothing.
+            raise StoreUnavailable("the store did not answer") from error
 
     def _standing(self, packed: bytes | None) -> bytes | None:
         if packed is None or len(packed) < _END.size:

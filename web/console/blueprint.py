@@ -208,8 +208,8 @@ class _Around:
         detail = "The store does not answer. Nothing was done: try again in a moment."
         if isinstance(error, StoreFull):
             detail = "The store takes nothing in: it is full or read-only. Nothing was done."
-        change = g.get("change")
-        if change == "done" or (change and isinstance(error, OutcomeUnknown)):
+        unknown = isinstance(error, OutcomeUnknown) and request.method == "POST"
+        if g.get("change") == "done" or unknown:
             detail = "The store did not answer in time: look whether it was done."
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return self.problem(Problem(503, "unavailable", detail, headers=retry))

@@ -10,7 +10,7 @@ from flask import Request
 from gunicorn.http.errors import InvalidChunkSize
 
 from shared.accounts.user import ROLES, Role, User
-from shared.errors import StoreFull, StoreUnavailable
+from shared.errors import OutcomeUnknown, StoreFull, StoreUnavailable
 from tests.support.console import ConsoleApi
 from web.console.pages import next_page
 
@@ -93,6 +93,31 @@ def test_a_session_survives_files_and_a_store_that_is_away(
     assert browser.get("/").status_code == 200
     console.desk.sessions.end_one(browser.user.id, browser.session.id)
     assert "posthaste-session=;" in browser.get("/").headers["Set-Cookie"]
+
+
+def test_a_store_that_takes_nothing_more_still_shows_pages(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise StoreFull("no room")
+
+    browser = console.signed_in()
+    console.clock.advance(60)
+    monkeypatch.setattr(console.store.records, "write", full)
+    assert browser.get("/").status_code == 200
+
+
+def test_a_change_that_may_have_been_made_is_not_called_undone(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object) -> bool:
+        raise OutcomeUnknown("late")
+
+    browser = console.signed_in()
+    monkeypatch.setattr(console.store.records, "write", late)
+    answer = browser.post("/account/name", {"name": "Someone"})
+    assert answer.status_code == 503
+    assert "look whether it was done" in answer.text
 
 
 def test_b26_a_session_ends_with_its_users_generation_of_them(console: ConsoleApi) -> None:
