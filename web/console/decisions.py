@@ -130,23 +130,28 @@ class Decisions:
 
     def find(self, user_id: str, decision_id: str) -> Decision | None:
         """A user's decision; None: there is none, it has ended, or it is somebody else's (B37)."""
-        packed = self._records.get(KIND, decision_id.encode())
-        if packed is None:
-            return None
-        check_format("decision", packed, _FORMAT)
-        found = _decode(packed[1:])
-        return found if found.user_id == user_id else None
+        found = _unpack(self._records.get(KIND, decision_id.encode()))
+        return found if found is not None and found.user_id == user_id else None
 
     def write(self, after: Decision, before: Decision, audited: Sequence[Audited] = ()) -> bool:
         """Store it; False, and nothing is audited: another request has changed it meanwhile."""
-        return self._records.write([_change_of(after, before)], audited)
+        packed = self._records.get(KIND, before.id.encode())
+        if _unpack(packed) != before:
+            return False
+        return self._records.write([_change_of(after, packed)], audited)
 
 
-def _change_of(after: Decision, before: Decision | None) -> Change:
-    """The change of its record."""
-    expected = None if before is None else _pack(before)
+def _change_of(after: Decision, expected: bytes | None) -> Change:
+    """The change of its record. It is expected as it stands: another release packs otherwise."""
     ends = after.began_ms + _KEPT_MS
     return Change(KIND, after.id.encode(), _pack(after), expected, ends)
+
+
+def _unpack(packed: bytes | None) -> Decision | None:
+    if packed is None:
+        return None
+    check_format("decision", packed, _FORMAT)
+    return _decode(packed[1:])
 
 
 def _pack(decision: Decision) -> bytes:

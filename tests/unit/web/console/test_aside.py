@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
 from shared.errors import OutcomeUnknown, StoreUnavailable
+from shared.store.records import Change
 from tests.support.console import Browser, ConsoleApi
 from tests.unit.web.test_operator_api import set_aside
 from web.console import decisions
@@ -319,6 +321,20 @@ def test_two_requests_for_one_piece_count_what_each_has_done(
     assert "Done 2 queued again" in text
     assert "not set aside any more" not in text
     assert sorted(done for _, _, done in entries(console)) == ["0", "2"]
+
+
+def test_a_decision_that_another_release_has_packed_goes_on(pieces: ConsoleApi) -> None:
+    browser = pieces.signed_in("operator")
+    address = begin(browser, cause="poison")
+    key, records = address.rpartition("/")[2].encode(), pieces.store.records
+    packed = records.get(decisions.KIND, key)
+    assert packed is not None
+    fields = {**msgspec.msgpack.decode(packed[1:]), "new": 1}
+    other = packed[:1] + msgspec.msgpack.encode(fields)
+    assert records.write([Change(decisions.KIND, key, other, packed)])
+    browser.post(f"{address}/count")
+    assert "At least 4 dead letters" in seen(browser.get(address).text)
+    pieces.close()
 
 
 def test_b37_a_decision_is_its_persons_alone(console: ConsoleApi) -> None:
