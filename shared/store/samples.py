@@ -124,8 +124,8 @@ def _change(first: Figures, last: Figures) -> Figures:
 def minutes(samples: Sequence[Sample]) -> list[Minute]:
     """Minute by minute from the first sample to the last: one less than samples without a gap.
 
-    A sample is taken when a minute begins, so it tells of the minute before. Samples that are not
-    later than the one before them are passed over: the clock was put back.
+    A sample is taken when a minute begins, so it tells of the minute before. Where the clock was
+    put back, what comes after counts, and minutes that are told already end before it.
     """
     found: list[Minute] = []
     last: Sample | None = None
@@ -134,7 +134,10 @@ def minutes(samples: Sequence[Sample]) -> list[Minute]:
             last = sample
             continue
         began, now = last.at_ms // MINUTE_MS, sample.at_ms // MINUTE_MS
-        if now <= began:
+        if now < began:
+            found, last = [each for each in found if each.at_ms < now * MINUTE_MS], sample
+            continue
+        if now == began:
             continue
         if now - began > MOST_SAMPLES:  # Nobody draws a gap of more than a day.
             found, last = [], sample
@@ -143,15 +146,3 @@ def minutes(samples: Sequence[Sample]) -> list[Minute]:
         found += [Minute(minute * MINUTE_MS, known) for minute in range(began, now)]
         last = sample
     return found
-
-
-def outcomes_since(samples: Sequence[Sample], since_ms: int) -> Figures:
-    """What has happened from a time to the last sample, in all classes.
-
-    From the last sample before that time, or the first that there is. Minutes without a worker
-    count, too.
-    """
-    if not samples:
-        return Figures()
-    before = [sample for sample in samples if sample.at_ms <= since_ms]
-    return total(between(before[-1] if before else samples[0], samples[-1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.store.samples import Figures, Sample, minutes, outcomes_since
+from shared.store.samples import Figures, Sample, minutes
 
 MINUTE = 60_000
 BEGAN = 1_000 * MINUTE
@@ -31,14 +31,14 @@ def test_minutes_without_a_worker_are_gaps() -> None:
 def test_of_none_and_of_one_there_is_nothing_to_tell() -> None:
     assert minutes([]) == []
     assert minutes([sample(0, 1)]) == []
-    assert outcomes_since([], 0) == Figures()
-    assert outcomes_since([sample(0, 9)], 0).delivered == 0
 
 
-def test_a_clock_that_was_put_back_makes_no_minute() -> None:
-    found = minutes([sample(5, 1), sample(2, 3), sample(5.5, 4), sample(6, 6)])
+def test_a_clock_that_was_put_back_tells_what_comes_after() -> None:
+    far = sample(900, 2)  # It was wrong for a moment, and does not hide what comes then.
+    found = minutes([sample(4, 0), sample(5, 1), far, sample(5.5, 3), sample(6, 6)])
     assert [(each.at_ms - BEGAN, each.total()) for each in found] == [
-        (5 * MINUTE, Figures(accepted=5, delivered=5))
+        (4 * MINUTE, Figures(accepted=1, delivered=1)),
+        (5 * MINUTE, Figures(accepted=3, delivered=3)),
     ]
 
 
@@ -50,11 +50,3 @@ def test_a_gap_of_more_than_a_day_is_not_drawn() -> None:
 def test_nothing_is_below_zero_when_a_store_was_put_back() -> None:
     (minute,) = minutes([sample(0, 100), sample(1, 3)])
     assert minute.total() == Figures()
-
-
-def test_outcomes_of_an_hour_begin_at_the_sample_before_it() -> None:
-    found = [sample(0, 1), sample(30, 11), sample(31, 12), sample(90, 40, uncertain=2)]
-    since = BEGAN + 30 * MINUTE + 1
-    assert outcomes_since(found, since) == Figures(accepted=29, delivered=29, uncertain=2)
-    assert outcomes_since(found, BEGAN - MINUTE).delivered == 39
-    assert outcomes_since(found, BEGAN + 91 * MINUTE).delivered == 0
