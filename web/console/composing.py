@@ -13,6 +13,7 @@ import secrets
 import msgspec
 from werkzeug.datastructures import FileStorage
 
+from shared.accounts.users import TooBusy
 from shared.errors import StoreError
 from shared.ids import new_message_id
 from web.accept import accept, idempotency
@@ -166,7 +167,7 @@ class Composing:
         )
         try:
             self.drafts.sent(visitor.user.id, draft.id, sent.message, [entry])
-        except (StoreError, NoDraft):
+        except (StoreError, TooBusy, NoDraft):
             pass  # Posted again, the spool knows it by its key, and it is marked then.
 
 

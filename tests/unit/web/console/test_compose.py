@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.accounts.users import TooBusy
 from shared.errors import OutcomeUnknown, StoreUnavailable
 from shared.model.suppression import Suppression
 from shared.settings import ApplicationSettings, Settings, WebSettings
@@ -23,6 +24,7 @@ from tests.unit.web.console.composing import (
     submit,
     upload,
 )
+from web.console.drafts import Drafts
 
 
 def test_a_message_is_sent_as_it_was_typed(console: ConsoleApi) -> None:
@@ -242,6 +244,18 @@ def test_a_full_or_silent_store_loses_nothing(
         answer = submit(browser, draft)
     assert answer.status_code == 503
     assert "it goes once, whichever it was" in answer.text
+    assert message_of(submit(browser, draft))
+
+
+def test_a_draft_that_others_change_all_the_time_is_sent_all_the_same(
+    console: ConsoleApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any) -> bool:
+        raise TooBusy("draft")
+
+    browser = console.signed_in()
+    draft = new_draft(browser)
+    monkeypatch.setattr(Drafts, "sent", busy)
     assert message_of(submit(browser, draft))
 
 
