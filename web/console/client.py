@@ -39,14 +39,6 @@ def _without_port(name: str) -> str:
     return name.partition(":")[0] if name.count(":") == 1 else name
 
 
-def network_of(text: str) -> str:
-    """What attempts are counted by: an IPv4 address, or the /64 that one client has in IPv6."""
-    found = address(text)
-    if found is None or found.version == 4:
-        return text
-    return str(ipaddress.ip_network((found, 64), strict=False))
-
-
 def _plain(text: str) -> Address | None:
     """An IPv4 address that an IPv6 socket shows is one of IPv4."""
     found = address(text)
