@@ -7,7 +7,6 @@ of a message stands alone in a frame that may do nothing, downloads are never re
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,7 +15,7 @@ from flask import Blueprint, Flask, Response, abort, redirect, render_template, 
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.answers import answer
-from web.console.show import STATIC
+from web.console.show import STATIC, size, time
 from web.inbox.mailbox import Captured, Mailbox
 from web.inbox.reading import Letter, images, read
 from web.preview.order import in_order
@@ -56,8 +55,8 @@ def create_app(mailbox: Mailbox, console_url: str = "") -> Flask:
     app.add_url_rule("/clear", "clear", views.clear, methods=["POST"])
     app.before_request(_check_origin)
     app.after_request(_secure)
-    app.add_template_filter(_time, "time")
-    app.add_template_filter(_size, "size")
+    app.add_template_filter(time, "time")
+    app.add_template_filter(size, "size")
     return app
 
 
@@ -77,16 +76,6 @@ def _secure(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _size(count: int) -> str:
-    if count < 1024:
-        return f"{count} B"
-    return f"{count / 1024:.1f} KB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MB"
 
 
 class _Views:
@@ -209,7 +198,7 @@ def _summary(entry: Captured) -> dict[str, Any]:
         "from": entry.sender,
         "to": list(entry.recipients),
         "subject": entry.subject,
-        "received": _time(entry.received_ms).replace(" ", "T") + "Z",
+        "received": time(entry.received_ms).replace(" ", "T") + "Z",
         "size": entry.size_bytes,
     }
 
