@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.stores import Store
-from web.console.drafts import BODIES, DAY_MS, FILES, Drafts, File, Limits, NoRoom
+from web.console.draft import DAY_MS, File, Limits, NoRoom
+from web.console.drafts import BODIES, FILES, Drafts
 from web.console.typed import Typed
 
 _USERS = tuple(f"usr_{number}" for number in range(4))

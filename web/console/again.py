@@ -15,7 +15,7 @@ from shared.model.status import Status
 from shared.store.ports import Stored
 from web.console.composing import Composing
 from web.console.desk import Visitor
-from web.console.drafts import Draft, File, NoRoom
+from web.console.draft import Draft, File, NoRoom
 from web.console.rich import clean
 from web.console.typed import Typed
 from web.errors import Problem

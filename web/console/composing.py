@@ -18,7 +18,8 @@ from shared.errors import StoreError
 from shared.ids import new_message_id
 from web.accept import accept, idempotency
 from web.console.desk import Desk, Visitor
-from web.console.drafts import Draft, Drafts, Ended, File, Limits, NoDraft, NoRoom
+from web.console.draft import Draft, Ended, File, Limits, NoDraft, NoRoom
+from web.console.drafts import Drafts
 from web.console.typed import Typed, attached, fields_of
 from web.console.wording import Wrong, wrongs_of
 from web.errors import Problem

@@ -22,95 +22,35 @@ import msgspec
 
 from shared.accounts.users import TooBusy
 from shared.clock import Clock
-from shared.model.message import check_format
 from shared.store.records import ANY, Audited, Change, Records
+from web.console.draft import (
+    DAY_MS,
+    Draft,
+    Ended,
+    File,
+    Limits,
+    NoDraft,
+    NoRoom,
+    Total,
+    WasSent,
+    pack_list,
+    pack_total,
+    pack_typed,
+    unpack_list,
+    unpack_total,
+    unpack_typed,
+)
 from web.console.typed import Typed
 
 BODIES, FILES, LISTS, TOTALS = "drafts", "draft-files", "draft-lists", "draft-totals"
-DAY_MS = 24 * 3600 * 1000
 MOST = 10
 """Drafts of one user that are not sent; as many that are."""
-_FORMAT = 1
 _TRIES = 20
 _AT_ONCE = 90
 """Files that go in one write."""
 _ID = re.compile(r"draft_([0-9a-f]{12})([0-9a-f]{20})([0-9a-f]{32})\Z")
 _TOTAL = b"bytes"
 _FULL = "There is no room left for attachments. Delete drafts, or try later."
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class File(msgspec.Struct, frozen=True):
-    """One attachment; its content is the record `draft-files` with this id."""
-
-    id: str
-    name: str
-    content_type: str
-    size: int
-
-
-class Draft(msgspec.Struct, frozen=True):
-    """One draft, without what was typed."""
-
-    id: str
-    begun_ms: int
-    saved_ms: int
-    subject: str = ""
-    """Its beginning, for the list."""
-    files: tuple[File, ...] = ()
-    message: str = ""
-    """The message it was sent as, by its external id; empty: it was not."""
-    sent_ms: int = 0
-    again: str = ""
-    """The message that this one corrects, and how (`web.console.again`)."""
-
-    @property
-    def ends_ms(self) -> int:
-        """When it ends by itself."""
-        return (self.sent_ms or self.begun_ms) + DAY_MS
-
-    @property
-    def size(self) -> int:
-        """Bytes of its files."""
-        return sum(file.size for file in self.files)
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """Of files, in bytes; `files` is how many a draft may have."""
-
-    files: int
-    draft_bytes: int
-    all_bytes: int
-
-
-class NoDraft(Exception):
-    """There is none of this name that is this user's."""
-
-
-class Ended(NoDraft):
-    """It was this user's, and is too old."""
-
-
-class WasSent(Exception):
-    """Nothing can be changed any more; `message` is the external id."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class NoRoom(Exception):
-    """Why a draft or a file is not taken, in words."""
-
-
-class _Total(msgspec.Struct, frozen=True):
-    size: int
-    revision: int
-
-
-_decode_list = msgspec.msgpack.Decoder(tuple[Draft, ...]).decode
-_decode_typed = msgspec.msgpack.Decoder(Typed).decode
-_decode_total = msgspec.msgpack.Decoder(_Total).decode
 _Changed = tuple[tuple[Draft, ...], list[Change]]
 
 
@@ -130,7 +70,7 @@ class Drafts:
 
     def of(self, user_id: str) -> list[Draft]:
         """A user's drafts, the one saved last first."""
-        found = self._standing(_unpack_list(self._records.get(LISTS, user_id.encode())))
+        found = self._standing(unpack_list(self._records.get(LISTS, user_id.encode())))
         return sorted(found, key=lambda draft: -draft.saved_ms)
 
     def find(self, user_id: str, draft_id: str) -> Draft:
@@ -151,10 +91,7 @@ class Drafts:
     def typed(self, draft: Draft) -> Typed | None:
         """What was typed; None where nothing was saved."""
         packed = self._records.get(BODIES, draft.id.encode())
-        if packed is None:
-            return None
-        check_format("draft", packed, _FORMAT)
-        return _decode_typed(packed[1:])
+        return None if packed is None else unpack_typed(packed)
 
     def save(self, user_id: str, draft_id: str, typed: Typed, *, again: str = "") -> Draft:
         """Store what was typed. Raises `NoDraft`, `WasSent`, `NoRoom`."""
@@ -245,8 +182,8 @@ class Drafts:
                 for file, content in also
             ]
             if typed is not None:
-                packed = bytes((_FORMAT,)) + _encode(typed)
-                changes.append(Change(BODIES, draft_id.encode(), packed, ANY, found.ends_ms))
+                body = pack_typed(typed)
+                changes.append(Change(BODIES, draft_id.encode(), body, ANY, found.ends_ms))
             return _fitting(others, found), changes
 
         self._write(user_id, with_it, audited)
@@ -262,10 +199,10 @@ class Drafts:
         key = user_id.encode()
         for _ in range(_TRIES):
             packed, counted = self._records.get(LISTS, key), self._records.get(TOTALS, _TOTAL)
-            before = _unpack_list(packed)
+            before = unpack_list(packed)
             after, changes = changed(self._standing(before))
             ends = max((draft.begun_ms for draft in after), default=0) + 2 * DAY_MS
-            value = _pack(after) if after else None
+            value = pack_list(after) if after else None
             changes.append(Change(LISTS, key, value, packed, ends if after else None))
             grown = _size(after) - _size(before)
             if grown:
@@ -283,7 +220,7 @@ class Drafts:
 
     def _fit(self, counted: bytes | None, grown: int) -> None:
         """`_make_room` has seen to it, but others may have been faster since."""
-        if grown > 0 and _unpack_total(counted).size + grown > self.limits.all_bytes:
+        if grown > 0 and unpack_total(counted).size + grown > self.limits.all_bytes:
             raise NoRoom(_FULL)
 
     def _standing(self, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
@@ -294,12 +231,12 @@ class Drafts:
         """Raise `NoRoom` unless so many bytes fit beside all others; copies of sent messages give
         way, the oldest first."""
         counted = self._records.get(TOTALS, _TOTAL)
-        if _unpack_total(counted).size + size <= self.limits.all_bytes:
+        if unpack_total(counted).size + size <= self.limits.all_bytes:
             return
-        lists = {key: _unpack_list(each) for key, each in self._records.all(LISTS).items()}
+        lists = {key: unpack_list(each) for key, each in self._records.all(LISTS).items()}
         total = sum(_size(drafts) for drafts in lists.values())
         # What has changed meanwhile has changed the count, and then this is not written.
-        self._records.write([_count(counted, total - _unpack_total(counted).size)])
+        self._records.write([_count(counted, total - unpack_total(counted).size)])
         now = self._clock.now_ms()
         old = [
             (draft.ends_ms > now, draft.sent_ms, draft, key.decode())
@@ -345,26 +282,8 @@ def _size(drafts: tuple[Draft, ...]) -> int:
     return sum(draft.size for draft in drafts)
 
 
-def _pack(drafts: tuple[Draft, ...]) -> bytes:
-    return bytes((_FORMAT,)) + _encode(drafts)
-
-
-def _unpack_list(packed: bytes | None) -> tuple[Draft, ...]:
-    if packed is None:
-        return ()
-    check_format("drafts", packed, _FORMAT)
-    return _decode_list(packed[1:])
-
-
-def _unpack_total(packed: bytes | None) -> _Total:
-    if packed is None:
-        return _Total(0, 0)
-    check_format("drafts' bytes", packed, _FORMAT)
-    return _decode_total(packed[1:])
-
-
 def _count(packed: bytes | None, grown: int) -> Change:
-    """So many bytes more; the revision tells apart two states of the same size."""
-    before = _unpack_total(packed)
-    after = _Total(max(0, before.size + grown), before.revision + 1)
-    return Change(TOTALS, _TOTAL, bytes((_FORMAT,)) + _encode(after), packed)
+    """So many bytes more."""
+    before = unpack_total(packed)
+    after = Total(max(0, before.size + grown), before.revision + 1)
+    return Change(TOTALS, _TOTAL, pack_total(after), packed)

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.model.message import Address
 from shared.render.plain import plain_text
-from web.console.drafts import Draft
+from web.console.draft import Draft
 from web.console.rich import is_blank
 from web.console.typed import BOXES, Typed, fields_of
 from web.validation import Policy

@@ -16,7 +16,7 @@ from shared.model.message import CLASSES
 from web.console.again import again, of_draft
 from web.console.composing import Composing, NotTaken, Refused
 from web.console.desk import Desk, Visitor
-from web.console.drafts import Draft, Ended, NoDraft, NoRoom, WasSent
+from web.console.draft import Draft, Ended, NoDraft, NoRoom, WasSent
 from web.console.pages import Pages, go
 from web.console.rich import MOST as MOST_HTML
 from web.console.shown import shown_of

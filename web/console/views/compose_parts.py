@@ -13,7 +13,7 @@ from shared.store.suppressions import foremost
 from web.answers import answer
 from web.console.composing import Composing, NotTaken
 from web.console.desk import Desk, Visitor
-from web.console.drafts import Draft, Ended, NoDraft, NoRoom, WasSent
+from web.console.draft import Draft, Ended, NoDraft, NoRoom, WasSent
 from web.console.pages import Pages
 from web.console.rich import MOST as MOST_HTML
 from web.console.rich import clean

@@ -9,22 +9,8 @@ import pytest
 
 from shared.clock import ManualClock
 from shared.store.memory_records import MemoryRecords
-from web.console.drafts import (
-    BODIES,
-    DAY_MS,
-    FILES,
-    LISTS,
-    MOST,
-    TOTALS,
-    Drafts,
-    Ended,
-    File,
-    Limits,
-    NoDraft,
-    NoRoom,
-    WasSent,
-    _unpack_total,
-)
+from web.console.draft import DAY_MS, Ended, File, Limits, NoDraft, NoRoom, WasSent, unpack_total
+from web.console.drafts import BODIES, FILES, LISTS, MOST, TOTALS, Drafts
 from web.console.typed import Typed
 
 ANN, BOB = "usr_ann", "usr_bob"
@@ -171,7 +157,7 @@ def test_what_ended_by_itself_is_not_counted_for_good(world: World) -> None:
     assert world.records.all(LISTS) == {}
     for user in (ANN, BOB, "usr_c"):
         world.file(user, world.begun(user), 1000)
-    assert _unpack_total(world.records.get(TOTALS, b"bytes")).size == world.stored() == 3000
+    assert unpack_total(world.records.get(TOTALS, b"bytes")).size == world.stored() == 3000
     with pytest.raises(NoRoom):
         world.file("usr_d", world.begun("usr_d"), 1)
 
