@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Flask, Response, abort, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.answers import answer
@@ -27,6 +28,11 @@ PAGE_POLICY = (
 )
 WAIT_SECONDS = 20.0
 MAX_LISTED = 500
+_WRONGS = {
+    403: "This was sent by another page.",
+    404: "There is no such page or message, or not any more.",
+}
+_WRONG = "This cannot be done."
 _ADDRESS = re.compile(r"[^\s<>,;\"]+@[^\s<>,;\"]+")
 
 
@@ -55,6 +61,7 @@ def create_app(mailbox: Mailbox, console_url: str = "") -> Flask:
     app.add_url_rule("/clear", "clear", views.clear, methods=["POST"])
     app.before_request(_check_origin)
     app.after_request(_secure)
+    app.register_error_handler(HTTPException, _wrong)
     app.add_template_filter(time, "time")
     app.add_template_filter(size, "size")
     return app
@@ -68,6 +75,14 @@ def _check_origin() -> None:
     origin = request.headers.get("Origin")
     if site not in ("same-origin", "none") or (origin and urlsplit(origin).netloc != request.host):
         abort(403)
+
+
+def _wrong(error: HTTPException) -> tuple[str, int] | HTTPException:
+    """A page that says so; programs get what Flask says."""
+    status = error.code or 500
+    if request.path.startswith("/api/"):
+        return error
+    return render_template("error.html", status=status, text=_WRONGS.get(status, _WRONG)), status
 
 
 def _secure(response: Response) -> Response:

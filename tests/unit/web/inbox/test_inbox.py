@@ -191,6 +191,15 @@ def test_the_list_is_told_when_it_changes(mailbox: Mailbox, client: FlaskClient)
     assert "Fresh" in answers[0]
 
 
+def test_what_is_not_there_is_told_on_a_page_with_a_way_back(client: FlaskClient) -> None:
+    page = client.get("/messages/no-such-message")
+    assert page.status_code == 404
+    assert "There is no such page or message" in page.text
+    assert '<a class="button" href="/">To all mail</a>' in page.text
+    assert "console.css" in page.text
+    assert "console.css" not in client.get("/api/messages/no-such-message").text
+
+
 def test_html_without_anything_dangerous_is_kept() -> None:
     letter = read(b"Content-Type: text/html\r\n\r\n<table><tr><td style='color:red'>x</td></tr>")
     assert 'style="color:red"' in preview(letter.html or "", {}).html
