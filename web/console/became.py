@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from shared import report
+from shared.classification.meaning import Category
 from shared.classification.told import Meanings
 from shared.ids import external
 from shared.model.leg import LegState
@@ -37,6 +38,26 @@ WAITS = {
     "a_worker": "It is ready: the next worker takes it.",
 }
 """What `waiting_for` means."""
+PLAINLY: dict[Category, str] = {
+    "mailbox_unknown": "There is no such mailbox.",
+    "mailbox_disabled": "The mailbox is closed.",
+    "mailbox_full": "The mailbox is full.",
+    "mailbox_busy": "The mailbox takes no more for now.",
+    "domain_unknown": "The domain takes no mail.",
+    "greylisting": "The server wants to see another attempt.",
+    "rate": "Too much comes at once.",
+    "reputation": "The server does not trust where the mail comes from.",
+    "policy": "A rule of the server is against it.",
+    "content": "Something in the message is not wanted.",
+    "authentication": "SPF, DKIM or DMARC did not satisfy the server.",
+    "size": "The message is too large.",
+    "routing": "The server does not know where it should go.",
+    "protocol": "The two servers did not understand each other.",
+    "system": "The server has trouble of its own.",
+    "network": "The connection did not hold.",
+    "encryption": "No safe connection could be made.",
+}
+"""What categories of replies mean, for people."""
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -147,6 +168,7 @@ def _explained(attempt: dict[str, Any]) -> dict[str, Any]:
     return {
         **attempt,
         "category": category.replace("_", " ") if category else None,
+        "plainly": PLAINLY.get(category),
         "explanation": report.REASONS.get(cause),
     }
 

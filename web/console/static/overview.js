@@ -20,6 +20,9 @@
   };
   const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
 
+  // While nobody points at a time, the newest numbers stand below the chart.
+  const latest = (values) => values.findLastIndex((each) => each !== null);
+
   // Each series on top of those before it; a gap stays one.
   const stacked = (columns) => {
     const sums = columns[0].map(() => 0);
@@ -36,7 +39,7 @@
       const stroke = colour(`--chart-${key}`);
       const own = plain[bars ? keys.length - 1 - at : at];
       const told = (plot, value, series, index) => {
-        const found = index === null || index === undefined ? null : own[index];
+        const found = own[index ?? latest(own)];
         return found === null || found === undefined ? "–" : found.toLocaleString("en");
       };
       return bars
@@ -51,7 +54,7 @@
         { ...axis, values: (plot, splits) => splits.map(clock), incrs: [300, 600, 900, 1800], space: 64, size: 28 },
         { ...axis, values: (plot, splits) => splits.map((each) => (Number.isInteger(each) ? short(each) : "")), size: 48 },
       ],
-      series: [{ label: "At", value: (plot, value) => (value === null || value === undefined ? "–" : clock(value)) }, ...series],
+      series: [{ label: "At", value: (plot, value) => (value === null || value === undefined ? "latest" : clock(value)) }, ...series],
     };
   };
 

@@ -22,7 +22,7 @@ def done(console: ConsoleApi, *acts: str, **fields: Any) -> None:
 
 
 def acts(text: str) -> list[str]:
-    return re.findall(r'<td class="nowrap">([a-z_]+\.[a-z0-9_]+)</td>', text)
+    return re.findall(r'<td class="nowrap" data-label="Act">([a-z_]+\.[a-z0-9_]+)</td>', text)
 
 
 def test_entries_tell_everything_the_newest_first(console: ConsoleApi) -> None:

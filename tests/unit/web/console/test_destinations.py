@@ -85,7 +85,7 @@ def test_the_list_tells_all_of_a_destination(console: ConsoleApi) -> None:
     console.store.operations.set_limit("relay", Override(per_second=5.0))
     trouble(console, "spare", "connection refused")
     page = text(console.signed_in("reader").get("/destinations").text)
-    assert "relay transactional active 2 3" in page
+    assert "relay transactional active Last refusal: 451 4.7.1 come back later 2 3" in page
     assert "5/s" in page
     assert "451 4.7.1 come back later" in page
     assert "connection refused" in page

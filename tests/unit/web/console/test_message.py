@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from shared.api_keys import OWN_APPLICATION
+from shared.classification.meaning import Category
 from shared.model.message import pack_head, unpack_head
 from shared.model.status import Status
 from tests.support.console import ConsoleApi
@@ -94,7 +95,7 @@ def test_each_recipient_has_a_status_and_a_timeline(console: ConsoleApi) -> None
     assert "<samp>250 2.0.0 Ok 4F2</samp>" in ann
     assert "It means" not in ann
     assert "451 4.7.1 Not now" in bob
-    assert "It means: policy, said of the message." in bob
+    assert "It means: policy, said of the message. A rule of the server is against it." in bob
     assert "suppresses" not in bob
     assert "550 5.1.1 User unknown" in carl
     assert "It means: mailbox unknown, said of the recipient." in carl
@@ -367,3 +368,7 @@ def test_b23_hostile_text_is_text(console: ConsoleApi) -> None:
         assert "<img" not in page
         assert "&lt;script&gt;" in page
     assert pages[0].count("EHLO") == 1
+
+
+def test_every_category_of_a_reply_is_said_in_plain_words() -> None:
+    assert set(get_args(Category)) - set(became.PLAINLY) == {"other"}
