@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --quiet pyproject.toml
 
-.PHONY: help install up check test test-browser bench chaos soak lock clean
+.PHONY: help install up check test test-browser pictures bench chaos soak lock clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, 
 
 test-browser: $(VENV)/.installed-dev ## Drive the pages of a running installation with headless Chromium
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/browser
+
+pictures: $(VENV)/.installed-dev ## Take pictures of every page into build/pictures, and README's into deploy/pictures
+	@$(BIN)/python -m tests.browser.pictures build/pictures
+	@$(BIN)/python -m tests.browser.pictures --readme deploy/pictures
 
 bench: $(VENV)/.installed-dev ## Measure; QUICK=1 for the first four figures, FIGURES="batch drain" for some
 	@$(BIN)/python -m tests.bench.run $(if $(QUICK),--quick) $(FIGURES)

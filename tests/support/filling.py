@@ -47,6 +47,7 @@ _REPLIES = {
 
 
 _ENDED = struct.Struct(">d")
+_ASIDE = {LegState.DEAD: "dead", LegState.HELD: "held"}
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def made(number: int, at_ms: int, now_ms: int, status: Status, rng: random.Rando
     """A message with one attempt behind it, accepted at a time."""
     message_class: MessageClass = rng.choices(CLASSES, (1, 6, 3))[0]
     application, hop = rng.choice(APPLICATIONS), rng.choice(HOPS)
-    identifier = _uuid7(at_ms)
+    identifier = uuid7(at_ms)
     head = Head(
         application, message_class, message_id_header(identifier, "shop.test"),
         Address(f"{application}@shop.test", application.title()), f"{application}@shop.test",
@@ -117,6 +118,17 @@ def _chunks(now_ms: int, deferred: int, finished: int, hours: float) -> Iterator
         yield some
 
 
+def write(url: str, some: Sequence[Made], content: Content) -> None:
+    """Write these messages, the oldest first; those that are not finished have this content."""
+    redis = SyncRedis(url, timeout_seconds=60, connections=1)
+    packed, _ = pack_content(content)
+    numbers: Counter[tuple[str, str]] = Counter()
+    _count(some, numbers)
+    closing = [("HINCRBY", f"{PREFIX}{key}", field, by) for (key, field), by in numbers.items()]
+    redis.commands([*_commands(some, packed), *closing])
+    redis.close()
+
+
 def _commands(some: Sequence[Made], content: bytes) -> Iterator[Sequence[Value]]:
     hashes: dict[str, list[Value]] = defaultdict(list)
     sets: dict[str, list[Value]] = defaultdict(list)
@@ -130,6 +142,9 @@ def _commands(some: Sequence[Made], content: bytes) -> Iterator[Sequence[Value]]
             hashes[f"body:{bucket}"] += (each.id, content)
             sets[f"deferred:{index}"] += (leg.due_ms, identifier)
             sets[f"waiting:{index}:{leg.hop}"] += (each.head.accepted_ms, identifier)
+        elif leg.state in _ASIDE:
+            hashes[f"body:{bucket}"] += (each.id, content)
+            sets[_ASIDE[leg.state]] += (each.ended_ms, identifier)
         else:
             finished.append(each.id + _ENDED.pack(each.ended_ms))
     for key, flat in hashes.items():
@@ -143,27 +158,34 @@ def _commands(some: Sequence[Made], content: bytes) -> Iterator[Sequence[Value]]
 
 def _count(some: Sequence[Made], numbers: Counter[tuple[str, str]]) -> None:
     for each in some:
-        leg, status = each.leg, each.leg.statuses[0]
+        leg = each.leg
         index = CLASSES.index(leg.message_class)
-        numbers["counters", f"a:{index}"] += 1
-        numbers["counters", f"s:{index}:{status.letter}"] += 1
-        attempt = attempt_counter(leg.message_class, status.letter, _category(status))
-        numbers["counters", attempt] += 1
-        if status is Status.DEFERRED:
+        numbers["counters", f"a:{index}"] += len(leg.statuses)
+        for status in leg.statuses:
+            _count_one(each, index, status, numbers)
+        if leg.state is LegState.WAITING:
             numbers["waiting", f"{index}{leg.hop}"] += 1
-        elif status is Status.DELIVERED or status is Status.BOUNCED:
-            what = "delivered" if status is Status.DELIVERED else "bounced"
-            counter = outcome_counter(each.head.application, "other", what)
-            field = outcome_field(leg.message_class, counter)
-            numbers["outcomes", field] += 1
-            numbers[f"outcomes:{each.ended_ms // DAY_MS}", field] += 1
+
+
+def _count_one(each: Made, index: int, status: Status, numbers: Counter[tuple[str, str]]) -> None:
+    message_class = each.leg.message_class
+    numbers["counters", f"s:{index}:{status.letter}"] += 1
+    attempt = attempt_counter(message_class, status.letter, _category(status))
+    numbers["counters", attempt] += 1
+    if status is Status.DELIVERED or status is Status.BOUNCED:
+        what = "delivered" if status is Status.DELIVERED else "bounced"
+        counter = outcome_counter(each.head.application, "other", what)
+        field = outcome_field(message_class, counter)
+        numbers["outcomes", field] += 1
+        numbers[f"outcomes:{each.ended_ms // DAY_MS}", field] += 1
 
 
 def _category(status: Status) -> str:
     return {Status.BOUNCED: "mailbox_unknown", Status.DEFERRED: "greylisted"}.get(status, "none")
 
 
-def _uuid7(at_ms: int) -> bytes:
+def uuid7(at_ms: int) -> bytes:
+    """A new id of a message accepted at this time."""
     rest = bytearray(os.urandom(10))
     rest[0] = 0x70 | (rest[0] & 0x0F)
     rest[2] = 0x80 | (rest[2] & 0x3F)
