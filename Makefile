@@ -39,8 +39,8 @@ check: $(VENV)/.installed-dev ## Format, lint, types and boundaries
 	@$(BIN)/python -m pytest -q tests/architecture
 
 test: $(if $(CHECKED),$(VENV)/.installed-dev,check) ## Everything `check` does, then all tests, quick ones first
-	@$(BIN)/python -m pytest -q tests/unit
-	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder tests/contract tests/scenario
+	@$(BIN)/python -m pytest -q -n 2 tests/unit
+	@$(BIN)/python -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder tests/contract tests/scenario
 	@$(MAKE) --no-print-directory test-browser
 
 test-browser: $(VENV)/.installed-dev ## Drive the pages of a running installation with headless Chromium
