@@ -35,6 +35,7 @@
 --   told:<week> HASH digest of late news -> ''     early:<hour> HASH leg id -> news of it (parts/early.lua)
 --   recent LIST of ids of messages, as they were accepted; recent:trimmed STRING, how many are gone from its left
 --   samples LIST of figures by minute (parts/sample.lua)
+--   records:<kind> HASH, records:<kind>:ends ZSET key -> ms, audit STREAM (records.lua)
 --   waited STRING, written to wait for replicas
 --   kept LIST of ids of mail that came back, kept:about kept:content HASH by id, kept:bytes STRING
 -- and Dramatiq's own: dramatiq:<class> LIST, dramatiq:<class>.msgs HASH.
