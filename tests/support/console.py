@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from shared.accounts.sessions import Level, Session
@@ -25,6 +26,25 @@ KEY = "0123456789abcdef0123456789abcdef"
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
+class _Compiled(BytecodeCache):
+    """Templates are compiled once for all tests of a process, not for each."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """See the base."""
+        if bucket.key in self._packed:
+            bucket.bytecode_from_string(self._packed[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """See the base."""
+        self._packed[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 class ConsoleApi(Api):
     """The API with a console, `desk` and `pages` of it."""
 
@@ -40,6 +60,7 @@ class ConsoleApi(Api):
             msgspec.structs.replace(settings or Settings(), console=ConsoleSettings(**values))
         )
         self.app.test_client_class = FlaskClient
+        self.app.jinja_env.bytecode_cache = _COMPILED
         self.desk = desk_of(self.context)
         self.pages: Pages = self.app.extensions.get(
             "console", Pages(Blueprint("none", __name__), self.desk)
