@@ -5,6 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
+from hypothesis import settings
+
+# How long a case takes says how busy the machine is: what must be quick says so itself.
+settings.register_profile("posthaste", deadline=None)
+settings.load_profile("posthaste")
 
 
 @pytest.fixture(autouse=True)
