@@ -25,7 +25,8 @@ def test_charts_have_the_colours_of_the_scheme_and_the_width_of_the_page(
     light = canvas.evaluate("each => each.toDataURL()")
     page.emulate_media(color_scheme="dark")
     page.clock.run_for(100)
-    assert canvas.evaluate("each => each.toDataURL()") != light
+    drawn = "(light) => document.querySelector('#chart-rates canvas').toDataURL() !== light"
+    page.wait_for_function(drawn, arg=light)
     page.set_viewport_size(PHONE)
     page.wait_for_function("document.querySelector('#chart-rates canvas').clientWidth < 360")
 
