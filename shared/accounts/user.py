@@ -13,7 +13,7 @@ ROLES: tuple[Role, ...] = ("owner", "operator", "developer", "reader")
 Permission = Literal["look", "content", "compose", "change", "operate", "keys", "people", "audit"]
 """`look`: figures, messages without their content, destinations. `content`: headers, source and
 preview of messages. `compose`: write messages. `change`: cancel, reschedule or queue again one
-message. `operate`: destinations, dead letters, the suppression list. `keys`: API keys. `people`:
+message. `operate`: destinations, and what is set aside. `keys`: API keys. `people`:
 users and roles. `audit`: the audit trail."""
 
 MAY: dict[Role, frozenset[Permission]] = {

@@ -94,6 +94,10 @@ class _Views:
         unseen = decision.state == "asked" and not decision.counted.legs
         if decision.state == "done" or unseen:
             return self._answer(decision)
+        if decision.state == "asked":  # Whatever dies after it, the trail has who decided.
+            kind, told = decision.wanted.kind, _told(decision)
+            entry = self._desk.audited(visitor, "aside.decided", kind, **told)
+            self._desk.records.write((), [entry])
         with changing():
             after, came_of = go_on(decision, self._redrive)
         audited = self._audited(visitor, decision, came_of)
@@ -125,13 +129,10 @@ class _Views:
 
     def _audited(self, visitor: Visitor, decision: Decision, came_of: Redriven) -> Audited:
         details = {
-            **decision.wanted.named(),
+            **_told(decision),
             "chosen": str(came_of.chosen),
             "done": str(came_of.done),
-            "decision": decision.id,
         }
-        if decision.wanted.ids:
-            details["ticked"] = str(len(decision.wanted.ids))
         if came_of.in_doubt:
             details["in_doubt"] = str(came_of.in_doubt)
         act = "aside.requeued" if decision.act == "requeue" else "aside.dropped"
@@ -164,6 +165,14 @@ class _Views:
 
 def _address(decision: Decision) -> str:
     return f"/console/aside/decisions/{decision.id}"
+
+
+def _told(decision: Decision) -> dict[str, str]:
+    """What the audit trail tells of a decision."""
+    told = {**decision.wanted.named(), "to": decision.act, "decision": decision.id}
+    if decision.wanted.ids:
+        told["ticked"] = str(len(decision.wanted.ids))
+    return told
 
 
 def _act(text: str) -> Act:

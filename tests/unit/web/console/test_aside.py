@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from shared.errors import OutcomeUnknown, StoreUnavailable
-from shared.store.records import Change
+from shared.store.records import Audited, Change
 from tests.support.console import Browser, ConsoleApi
 from tests.unit.web.test_operator_api import set_aside
 from web.console import decisions
@@ -37,8 +37,16 @@ def asides(console: ConsoleApi) -> int:
 
 
 def entries(console: ConsoleApi) -> list[tuple[str, str, str]]:
+    return [(each.act, each.details["chosen"], each.details["done"]) for each in _done(console)]
+
+
+def _done(console: ConsoleApi) -> list[Audited]:
+    """What the trail has of pieces that are done, behind who has decided it."""
     trail = console.desk.records.trail()
-    return [(each.act, each.details["chosen"], each.details["done"]) for each in trail]
+    decided = {each.details["decision"] for each in trail if each.act == "aside.decided"}
+    done = [each for each in trail if each.act != "aside.decided"]
+    assert {each.details["decision"] for each in done} <= decided
+    return done
 
 
 def test_what_is_set_aside_is_told_by_cause(console: ConsoleApi) -> None:
@@ -156,7 +164,7 @@ def test_a_decision_is_done_and_audited(console: ConsoleApi) -> None:
     assert "Done 3 queued again" in text
     assert "not set aside any more" not in text
     assert asides(console) == 3
-    (entry,) = console.desk.records.trail()
+    (entry,) = _done(console)
     assert (entry.act, entry.what, entry.login) == (
         "aside.requeued", "dead", "operator@people.test",
     )  # fmt: skip
@@ -178,7 +186,7 @@ def test_ticked_messages_are_dropped(console: ConsoleApi) -> None:
     browser.post(f"{address}/go")
     assert "Done 2 dropped" in seen(browser.get(address).text)
     assert asides(console) == 1
-    (entry,) = console.desk.records.trail()
+    (entry,) = _done(console)
     assert (entry.act, entry.details["ticked"]) == ("aside.dropped", "2")
 
 
@@ -284,7 +292,18 @@ def test_a_store_that_stays_away_is_told_with_what_was_done(
 ) -> None:
     browser = pieces.signed_in("operator")
     address = begin(browser, cause="poison")
-    monkeypatch.setattr(pieces.store.records, "write", _away)
+    records = pieces.store.records
+    real = records.write
+    monkeypatch.setattr(records, "write", _away)
+    answer = browser.post(f"{address}/go")
+    assert (answer.status_code, "Nothing was done" in answer.text) == (503, True)
+    assert len(pieces.store.operations.aside("dead", 10)) == 5
+
+    def then_away(changes: Any, audited: Any = ()) -> bool:
+        monkeypatch.setattr(records, "write", _away)
+        return real(changes, audited)
+
+    monkeypatch.setattr(records, "write", then_away)
     answer = browser.post(f"{address}/go")
     assert answer.status_code == 503
     assert "Interrupted 2 queued again so far" in seen(answer.text)
