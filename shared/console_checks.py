@@ -20,6 +20,7 @@ _REMEDY = (
 )
 _LEAST_SECONDS = ("idle_seconds", "session_seconds", "confirm_seconds")
 _LENGTHS = ("password_min_length", "password_min_length_two_factor")
+_USUAL_PORTS = {"http": 80, "https": 443}
 _LONGEST_MINIMUM = 64
 """NIST SP 800-63B wants passwords of at least 64 characters to be allowed."""
 
@@ -77,7 +78,10 @@ def _url(text: str) -> str:
         )
     if url.username is not None or url.path.strip("/") or url.query or url.fragment:
         raise ConfigError("console.url is https:// and a host, with a port if need be, only")
-    return f"{url.scheme}://{url.netloc.lower()}"
+    netloc = url.netloc.lower()
+    if port == _USUAL_PORTS[url.scheme]:  # Browsers leave it out of `Origin` (RFC 6454 6.1).
+        netloc = netloc.removesuffix(f":{port}")
+    return f"{url.scheme}://{netloc.removesuffix(':')}"
 
 
 def _is_web(url: SplitResult) -> bool:

@@ -55,3 +55,22 @@ def test_it_is_used_in_its_plain_form(tmp_path: Path) -> None:
     assert console.url == "https://mail.example.com:8443"
     assert console.from_domains == ("xn--bcher-kva.example",)
     assert KEY not in repr(console)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://mail.example.com:443", "https://mail.example.com"),
+        ("https://mail.example.com:", "https://mail.example.com"),
+        ("https://mail.example.com:8443", "https://mail.example.com:8443"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://127.0.0.1:443", "http://127.0.0.1:443"),
+        ("https://[2001:db8::443]", "https://[2001:db8::443]"),
+    ],
+)
+def test_b25_the_url_is_the_origin_that_browsers_send(
+    tmp_path: Path, url: str, origin: str
+) -> None:
+    file = tmp_path / "posthaste.toml"
+    file.write_text(f"[console]\nurl = '{url}'\nkey = '{KEY}'\n")
+    assert load(file, environment={}).console.url == origin
